@@ -1,0 +1,103 @@
+//! Why a peer's input was refused.
+
+use core::fmt;
+
+/// The closed list of a peer's mistakes. Hosts count them by [`name`](Reject::name), so that each shows in the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reject {
+    /// A block with no coinbase in the first place, or a second one.
+    BlockCoinbase,
+    /// A block whose height is not its parent's plus one.
+    BlockHeight,
+    /// A block that builds on an invalid one.
+    BlockParent,
+    /// A block whose Merkle root is not that of its transactions.
+    BlockRoot,
+    /// A block whose seal does not prove what it must.
+    BlockSeal,
+    /// A block larger than the chain allows.
+    BlockSize,
+    /// A block whose coinbase pays more than subsidy and fees.
+    BlockSubsidy,
+    /// A block that states another target than the retarget rule gives.
+    BlockTarget,
+    /// A block from too far in the future.
+    BlockTimeFuture,
+    /// A block not later than the median of those before it.
+    BlockTimePast,
+    /// A block with a transaction that is not valid there.
+    BlockTransaction,
+    /// Bytes that are not the one encoding of a message.
+    Malformed,
+    /// More bytes than a message of that type may have.
+    Oversized,
+    /// More requests or announcements than one peer may have open.
+    TooMany,
+    /// Amounts whose sum does not fit.
+    TxAmountOverflow,
+    /// An output of nothing, or more outputs or inputs than allowed.
+    TxForm,
+    /// A transaction made for another chain.
+    TxForeignChain,
+    /// A fee below what the mempool takes.
+    TxFeeTooLow,
+    /// A coinbase spent before it is mature.
+    TxImmature,
+    /// A key that does not belong to the address it spends from.
+    TxKey,
+    /// A coin that does not exist or is spent.
+    TxMissingCoin,
+    /// More paid out than put in.
+    TxOverspend,
+    /// A coin that an earlier transaction in the mempool spends.
+    TxConflict,
+    /// A transaction larger than allowed.
+    TxSize,
+    /// A signature that does not fit its key and transaction.
+    TxSignature,
+    /// The same coin twice in one transaction.
+    TxTwice,
+    /// An answer to no question of ours.
+    Unsolicited,
+}
+
+impl Reject {
+    /// Its name in metrics, logs and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BlockCoinbase => "block_coinbase",
+            Self::BlockHeight => "block_height",
+            Self::BlockParent => "block_parent",
+            Self::BlockRoot => "block_root",
+            Self::BlockSeal => "block_seal",
+            Self::BlockSize => "block_size",
+            Self::BlockSubsidy => "block_subsidy",
+            Self::BlockTarget => "block_target",
+            Self::BlockTimeFuture => "block_time_future",
+            Self::BlockTimePast => "block_time_past",
+            Self::BlockTransaction => "block_transaction",
+            Self::Malformed => "malformed",
+            Self::Oversized => "oversized",
+            Self::TooMany => "too_many",
+            Self::TxAmountOverflow => "tx_amount_overflow",
+            Self::TxForm => "tx_form",
+            Self::TxForeignChain => "tx_foreign_chain",
+            Self::TxFeeTooLow => "tx_fee_too_low",
+            Self::TxImmature => "tx_immature",
+            Self::TxKey => "tx_key",
+            Self::TxMissingCoin => "tx_missing_coin",
+            Self::TxOverspend => "tx_overspend",
+            Self::TxConflict => "tx_conflict",
+            Self::TxSize => "tx_size",
+            Self::TxSignature => "tx_signature",
+            Self::TxTwice => "tx_twice",
+            Self::Unsolicited => "unsolicited",
+        }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
