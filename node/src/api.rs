@@ -1,0 +1,3 @@
+//! The HTTP API: REST and JSON over axum, server-sent events, metrics and an OpenAPI document.
+
+pub mod types;
