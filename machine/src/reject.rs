@@ -7,6 +7,8 @@ use core::fmt;
 pub enum Reject {
     /// A block with no coinbase in the first place, or a second one.
     BlockCoinbase,
+    /// A header made for another chain.
+    BlockForeignChain,
     /// A block whose height is not its parent's plus one.
     BlockHeight,
     /// A block that builds on an invalid one.
@@ -51,6 +53,8 @@ pub enum Reject {
     TxOverspend,
     /// A coin that an earlier transaction in the mempool spends.
     TxConflict,
+    /// A payment for which the mempool has no room.
+    TxPoolFull,
     /// A transaction larger than allowed.
     TxSize,
     /// A signature that does not fit its key and transaction.
@@ -62,10 +66,28 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// Whether only a faulty or malicious peer sends this. The others happen between honest peers too: a payment that
+    /// crosses a block, a block from a clock that is slightly ahead.
+    pub const fn is_fault(self) -> bool {
+        !matches!(
+            self,
+            Self::BlockParent
+                | Self::BlockTimeFuture
+                | Self::TxConflict
+                | Self::TxFeeTooLow
+                | Self::TxImmature
+                | Self::TxMissingCoin
+                | Self::TxPoolFull
+                | Self::TooMany
+                | Self::Unsolicited
+        )
+    }
+
     /// Its name in metrics, logs and JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::BlockCoinbase => "block_coinbase",
+            Self::BlockForeignChain => "block_foreign_chain",
             Self::BlockHeight => "block_height",
             Self::BlockParent => "block_parent",
             Self::BlockRoot => "block_root",
@@ -88,6 +110,7 @@ impl Reject {
             Self::TxMissingCoin => "tx_missing_coin",
             Self::TxOverspend => "tx_overspend",
             Self::TxConflict => "tx_conflict",
+            Self::TxPoolFull => "tx_pool_full",
             Self::TxSize => "tx_size",
             Self::TxSignature => "tx_signature",
             Self::TxTwice => "tx_twice",
