@@ -1,2 +1,4 @@
 //! stub
 pub mod api;
+pub mod miner;
+pub mod store;
