@@ -5,6 +5,8 @@
 //! is left out and not `null`. Unknown fields are ignored when read, so that an older client reads a newer node.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use synod_ledger::{Address, Amount, BlockId, ChainId, Height, PublicKey, Signature, TxId};
@@ -179,7 +181,7 @@ pub struct ChainQuery {
     /// Only blocks below this height; without it, from the tip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
-    /// How many blocks at most (default 20, at most 500).
+    /// How many blocks at most (default 20, at most 200).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -276,6 +278,44 @@ pub struct TreeNode {
     pub active: bool,
     /// The cumulative work up to it, hexadecimal without leading zeros.
     pub weight: String,
+}
+
+/// Which block is meant: one by its id, or the active chain's by its height. As text, 64 hexadecimal digits are an id
+/// and fewer decimal digits a height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockRef {
+    /// The active chain's block at this height.
+    Height(Height),
+    /// The block with this id, on whatever branch.
+    Id(BlockId),
+}
+
+/// A text that names no block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a block is named by its height or by the 64 hexadecimal digits of its id")]
+pub struct ParseBlockRefError;
+
+impl fmt::Display for BlockRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Height(height) => write!(f, "{}", height.0),
+            Self::Id(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+impl FromStr for BlockRef {
+    type Err = ParseBlockRefError;
+
+    fn from_str(text: &str) -> Result<Self, ParseBlockRefError> {
+        if text.len() == 64 {
+            return text.parse().map(Self::Id).map_err(|_| ParseBlockRefError);
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ParseBlockRefError);
+        }
+        text.parse().map(|height| Self::Height(Height(height))).map_err(|_| ParseBlockRefError)
+    }
 }
 
 /// `GET /v1/blocks/{id or height}`: a whole block.
