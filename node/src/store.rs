@@ -8,13 +8,15 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Builder, Database, Durability, OwnedRange, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageBackend,
-    TableDefinition, WriteTransaction,
+    Builder, Database, DatabaseError, Durability, OwnedRange, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata,
+    StorageBackend, TableDefinition, WriteTransaction,
 };
 use synod_machine::{Bytes, Key, Wire, wire};
 
@@ -98,24 +100,19 @@ pub struct Store {
 impl Store {
     /// Opens the file at `path`, or makes it. Its folder must exist.
     pub fn open(path: &Path, identity: &StoreIdentity) -> Result<Self, StoreError> {
-        let database = builder().create(path).map_err(storage)?;
-        let store = Self { database, path: Some(path.to_path_buf()) };
-        store.claim(identity)?;
-        // A new file's name is durable only when its folder is. Old stores are synced too: the process that made the
-        // file may have been killed in between.
-        if let Some(folder) = path.parent() {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::from_io)?;
+        if is_absent(path)? {
+            create(path, identity)?;
         }
-        Ok(store)
+        // The file's name is durable only when its folder is. An old store's is synced too: the process that made it may
+        // have been killed before it could.
+        folder(path)?.sync_all().map_err(StoreError::from_io)?;
+        Self::open_claimed(Some(path.to_path_buf()), identity, || builder().open(path))
     }
 
-    /// Opens a store on a back-end that is not a file, for tests that break it.
+    /// Opens a store on a back-end that is not a file, for tests that break it. An empty one becomes a new store, in
+    /// place: a crash meanwhile leaves no store, where [`Store::open`] leaves none or a whole one.
     pub fn open_with_backend(backend: impl StorageBackend, identity: &StoreIdentity) -> Result<Self, StoreError> {
-        let database = builder().create_with_backend(backend).map_err(storage)?;
-        let store = Self { database, path: None };
-        store.claim(identity)?;
-        Ok(store)
+        Self::open_claimed(None, identity, || builder().create_with_backend(backend))
     }
 
     /// Makes all of `writes`, in order, or none. When it returns `Ok`, they survive a killed process and a power loss.
@@ -196,6 +193,21 @@ impl Store {
         })
     }
 
+    fn open_claimed(
+        path: Option<PathBuf>,
+        identity: &StoreIdentity,
+        open: impl FnOnce() -> Result<Database, DatabaseError>,
+    ) -> Result<Self, StoreError> {
+        // redb trusts the pages that it has written and panics where some of them were changed. A damaged file is not
+        // our own mistake, and nothing outlives the attempt that the panic could have left half done.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let store = Self { database: open().map_err(storage)?, path };
+            store.claim(identity)?;
+            Ok(store)
+        }));
+        opened.unwrap_or_else(|_| Err(StoreError::Corrupt("its pages contradict each other".into())))
+    }
+
     fn records(&self) -> Result<ReadOnlyTable<RecordKey, &'static [u8]>, StoreError> {
         let transaction = self.database.begin_read().map_err(storage)?;
         transaction.open_table(RECORDS).map_err(storage)
@@ -270,6 +282,38 @@ impl<R: Wire> Iterator for Hot<R> {
             let key = Key::from_bytes(key.value()).expect("the table's keys have the length of a key");
             Ok((key, decode(&key, bytes.value())?))
         }))
+    }
+}
+
+/// Makes a new store beside `path` and moves it there when it is whole: redb cannot open what a crash leaves of a file
+/// that it was laying out.
+fn create(path: &Path, identity: &StoreIdentity) -> Result<(), StoreError> {
+    // Of two processes that make one store, the later one must not move its own over the earlier one's.
+    let lock = folder(path)?;
+    lock.lock().map_err(StoreError::from_io)?;
+    if !is_absent(path)? {
+        return Ok(());
+    }
+    let draft = path.with_extension("draft");
+    File::create(&draft).map_err(StoreError::from_io)?;
+    drop(Store::open_claimed(None, identity, || builder().create(&draft))?);
+    File::open(&draft).and_then(|file| file.sync_all()).map_err(StoreError::from_io)?;
+    fs::rename(&draft, path).map_err(StoreError::from_io)
+}
+
+fn folder(path: &Path) -> Result<File, StoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    File::open(folder).map_err(StoreError::from_io)
+}
+
+fn is_absent(path: &Path) -> Result<bool, StoreError> {
+    match path.metadata() {
+        Ok(metadata) => Ok(metadata.len() == 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(StoreError::from_io(error)),
     }
 }
 

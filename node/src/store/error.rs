@@ -52,6 +52,7 @@ impl StoreError {
     pub(super) fn from_io(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull => Self::DiskFull,
+            io::ErrorKind::InvalidData => Self::Corrupt(error.to_string()),
             io::ErrorKind::UnexpectedEof => Self::Corrupt("the file ends too early".into()),
             _ => Self::Io(error),
         }
