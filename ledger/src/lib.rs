@@ -1,1 +1,58 @@
-//! stub
+//! The ledger: keys, payments, blocks, the Merkle tree, the set of unspent coins, the mempool and the block tree.
+//!
+//! Everything here is a value or a pure function of values: no clock, no randomness of its own, no disk. What a chain
+//! accepts beyond coins and signatures (seals, targets, block times) is the consensus engine's business.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod address;
+mod amount;
+mod block;
+mod build;
+mod check;
+mod coinbase;
+mod errors;
+mod genesis;
+mod hash;
+mod header;
+mod ids;
+mod keyfile;
+mod keys;
+mod mempool;
+pub mod merkle;
+mod orphans;
+mod payment;
+mod rules;
+mod state;
+mod target;
+#[cfg(test)]
+mod testing;
+mod tree;
+
+pub use address::{Address, ParseAddressError};
+pub use amount::{Amount, ParseAmountError};
+pub use block::{BLOCK_BYTES_MAX, Block};
+pub use build::{PaymentBuilder, PaymentError, choose_coins};
+pub use check::{CoinView, INPUTS_MAX, OUTPUTS_MAX, check_payment, payment_bytes_max};
+pub use coinbase::Coinbase;
+pub use errors::{BlockError, TxError};
+pub use genesis::{Balance, Engine, Genesis, GenesisError, PowParams, Retarget};
+pub use hash::digest;
+pub use header::{Header, Seal};
+pub use ids::{BlockId, ChainId, Height, TxId};
+pub use keyfile::{KdfCost, KeyFile, KeyFileError, seal};
+pub use keys::{Batch, PublicKey, SecretKey, Signature};
+pub use mempool::{Conflict, Connected, Mempool, MempoolLimits, Overlay, Revalidated};
+pub use orphans::Orphans;
+pub use payment::{OutPoint, Output, Payment, TX_BYTES_MAX, Tx, TxInput};
+pub use rules::{LedgerParams, Rules};
+pub use state::{Coin, Signatures, State, Undo};
+pub use target::CompactTarget;
+pub use tree::{BlockTree, Inserted, Node, Status, TreeError};
+
+/// Unsigned 256-bit numbers: targets and chain weights.
+pub type U256 = ruint::Uint<256, 4>;

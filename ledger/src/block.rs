@@ -1,0 +1,161 @@
+//! Blocks: a header, a coinbase and payments, shared by all who hold them, with what was found out about them.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroUsize;
+
+use once_cell::race::{OnceBox, OnceNonZeroUsize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use synod_machine::{Bytes, Wire, wire};
+
+use crate::{BlockError, BlockId, Coinbase, Header, Height, Rules, Signatures, State, Tx, Undo, merkle};
+
+/// The longest encoding of a block that any chain can allow, in bytes.
+pub const BLOCK_BYTES_MAX: usize = 4 << 20;
+
+/// A block that is shared, with its id and length computed at most once and its verdict remembered. Cloning is one
+/// reference count; on the wire it is header, coinbase and payments.
+#[derive(Clone)]
+pub struct Block(Arc<Shared>);
+
+struct Shared {
+    parts: Parts,
+    id: OnceBox<BlockId>,
+    len: OnceNonZeroUsize,
+    checked: OnceBox<Verdict>,
+    trusted: OnceBox<Verdict>,
+}
+
+/// What a block is on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "Block")]
+struct Parts {
+    header: Header,
+    coinbase: Coinbase,
+    payments: Vec<Tx>,
+}
+
+type Verdict = Result<(State, Arc<Undo>), BlockError>;
+
+impl Block {
+    /// A block of these parts. Nothing is checked.
+    pub fn new(header: Header, coinbase: Coinbase, payments: Vec<Tx>) -> Self {
+        Self::from_parts(Parts { header, coinbase, payments })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.0.parts.header
+    }
+
+    /// The header's height.
+    pub fn height(&self) -> Height {
+        self.header().height
+    }
+
+    /// What pays the block's maker.
+    pub fn coinbase(&self) -> &Coinbase {
+        &self.0.parts.coinbase
+    }
+
+    /// The payments, each after those whose outputs it spends.
+    pub fn payments(&self) -> &[Tx] {
+        &self.0.parts.payments
+    }
+
+    /// The header's id.
+    pub fn id(&self) -> BlockId {
+        *self.0.id.get_or_init(|| Box::new(self.header().id()))
+    }
+
+    /// The length of its encoding, in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "an encoding is never empty")]
+    pub fn len(&self) -> usize {
+        let compute = || NonZeroUsize::new(wire::encoded_len(&self.0.parts)).expect("an encoding is never empty");
+        self.0.len.get_or_init(compute).get()
+    }
+
+    /// The Merkle leaves: the coinbase's, then the payments'.
+    pub fn leaves(&self) -> Vec<Bytes<32>> {
+        leaves(self.coinbase(), self.payments())
+    }
+
+    /// The Merkle root of what is in the block, whatever the header says.
+    pub fn merkle_root(&self) -> Bytes<32> {
+        merkle::root(&self.leaves())
+    }
+
+    /// The Merkle root that a header over these transactions must have.
+    pub fn root_of(coinbase: &Coinbase, payments: &[Tx]) -> Bytes<32> {
+        merkle::root(&leaves(coinbase, payments))
+    }
+
+    /// [`State::connect`], done once for all who share this block. `parent` is the state that the block builds on.
+    ///
+    /// The verdict is a pure function of the block's content and its ancestry, which the parent's id pins. It belongs
+    /// to this value and not to the id: two blocks with one header can differ in their payments, of which one at most
+    /// fits the root. What was connected without checking signatures never answers one who wants them checked.
+    pub fn connect(&self, parent: &State, rules: &Rules, signatures: Signatures) -> &Verdict {
+        assert!(parent.tip() == self.header().parent, "a block connects to the state after its parent");
+        let compute = || Box::new(parent.connect(rules, self, signatures));
+        match (signatures, self.0.checked.get()) {
+            (_, Some(verdict)) => verdict,
+            (Signatures::Check, None) => self.0.checked.get_or_init(compute),
+            (Signatures::Trust, None) => self.0.trusted.get_or_init(compute),
+        }
+    }
+
+    fn from_parts(parts: Parts) -> Self {
+        Self(Arc::new(Shared {
+            parts,
+            id: OnceBox::new(),
+            len: OnceNonZeroUsize::new(),
+            checked: OnceBox::new(),
+            trusted: OnceBox::new(),
+        }))
+    }
+}
+
+fn leaves(coinbase: &Coinbase, payments: &[Tx]) -> Vec<Bytes<32>> {
+    core::iter::once(coinbase.leaf()).chain(payments.iter().map(Tx::leaf)).collect()
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.parts == other.0.parts
+    }
+}
+
+impl Eq for Block {}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block({:?} at {}, {} payments)", self.id().0, self.height(), self.payments().len())
+    }
+}
+
+impl Serialize for Block {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.parts.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Block {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Parts::deserialize(deserializer).map(Self::from_parts)
+    }
+}
+
+impl Wire for Block {
+    const BYTES_MAX: usize = BLOCK_BYTES_MAX;
+
+    fn kind(&self) -> &'static str {
+        "block"
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.len()
+    }
+}

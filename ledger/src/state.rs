@@ -1,0 +1,309 @@
+//! The set of unspent coins after a block, as a persistent map: copies share what they have in common, so that a state
+//! per block, and ten thousand peers with the same state, cost what differs.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::hash::{BuildHasherDefault, Hasher};
+
+use rpds::HashTrieMapSync;
+use serde::{Deserialize, Serialize};
+use synod_machine::Wire;
+
+use crate::check::{check_coins, check_form, check_signatures_of, is_zero};
+use crate::{
+    Address, Amount, BLOCK_BYTES_MAX, Block, BlockError, BlockId, CoinView, Genesis, Height, OUTPUTS_MAX, OutPoint,
+    Output, Rules,
+};
+
+/// An output that is not spent yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coin {
+    /// How much and whose.
+    pub output: Output,
+    /// The height of the block that made it.
+    pub height: Height,
+    /// Whether it is subject to maturity. The genesis's coins are not.
+    pub coinbase: bool,
+}
+
+impl Coin {
+    /// The first height at which it can be spent.
+    pub fn spendable_from(&self, rules: &Rules) -> Height {
+        if self.coinbase { Height(self.height.0.saturating_add(rules.params.maturity)) } else { self.height }
+    }
+}
+
+/// The coins that a block spent, in the order of its inputs: what [`State::disconnect`] needs beside the block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// Each coin and its name.
+    pub spent: Vec<(OutPoint, Coin)>,
+}
+
+impl Wire for Undo {
+    /// A spent coin has fewer bytes than the input that spends it.
+    const BYTES_MAX: usize = BLOCK_BYTES_MAX;
+
+    fn kind(&self) -> &'static str {
+        "undo"
+    }
+}
+
+/// Whether [`State::connect`] checks signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signatures {
+    /// They are checked, in batches.
+    Check,
+    /// They are not: this peer has checked the block before.
+    Trust,
+}
+
+/// The unspent coins after a block. Cloning shares everything.
+#[derive(Clone)]
+pub struct State {
+    coins: Coins,
+    height: Height,
+    supply: Amount,
+    tip: BlockId,
+}
+
+impl State {
+    /// The state after the genesis block: the first balances.
+    pub fn genesis(genesis: &Genesis) -> Self {
+        let block = genesis.block();
+        let mut coins = Coins::new_with_hasher_and_degree_and_ptr_kind(BuildHasherDefault::default(), DEGREE);
+        for (name, output) in block.coinbase().made() {
+            coins.insert_mut(name, Coin { output, height: Height::GENESIS, coinbase: false });
+        }
+        let supply = block.coinbase().total().expect("a checked genesis gives out no more than there can be");
+        Self { coins, height: Height::GENESIS, supply, tip: block.id() }
+    }
+
+    /// The block after which this is the state.
+    pub const fn tip(&self) -> BlockId {
+        self.tip
+    }
+
+    /// That block's height.
+    pub const fn height(&self) -> Height {
+        self.height
+    }
+
+    /// The sum of all coins.
+    pub const fn supply(&self) -> Amount {
+        self.supply
+    }
+
+    /// The coin of that name, if it is unspent.
+    pub fn coin(&self, name: &OutPoint) -> Option<Coin> {
+        self.coins.get(name).copied()
+    }
+
+    /// How many coins there are.
+    pub fn coin_count(&self) -> usize {
+        self.coins.size()
+    }
+
+    /// All coins of `owner`, by name. It looks at every coin there is.
+    pub fn coins_of(&self, owner: &Address) -> Vec<(OutPoint, Coin)> {
+        self.sorted(|coin| coin.output.to == *owner)
+    }
+
+    /// All coins, by name.
+    pub fn coins(&self) -> Vec<(OutPoint, Coin)> {
+        self.sorted(|_| true)
+    }
+
+    /// The sum of all coins, added up anew; it equals [`supply`](State::supply) or something is broken.
+    pub fn audit(&self) -> Amount {
+        let amounts = self.coins.values().map(|coin| coin.output.amount);
+        Amount::checked_sum(amounts).expect("a chain issues no more than there can be")
+    }
+
+    /// The state after `block`, and what is needed to come back.
+    pub fn connect(
+        &self,
+        rules: &Rules,
+        block: &Block,
+        signatures: Signatures,
+    ) -> Result<(Self, Arc<Undo>), BlockError> {
+        self.check_header(rules, block)?;
+        check_coinbase(rules, block)?;
+        let mut coins = self.coins.clone();
+        let mut spent = Vec::with_capacity(block.payments().len());
+        let mut fees = Amount::ZERO;
+        for (index, tx) in block.payments().iter().enumerate() {
+            let fault = |error| BlockError::Payment { index, error };
+            check_form(rules, tx).map_err(fault)?;
+            let first = spent.len();
+            let spend = |name, coin| spent.push((name, coin));
+            let fee = check_coins(&View(&coins), rules, tx, block.height(), spend).map_err(fault)?;
+            for (name, _) in &spent[first..] {
+                coins.remove_mut(name);
+            }
+            for (name, output) in tx.made() {
+                coins.insert_mut(name, Coin { output, height: block.height(), coinbase: false });
+            }
+            fees = fees.checked_add(fee).expect("fees come out of coins");
+        }
+        if signatures == Signatures::Check {
+            check_signatures_of(block.payments()).map_err(|(index, error)| BlockError::Payment { index, error })?;
+        }
+        let supply = self.supply_after(rules, block, fees)?;
+        for (name, output) in block.coinbase().made() {
+            coins.insert_mut(name, Coin { output, height: block.height(), coinbase: true });
+        }
+        Ok((Self { coins, height: block.height(), supply, tip: block.id() }, Arc::new(Undo { spent })))
+    }
+
+    /// The state before `block`, which is the tip. `undo` is what connecting it gave.
+    pub fn disconnect(&self, block: &Block, undo: &Undo) -> Self {
+        assert!(block.id() == self.tip, "only the tip can be disconnected");
+        let inputs: usize = block.payments().iter().map(|tx| tx.inputs.len()).sum();
+        assert!(undo.spent.len() == inputs, "the undo data belongs to the block");
+        let mut coins = self.coins.clone();
+        let mut removed = Amount::ZERO;
+        for (name, output) in block.coinbase().made() {
+            removed = removed.checked_add(output.amount).expect("the coinbase was connected");
+            assert!(coins.remove_mut(&name), "the tip's coinbase is unspent");
+        }
+        let mut end = undo.spent.len();
+        let mut supply = self.supply.checked_sub(removed).expect("the coinbase is part of the supply");
+        for tx in block.payments().iter().rev() {
+            for (name, output) in tx.made() {
+                supply = supply.checked_sub(output.amount).expect("outputs are part of the supply");
+                assert!(coins.remove_mut(&name), "what spent this output has been undone");
+            }
+            let start = end - tx.inputs.len();
+            for (name, coin) in &undo.spent[start..end] {
+                supply = supply.checked_add(coin.output.amount).expect("the coin was part of the supply before");
+                coins.insert_mut(*name, *coin);
+            }
+            end = start;
+        }
+        Self { coins, height: Height(self.height.0 - 1), supply, tip: block.header().parent }
+    }
+
+    fn check_header(&self, rules: &Rules, block: &Block) -> Result<(), BlockError> {
+        let header = block.header();
+        if header.chain != rules.chain {
+            return Err(BlockError::Chain { expected: rules.chain, got: header.chain });
+        }
+        if header.parent != self.tip {
+            return Err(BlockError::Parent { expected: self.tip, got: header.parent });
+        }
+        if header.height != self.height.next() {
+            return Err(BlockError::Height { expected: self.height.next(), got: header.height });
+        }
+        let root = block.merkle_root();
+        if header.root != root {
+            return Err(BlockError::Root { expected: header.root, got: root });
+        }
+        // From here on the header answers for the content: whatever is wrong, the id is that of an invalid block.
+        let bytes_max = rules.params.block_bytes_max as usize;
+        if block.len() > bytes_max {
+            return Err(BlockError::Size { expected: bytes_max, got: block.len() });
+        }
+        Ok(())
+    }
+
+    /// What the coinbase claims becomes money; what it could have claimed and did not is lost.
+    fn supply_after(&self, rules: &Rules, block: &Block, fees: Amount) -> Result<Amount, BlockError> {
+        let subsidy = rules.subsidy(block.height());
+        let allowed = subsidy.checked_add(fees).expect("a checked genesis issues no more than there can be");
+        let Some(claimed) = block.coinbase().total() else {
+            return Err(BlockError::Subsidy { expected: allowed, got: Amount(u64::MAX) });
+        };
+        if claimed > allowed {
+            return Err(BlockError::Subsidy { expected: allowed, got: claimed });
+        }
+        let kept = self.supply.checked_sub(fees).expect("fees come out of coins");
+        Ok(kept.checked_add(claimed).expect("a checked genesis issues no more than there can be"))
+    }
+
+    fn sorted(&self, keep: impl Fn(&Coin) -> bool) -> Vec<(OutPoint, Coin)> {
+        let kept = self.coins.iter().filter(|(_, coin)| keep(coin));
+        let mut coins: Vec<_> = kept.map(|(name, coin)| (*name, *coin)).collect();
+        coins.sort_unstable_by_key(|(name, _)| *name);
+        coins
+    }
+}
+
+impl CoinView for State {
+    fn coin(&self, name: &OutPoint) -> Option<Coin> {
+        Self::coin(self, name)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "State({:?} at {}, {} coins)", self.tip.0, self.height, self.coins.size())
+    }
+}
+
+impl PartialEq for State {
+    /// Compares every coin.
+    fn eq(&self, other: &Self) -> bool {
+        let tips = self.tip == other.tip && self.height == other.height;
+        tips && self.supply == other.supply && self.coins == other.coins
+    }
+}
+
+impl Eq for State {}
+
+/// The coins half-way through a block.
+struct View<'a>(&'a Coins);
+
+impl CoinView for View<'_> {
+    fn coin(&self, name: &OutPoint) -> Option<Coin> {
+        self.0.get(name).copied()
+    }
+}
+
+fn check_coinbase(rules: &Rules, block: &Block) -> Result<(), BlockError> {
+    let coinbase = block.coinbase();
+    if coinbase.chain != rules.chain {
+        return Err(BlockError::CoinbaseChain { expected: rules.chain, got: coinbase.chain });
+    }
+    if coinbase.height != block.height() {
+        return Err(BlockError::CoinbaseHeight { expected: block.height(), got: coinbase.height });
+    }
+    if coinbase.outputs.len() > OUTPUTS_MAX {
+        return Err(BlockError::CoinbaseOutputCount { expected: OUTPUTS_MAX, got: coinbase.outputs.len() });
+    }
+    match coinbase.outputs.iter().position(is_zero) {
+        Some(output) => Err(BlockError::CoinbaseZeroOutput { output }),
+        None => Ok(()),
+    }
+}
+
+type Coins = HashTrieMapSync<OutPoint, Coin, BuildHasherDefault<Mixer>>;
+
+/// Children of a node of the coin map.
+const DEGREE: u8 = 16;
+
+/// The same hash in every process. Ids are hashes, so that there is nothing left to mix but the index: a multiplication
+/// by an odd number (2^64 over the golden ratio) sends different indices of one id to different hashes.
+#[derive(Default)]
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 ^= u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = self.0.rotate_left(29) ^ number;
+    }
+}
