@@ -1,1 +1,23 @@
-//! stub
+//! Replicas that agree on one chain.
+//!
+//! [`Replica`] is a block tree, a mempool and block synchronisation over a proof-of-work rule ([`pow`]). It is a
+//! [`Protocol`](synod_machine::Protocol): it hashes nothing by itself (its owner grinds), sends nothing by itself (its
+//! owner gossips and connects) and reads no clock.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod chain;
+pub mod message;
+pub mod pow;
+mod record;
+mod replica;
+
+pub use chain::{Chain, ChainError};
+pub use message::{Claim, Message};
+pub use pow::{HeaderError, Pow};
+pub use record::{Record, StoredHeader};
+pub use replica::{Command, Event, GossipId, Item, Job, Limits, Params, Replica, Seen, SubmitError, Timer, Verdict};

@@ -107,6 +107,12 @@ impl Block {
         }
     }
 
+    /// What [`connect`](Self::connect) found, if it was asked.
+    pub fn connected(&self) -> Option<&(State, Arc<Undo>)> {
+        let verdict = self.0.checked.get().or_else(|| self.0.trusted.get());
+        verdict.and_then(|verdict| verdict.as_ref().ok())
+    }
+
     fn from_parts(parts: Parts) -> Self {
         Self(Arc::new(Shared {
             parts,

@@ -13,6 +13,9 @@ use crate::{
     Output, Rules, Seal, digest,
 };
 
+/// The longest window of [`Retarget::Lwma`], in blocks: Bitcoin's period of two weeks.
+pub const WINDOW_MAX: u32 = 2_016;
+
 /// A chain's constitution. A chain's id is a digest of all of it, names included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,10 +59,10 @@ pub struct PowParams {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Retarget {
-    /// By a factor of two for each half-life that the chain is ahead of or behind its schedule.
-    Asert {
-        /// The half-life.
-        half_life_ms: u64,
+    /// By the linearly weighted mean of the last blocks' intervals.
+    Lwma {
+        /// How many blocks, at most [`WINDOW_MAX`].
+        window: u32,
     },
     /// Not at all.
     Off,
@@ -112,9 +115,6 @@ pub enum GenesisError {
         /// The coins asked for.
         got: u32,
     },
-    /// A half-life of zero.
-    #[error("a half-life of zero")]
-    HalfLife,
     /// A halving interval of zero.
     #[error("a halving interval of zero; set the subsidy to zero for a chain that issues nothing")]
     HalvingInterval,
@@ -148,6 +148,14 @@ pub enum GenesisError {
         /// The genesis's.
         got: CompactTarget,
     },
+    /// A retarget window of no blocks, or of more than any peer should average over.
+    #[error("a retarget window of {got} blocks; 1 to {expected} are possible")]
+    Window {
+        /// The most.
+        expected: u32,
+        /// The genesis's.
+        got: u32,
+    },
 }
 
 impl Genesis {
@@ -169,7 +177,7 @@ impl Genesis {
     pub fn digest(&self) -> Bytes<32> {
         let Engine::Pow(pow) = &self.engine;
         let retarget = match pow.retarget {
-            Retarget::Asert { half_life_ms } => CanonicalRetarget::Asert { half_life_ms },
+            Retarget::Lwma { window } => CanonicalRetarget::Lwma { window },
             Retarget::Off => CanonicalRetarget::Off,
         };
         let engine = CanonicalEngine::Pow {
@@ -217,8 +225,10 @@ impl Genesis {
             return Err(GenesisError::BlockTime);
         }
         match pow.retarget {
-            Retarget::Asert { half_life_ms: 0 } => Err(GenesisError::HalfLife),
-            Retarget::Asert { .. } | Retarget::Off => Ok(()),
+            Retarget::Lwma { window } if window == 0 || window > WINDOW_MAX => {
+                Err(GenesisError::Window { expected: WINDOW_MAX, got: window })
+            }
+            Retarget::Lwma { .. } | Retarget::Off => Ok(()),
         }
     }
 
@@ -278,7 +288,7 @@ enum CanonicalEngine {
 
 #[derive(Serialize)]
 enum CanonicalRetarget {
-    Asert { half_life_ms: u64 },
+    Lwma { window: u32 },
     Off,
 }
 

@@ -40,7 +40,7 @@ pub use build::{PaymentBuilder, PaymentError, choose_coins};
 pub use check::{CoinView, INPUTS_MAX, OUTPUTS_MAX, check_payment, payment_bytes_max};
 pub use coinbase::Coinbase;
 pub use errors::{BlockError, TxError};
-pub use genesis::{Balance, Engine, Genesis, GenesisError, PowParams, Retarget};
+pub use genesis::{Balance, Engine, Genesis, GenesisError, PowParams, Retarget, WINDOW_MAX};
 pub use hash::digest;
 pub use header::{Header, Seal};
 pub use ids::{BlockId, ChainId, Height, TxId};

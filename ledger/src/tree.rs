@@ -11,11 +11,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use chains::Tips;
+use serde::{Deserialize, Serialize};
 
 use crate::{BlockId, Header, Height, U256};
 
 /// How much is known of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Status {
     /// Its header.
     Header,

@@ -1,0 +1,80 @@
+//! A checked genesis and what follows from it, made once and shared by all replicas of a process.
+
+use alloc::sync::Arc;
+
+use synod_ledger::{Block, BlockId, Engine, Genesis, GenesisError, Rules, State};
+
+use crate::Pow;
+
+/// What all replicas of one chain have in common.
+#[derive(Debug)]
+pub struct Chain {
+    genesis: Genesis,
+    rules: Rules,
+    block: Block,
+    state: State,
+    pow: Pow,
+}
+
+/// A genesis that no chain can start from.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ChainError {
+    /// The ledger's part is wrong.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// A drawn proof of work proves nothing outside of a simulation.
+    #[error("the genesis allows declared seals, which only a simulation may")]
+    Declared,
+}
+
+impl Chain {
+    /// Checks a genesis for real peers, who must see work that was done.
+    pub fn real(genesis: Genesis) -> Result<Arc<Self>, ChainError> {
+        let Engine::Pow(params) = &genesis.engine;
+        if params.declared {
+            return Err(ChainError::Declared);
+        }
+        Self::simulated(genesis)
+    }
+
+    /// Checks a genesis for simulated peers, where the work may be drawn.
+    pub fn simulated(genesis: Genesis) -> Result<Arc<Self>, ChainError> {
+        genesis.check()?;
+        let Engine::Pow(params) = &genesis.engine;
+        let pow = Pow::new(params.clone());
+        let block = genesis.block();
+        let state = State::genesis(&genesis);
+        let rules = genesis.rules();
+        Ok(Arc::new(Self { genesis, rules, block, state, pow }))
+    }
+
+    /// The genesis as it was read.
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The ledger's rules.
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The block at height zero.
+    pub const fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// The id of the block at height zero.
+    pub fn id(&self) -> BlockId {
+        self.block.id()
+    }
+
+    /// The coins at height zero.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The consensus rule.
+    pub const fn pow(&self) -> &Pow {
+        &self.pow
+    }
+}

@@ -1,0 +1,79 @@
+//! What replicas say to each other directly. Blocks and payments are gossiped besides; this is how a replica catches up
+//! with what it missed: headers first, then bodies from several peers (as in Bitcoin Core since 0.10).
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use synod_ledger::{Block, BlockId, Header, Height, Tx, TxId};
+use synod_machine::{Bytes, Wire};
+
+/// Headers in one answer.
+pub const HEADERS_MAX: usize = 2_000;
+/// Blocks in one request.
+pub const BLOCKS_MAX: usize = 16;
+/// Ids in a locator: exponential steps reach genesis from any height within 64.
+pub const LOCATOR_MAX: usize = 80;
+/// Payments in one inventory or request.
+pub const INVENTORY_MAX: usize = 2_000;
+/// Bytes of payments in one answer.
+pub const PAYMENTS_BYTES_MAX: usize = 512 * 1024;
+
+/// The chain that a peer says it is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Its tip.
+    pub tip: BlockId,
+    /// The tip's height.
+    pub height: Height,
+    /// All work up to the tip, big endian.
+    pub work: Bytes<32>,
+}
+
+/// A message between replicas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Message {
+    /// An answer to `GetBlocks`, one block each.
+    Block(Block),
+    /// Asks for blocks, at most [`BLOCKS_MAX`].
+    GetBlocks(Vec<BlockId>),
+    /// Asks for the headers after the first id that the receiver has on its chain.
+    GetHeaders(Vec<BlockId>),
+    /// Asks for payments out of the receiver's mempool.
+    GetPayments(Vec<TxId>),
+    /// An answer to `GetHeaders`, in order, at most [`HEADERS_MAX`].
+    Headers(Vec<Header>),
+    /// An answer to `GetBlocks`: these are not to be had here.
+    Missing(Vec<BlockId>),
+    /// An answer to `GetPayments`.
+    Payments(Vec<Tx>),
+    /// What is in the sender's mempool, on a new connection and again for what is its own.
+    Pool(Vec<TxId>),
+    /// The sender's chain, on a new connection and when it changed.
+    Tip(Claim),
+}
+
+impl Wire for Message {
+    const BYTES_MAX: usize = Block::BYTES_MAX + 16;
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Block(_) => "block",
+            Self::GetBlocks(_) => "get_blocks",
+            Self::GetHeaders(_) => "get_headers",
+            Self::GetPayments(_) => "get_payments",
+            Self::Headers(_) => "headers",
+            Self::Missing(_) => "missing",
+            Self::Payments(_) => "payments",
+            Self::Pool(_) => "pool",
+            Self::Tip(_) => "tip",
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        match self {
+            // One byte of tag; a block knows its own length.
+            Self::Block(block) => 1 + block.encoded_len(),
+            _ => synod_machine::wire::encoded_len(self),
+        }
+    }
+}

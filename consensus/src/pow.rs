@@ -1,0 +1,227 @@
+//! Proof of work: what a header must show (Nakamoto 2008, sections 4 and 6), and how the target follows the hash rate.
+//!
+//! A block's id is the SHA-256 of its 80-byte preimage and must not exceed the target that its ancestors dictate. A
+//! block weighs the expected number of hashes that its target asks for, 2^256 / (target + 1); the heaviest chain wins.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use synod_ledger::{BlockId, BlockTree, CompactTarget, Header, Node, PowParams, Retarget, Seal, U256};
+use synod_machine::{Reject, Time};
+
+/// A block is later than the median of so many before it (Bitcoin's rule).
+pub const MEDIAN_BLOCKS: usize = 11;
+/// A header's clock may be ahead of ours by ten blocks' time, and by this at least.
+pub const FUTURE_MIN: Duration = Duration::from_secs(10);
+/// One interval counts for at most so many block times in the retarget, so that a network that slept is not flooded
+/// with easy blocks when it wakes.
+const INTERVAL_BLOCKS_MAX: u64 = 6;
+
+/// Why a header is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// Made for another chain.
+    #[error("the header belongs to another chain")]
+    ForeignChain,
+    /// The clock is too far ahead of ours. It may be taken later.
+    #[error("the header is from the future: {got}, at most {expected} is taken now")]
+    Future {
+        /// The latest time taken now.
+        expected: Time,
+        /// The header's.
+        got: Time,
+    },
+    /// Not one above its parent.
+    #[error("the height is {got}, its parent's asks for {expected}")]
+    Height {
+        /// The parent's plus one.
+        expected: u64,
+        /// The header's.
+        got: u64,
+    },
+    /// Not later than the median of those before it.
+    #[error("the time {got} is not after {expected}, the median of the blocks before")]
+    Past {
+        /// The median.
+        expected: Time,
+        /// The header's.
+        got: Time,
+    },
+    /// The seal is of another kind, or the id is above the target.
+    #[error("the seal proves no work")]
+    Seal,
+    /// Not the target that the retarget rule gives.
+    #[error("the target is {got:08x}, the rule gives {expected:08x}")]
+    Target {
+        /// What the rule gives, in compact form.
+        expected: u32,
+        /// The header's, in compact form.
+        got: u32,
+    },
+}
+
+impl HeaderError {
+    /// As a peer's mistake.
+    pub const fn reason(&self) -> Reject {
+        match self {
+            Self::ForeignChain => Reject::BlockForeignChain,
+            Self::Future { .. } => Reject::BlockTimeFuture,
+            Self::Height { .. } => Reject::BlockHeight,
+            Self::Past { .. } => Reject::BlockTimePast,
+            Self::Seal => Reject::BlockSeal,
+            Self::Target { .. } => Reject::BlockTarget,
+        }
+    }
+}
+
+/// The rule, with a chain's parameters.
+#[derive(Clone, Debug)]
+pub struct Pow {
+    params: PowParams,
+}
+
+impl Pow {
+    /// The rule of a checked genesis.
+    pub const fn new(params: PowParams) -> Self {
+        Self { params }
+    }
+
+    /// The chain's parameters.
+    pub const fn params(&self) -> &PowParams {
+        &self.params
+    }
+
+    /// The time that a block should take.
+    pub const fn block_time(&self) -> Duration {
+        Duration::from_millis(self.params.block_time_ms)
+    }
+
+    /// Checks a header whose parent is in the tree.
+    pub fn check(&self, tree: &BlockTree, header: &Header, now: Time) -> Result<(), HeaderError> {
+        let parent = tree.get(&header.parent).expect("the caller looked the parent up").header();
+        if header.chain != parent.chain {
+            return Err(HeaderError::ForeignChain);
+        }
+        if header.height != parent.height.next() {
+            return Err(HeaderError::Height { expected: parent.height.next().0, got: header.height.0 });
+        }
+        self.check_seal(tree, header)?;
+        let median = median_time(tree, &header.parent);
+        if header.time <= median {
+            return Err(HeaderError::Past { expected: median, got: header.time });
+        }
+        let latest = now + self.future_max();
+        if header.time > latest {
+            return Err(HeaderError::Future { expected: latest, got: header.time });
+        }
+        Ok(())
+    }
+
+    fn check_seal(&self, tree: &BlockTree, header: &Header) -> Result<(), HeaderError> {
+        let (target, declared) = match header.seal {
+            Seal::Declared { target, .. } => (target, true),
+            Seal::Genesis => return Err(HeaderError::Seal),
+            Seal::Work { target, .. } => (target, false),
+        };
+        if declared != self.params.declared {
+            return Err(HeaderError::Seal);
+        }
+        let expected = self.target_after(tree, &header.parent);
+        if target != expected {
+            return Err(HeaderError::Target { expected: expected.0, got: target.0 });
+        }
+        if !declared && U256::from_be_bytes(header.id().0.0) > number(target) {
+            return Err(HeaderError::Seal);
+        }
+        Ok(())
+    }
+
+    /// How far ahead of ours a header's clock may be.
+    pub fn future_max(&self) -> Duration {
+        FUTURE_MIN.max(self.block_time() * 10)
+    }
+
+    /// The target of a block on `parent`.
+    ///
+    /// Linearly weighted moving average: the mean target of the last `window` blocks times their weighted mean interval
+    /// over the block time, the newest interval weighing most (zawy12's LWMA-1, as in Zcash forks and Bitcoin Gold).
+    /// Blocks before genesis count as found on time at the genesis's target.
+    pub fn target_after(&self, tree: &BlockTree, parent: &BlockId) -> CompactTarget {
+        match self.params.retarget {
+            Retarget::Lwma { window } => self.lwma(tree, parent, window),
+            Retarget::Off => self.params.target,
+        }
+    }
+
+    fn lwma(&self, tree: &BlockTree, parent: &BlockId, window: u32) -> CompactTarget {
+        let block_time = self.params.block_time_ms.saturating_mul(1_000_000);
+        let window = u64::from(window);
+        let first = number(self.params.target);
+        // Newest first: (time, target) of up to window + 1 blocks; the last gives only its time.
+        let headers: Vec<(Time, U256)> = ancestry(tree, parent)
+            .take(window as usize + 1)
+            .map(|header| (header.time, header.seal.target().map_or(first, number)))
+            .collect();
+        let mut weighted: u128 = 0;
+        let mut targets = U256::ZERO;
+        let divisor = U256::from(window);
+        for age in 0..window {
+            let weight = u128::from(window - age);
+            let (interval, target) = match (headers.get(age as usize), headers.get(age as usize + 1)) {
+                (Some(&(time, target)), Some(&(before, _))) => {
+                    let interval = time.0.saturating_sub(before.0).min(block_time.saturating_mul(INTERVAL_BLOCKS_MAX));
+                    (interval, target)
+                }
+                _ => (block_time, first),
+            };
+            weighted += weight * u128::from(interval);
+            targets += target / divisor;
+        }
+        let on_time = u128::from(window) * u128::from(window + 1) / 2 * u128::from(block_time);
+        // The division comes first so that the product fits; a target has over 200 significant bits, this loses few.
+        let next = (targets / U256::from(on_time)).saturating_mul(U256::from(weighted));
+        CompactTarget::from_target(next.clamp(U256::from(1), number(CompactTarget::MAX)))
+    }
+
+    /// What a header weighs in the choice between branches. The genesis weighs nothing.
+    pub fn weight(header: &Header) -> U256 {
+        header.seal.target().map_or(U256::ZERO, work)
+    }
+
+    /// The earliest time that a block on `parent` may carry.
+    pub fn earliest(tree: &BlockTree, parent: &BlockId) -> Time {
+        median_time(tree, parent) + Duration::from_nanos(1)
+    }
+}
+
+/// The expected number of hashes to meet a target: 2^256 / (target + 1).
+pub fn work(target: CompactTarget) -> U256 {
+    let target = number(target);
+    match target.checked_add(U256::from(1)) {
+        // 2^256 does not fit; ~t / (t + 1) + 1 is the same (Bitcoin Core's GetBlockProof).
+        Some(above) => (!target / above) + U256::from(1),
+        None => U256::from(1),
+    }
+}
+
+/// The compact target that `hash_rate` hashes per second meet in `block_time` on average.
+pub fn target_for(hash_rate: u64, block_time: Duration) -> CompactTarget {
+    let hashes = u128::from(hash_rate) * block_time.as_nanos() / 1_000_000_000;
+    CompactTarget::from_target((U256::MAX / U256::from(hashes.max(1))).min(number(CompactTarget::MAX)))
+}
+
+/// A target that is none lets nothing through.
+fn number(target: CompactTarget) -> U256 {
+    target.to_target().unwrap_or(U256::ZERO)
+}
+
+fn median_time(tree: &BlockTree, tip: &BlockId) -> Time {
+    let mut times: Vec<Time> = ancestry(tree, tip).take(MEDIAN_BLOCKS).map(|header| header.time).collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn ancestry<'a>(tree: &'a BlockTree, tip: &BlockId) -> impl Iterator<Item = &'a Header> {
+    let first = tree.get(tip).map(Node::header);
+    core::iter::successors(first, |header| tree.get(&header.parent).map(Node::header))
+}

@@ -1,0 +1,71 @@
+//! What a replica keeps on disk.
+
+use alloc::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use synod_ledger::{Block, BlockId, Header, Status, Tx, TxId, Undo};
+use synod_machine::{Key, Wire};
+
+const SHELF_HEADER: u8 = 0x00;
+const SHELF_PAYMENT: u8 = 0x01;
+const SHELF_BODY: u8 = Key::COLD;
+const SHELF_UNDO: u8 = Key::COLD + 1;
+
+/// A header with what is known of its block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredHeader {
+    /// The header.
+    pub header: Header,
+    /// The when-th it came in: ties between branches go to the first seen, also after a restart.
+    pub arrival: u64,
+    /// Whether its body is here, and whether it was found valid.
+    pub status: Status,
+}
+
+/// A record of the replica's disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// A block; cold.
+    Body(Block),
+    /// A header, under its block's id.
+    Header(StoredHeader),
+    /// A payment that this peer acknowledged and that is not yet deep in the chain.
+    Payment(Tx),
+    /// What connecting a block destroyed; cold.
+    Undo(Arc<Undo>),
+}
+
+impl Record {
+    /// Where a block's body lies.
+    pub const fn body_key(id: BlockId) -> Key {
+        Key::new(SHELF_BODY, id.0)
+    }
+
+    /// Where a block's header lies.
+    pub const fn header_key(id: BlockId) -> Key {
+        Key::new(SHELF_HEADER, id.0)
+    }
+
+    /// Where an acknowledged payment lies.
+    pub const fn payment_key(id: TxId) -> Key {
+        Key::new(SHELF_PAYMENT, id.0)
+    }
+
+    /// Where a block's undo data lie.
+    pub const fn undo_key(id: BlockId) -> Key {
+        Key::new(SHELF_UNDO, id.0)
+    }
+}
+
+impl Wire for Record {
+    const BYTES_MAX: usize = 2 * Block::BYTES_MAX;
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Body(_) => "body",
+            Self::Header(_) => "header",
+            Self::Payment(_) => "payment",
+            Self::Undo(_) => "undo",
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Payments: a user's, which are promised and kept on disk; others', which come by gossip; and what a new neighbour has
+//! that we missed.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use synod_ledger::{Block, Height, Tx, TxError, TxId};
+use synod_machine::{Out, PeerId, Reject, Time};
+
+use super::{Event, Item, OFFER_EVERY, Replica, SubmitError, Timer, Verdict};
+use crate::message::{INVENTORY_MAX, PAYMENTS_BYTES_MAX};
+use crate::{Message, Record};
+
+/// Acknowledged payments that are not yet deep in the chain; one more is refused.
+pub(super) const OWN_MAX: usize = 100_000;
+/// Below so many blocks an acknowledged payment's record is removed: no reorganisation brings it back.
+pub(super) const OWN_DEPTH: u64 = 100;
+
+/// A payment that this peer acknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    tx: Tx,
+    /// The height at which it was confirmed, or a payment that conflicts with it.
+    decided: Option<Height>,
+}
+
+impl Own {
+    pub(super) const fn pending(tx: Tx) -> Self {
+        Self { tx, decided: None }
+    }
+}
+
+impl Replica {
+    pub(super) fn on_submit(&mut self, now: Time, ticket: u64, tx: Tx, out: &mut Out<Self>) {
+        let result = self.submit(now, tx, out);
+        out.emit(Event::Submitted { ticket, result });
+    }
+
+    fn submit(&mut self, _now: Time, tx: Tx, out: &mut Out<Self>) -> Result<TxId, SubmitError> {
+        let id = tx.id();
+        if self.own.contains_key(&id) {
+            return Ok(id);
+        }
+        if !self.is_settled() {
+            return Err(SubmitError::Loading);
+        }
+        if self.own.len() >= OWN_MAX {
+            return Err(SubmitError::TooMany { expected: OWN_MAX, got: self.own.len() });
+        }
+        let known = self.mempool.contains(&id);
+        self.pool(tx.clone(), true, out)?;
+        out.persist(Record::payment_key(id), Record::Payment(tx.clone()));
+        self.own.insert(id, Own::pending(tx.clone()));
+        if !known {
+            out.emit(Event::Publish(Item::Payment(tx)));
+        }
+        Ok(id)
+    }
+
+    /// Puts a payment into the mempool and tells the owner of a double spend. A payment that is there already stays.
+    fn pool(&mut self, tx: Tx, pinned: bool, out: &mut Out<Self>) -> Result<(), TxError> {
+        let id = tx.id();
+        let known = self.mempool.contains(&id);
+        match self.mempool.insert(&self.state, self.chain.rules(), tx, pinned) {
+            Ok(_) if known => Ok(()),
+            Ok(_) => {
+                out.emit(Event::Pooled(id));
+                Ok(())
+            }
+            Err(error) => {
+                if let (TxError::Conflict { .. }, Some(conflict)) = (&error, self.mempool.conflicts().last()) {
+                    out.emit(Event::Conflict(conflict.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn on_gossiped_payment(&mut self, _now: Time, from: PeerId, tx: Tx, out: &mut Out<Self>) -> Verdict {
+        if self.mempool.contains(&tx.id()) || !self.is_settled() {
+            return Verdict::Ignore;
+        }
+        match self.pool(tx, false, out) {
+            Ok(()) => Verdict::Accept,
+            Err(error) => {
+                let reason = error.reason();
+                out.reject(from, reason);
+                if reason.is_fault() { Verdict::Reject } else { Verdict::Ignore }
+            }
+        }
+    }
+
+    /// What a new neighbour is told: this peer's own payments first, then the mempool's best.
+    pub(super) fn inventory(&self) -> Vec<TxId> {
+        let own: BTreeSet<TxId> = self.pending_own().collect();
+        let others = self.mempool.ids().filter(|id| !own.contains(id));
+        own.iter().copied().chain(others).take(INVENTORY_MAX).collect()
+    }
+
+    fn pending_own(&self) -> impl Iterator<Item = TxId> + '_ {
+        self.own.iter().filter(|(id, own)| own.decided.is_none() && self.mempool.contains(id)).map(|(&id, _)| id)
+    }
+
+    /// Acknowledged payments are offered until they are confirmed: gossip would drop a second publication.
+    pub(super) fn on_offer(&mut self, now: Time, out: &mut Out<Self>) {
+        let ids: Vec<TxId> = self.pending_own().take(INVENTORY_MAX).collect();
+        if !ids.is_empty() {
+            out.broadcast(self.links.keys().copied().collect(), Message::Pool(ids));
+        }
+        out.set(Timer::Offer, now + OFFER_EVERY);
+    }
+
+    pub(super) fn on_pool(&mut self, _now: Time, from: PeerId, ids: &[TxId], out: &mut Out<Self>) {
+        if ids.len() > INVENTORY_MAX {
+            return out.reject(from, Reject::TooMany);
+        }
+        if !self.is_settled() {
+            return;
+        }
+        let Some(link) = self.links.get_mut(&from) else { return };
+        link.wanted = ids.iter().filter(|id| !self.mempool.contains(id)).copied().collect();
+        if !link.wanted.is_empty() {
+            out.send(from, Message::GetPayments(link.wanted.iter().copied().collect()));
+        }
+    }
+
+    pub(super) fn on_get_payments(&mut self, from: PeerId, ids: &[TxId], out: &mut Out<Self>) {
+        if ids.len() > INVENTORY_MAX {
+            return out.reject(from, Reject::TooMany);
+        }
+        let mut bytes = 0;
+        let mut payments = Vec::new();
+        for tx in ids.iter().filter_map(|id| self.mempool.get(id)) {
+            bytes += tx.len();
+            if bytes > PAYMENTS_BYTES_MAX {
+                break;
+            }
+            payments.push(tx.clone());
+        }
+        out.send(from, Message::Payments(payments));
+    }
+
+    pub(super) fn on_payments(&mut self, _now: Time, from: PeerId, payments: Vec<Tx>, out: &mut Out<Self>) {
+        let is_last = payments.is_empty();
+        for tx in payments {
+            let id = tx.id();
+            if !self.links.get_mut(&from).is_some_and(|link| link.wanted.remove(&id)) {
+                return out.reject(from, Reject::Unsolicited);
+            }
+            if self.mempool.contains(&id) {
+                continue;
+            }
+            match self.pool(tx.clone(), false, out) {
+                // Our other neighbours may have missed it as well.
+                Ok(()) => out.emit(Event::Publish(Item::Payment(tx))),
+                Err(error) if error.reason().is_fault() => return out.reject(from, error.reason()),
+                Err(_) => {}
+            }
+        }
+        let Some(link) = self.links.get_mut(&from) else { return };
+        if is_last {
+            link.wanted.clear();
+        } else if !link.wanted.is_empty() {
+            out.send(from, Message::GetPayments(link.wanted.iter().copied().collect()));
+        }
+    }
+
+    /// Notes which acknowledged payments a newly connected block decides.
+    pub(super) fn confirm_own(&mut self, block: &Block, conflicted: &[TxId]) {
+        let height = block.header().height;
+        let confirmed = block.payments().iter().map(Tx::id);
+        for id in confirmed.chain(conflicted.iter().copied()) {
+            if let Some(own) = self.own.get_mut(&id) {
+                own.decided = Some(height);
+            }
+        }
+    }
+
+    /// What a block decided that is taken back is open again.
+    pub(super) fn unconfirm_own(&mut self, block: &Block) {
+        let height = block.header().height;
+        for own in self.own.values_mut().filter(|own| own.decided == Some(height)) {
+            own.decided = None;
+        }
+    }
+
+    /// Puts undecided payments back into the mempool and forgets those decided long ago.
+    pub(super) fn restore_own(&mut self, out: &mut Out<Self>) {
+        let height = self.state.height().0;
+        let mut open = Vec::new();
+        let mut deep = Vec::new();
+        for (&id, own) in &self.own {
+            match own.decided {
+                None if !self.mempool.contains(&id) => open.push(own.tx.clone()),
+                Some(decided) if decided.0 + OWN_DEPTH <= height => deep.push(id),
+                None | Some(_) => {}
+            }
+        }
+        for id in deep {
+            self.own.remove(&id);
+            out.forget(Record::payment_key(id));
+        }
+        self.pool_all(open, out);
+    }
+
+    /// Puts payments in until none fits any more: one may spend the output of another that comes after it.
+    fn pool_all(&mut self, mut open: Vec<Tx>, out: &mut Out<Self>) {
+        loop {
+            let before = open.len();
+            open.retain(|tx| self.pool(tx.clone(), true, out).is_err());
+            if open.is_empty() || open.len() == before {
+                return;
+            }
+        }
+    }
+}
