@@ -9,7 +9,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Address, Amount, BlockId, ChainId, Height, PublicKey, Signature, TxId};
+use synod_ledger::{
+    Address, Amount, BlockId, ChainId, Coinbase, Height, OutPoint, Output, Payment, PublicKey, Signature, Tx, TxId,
+    TxInput, merkle,
+};
 use synod_machine::Bytes;
 use utoipa::{IntoParams, ToSchema};
 
@@ -376,6 +379,30 @@ pub struct PaymentInfo {
     pub outputs: Vec<OutputInfo>,
 }
 
+impl PaymentInfo {
+    /// The payment itself, so that a reader can compute its id and its leaf instead of believing the node.
+    pub fn to_tx(&self, chain: ChainId) -> Tx {
+        let inputs = self.inputs.iter().map(|input| TxInput {
+            coin: OutPoint { tx: input.coin.tx, index: input.coin.index },
+            key: input.key,
+            signature: input.signature,
+        });
+        let inputs = inputs.collect();
+        Tx::from(Payment { chain, inputs, outputs: to_outputs(&self.outputs) })
+    }
+}
+
+impl CoinbaseInfo {
+    /// The coinbase itself, so that a reader can compute its id and its leaf instead of believing the node.
+    pub fn to_coinbase(&self, chain: ChainId) -> Coinbase {
+        Coinbase { chain, height: self.height, extra: self.extra, outputs: to_outputs(&self.outputs) }
+    }
+}
+
+fn to_outputs(outputs: &[OutputInfo]) -> Vec<Output> {
+    outputs.iter().map(|output| Output { amount: output.amount, to: output.to }).collect()
+}
+
 /// A coin's name: the output of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct CoinRef {
@@ -464,15 +491,23 @@ pub struct TransactionInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProofInfo {
     /// The leaf's place.
-    pub index: u32,
+    pub index: u64,
     /// How many leaves the tree has.
-    pub leaves: u32,
+    pub leaves: u64,
     /// The hashes beside the path, from the leaf up.
     #[schema(value_type = Vec<String>)]
     pub siblings: Vec<Bytes<32>>,
     /// The leaf: the digest of the transaction with its signatures.
     #[schema(value_type = String)]
     pub leaf: Bytes<32>,
+}
+
+impl ProofInfo {
+    /// Whether the proof shows that the leaf is under `root`.
+    pub fn proves(&self, root: &Bytes<32>) -> bool {
+        let proof = merkle::Proof { index: self.index, leaves: self.leaves, siblings: self.siblings.clone() };
+        proof.verify(&self.leaf, root)
+    }
 }
 
 /// The query of `GET /v1/addresses/{address}`.
@@ -499,7 +534,8 @@ pub struct AddressInfo {
     /// The part of `balance` that is not yet mature.
     #[schema(value_type = u64)]
     pub immature: Amount,
-    /// What pending payments pay it, change to itself among that.
+    /// What it gets from pending payments, change to itself among that, less what further pending payments spend of
+    /// it: `balance - pending_out + pending_in` is left when all are confirmed.
     #[schema(value_type = u64)]
     pub pending_in: Amount,
     /// The part of `balance` that pending payments spend.

@@ -1,0 +1,6 @@
+//! The handlers, one per route and method.
+
+pub(super) mod chain;
+pub(super) mod faults;
+pub(super) mod node;
+pub(super) mod transactions;
