@@ -1,0 +1,138 @@
+//! What becomes of a step's effects once they may leave.
+
+use std::sync::Arc;
+
+use synod_consensus::{Command as ReplicaCommand, Event as ReplicaEvent, Item, Record as ReplicaRecord, Verdict};
+use synod_dht::neighbours;
+use synod_ledger::{Block, Tx};
+use synod_machine::{Effect, Key, PeerId as Handle, wire};
+use synod_peer::{Command, Event, Message, Peer, Record};
+
+use super::{Engine, EngineError, links};
+use crate::api::types::ApiEvent;
+use crate::miner::Job;
+use crate::net::{MessageAcceptance, NetCommand, Topic};
+use crate::store::Write;
+
+/// What an effect writes to disk. A block's transactions are indexed in the transaction that stores it.
+pub(super) fn writes(effect: &Effect<Peer>) -> Vec<Write> {
+    match effect {
+        Effect::Forget(key) => vec![Write::Delete { key: *key }],
+        Effect::Persist { key, record } => {
+            let mut writes = vec![Write::Put { key: *key, bytes: wire::encode(record) }];
+            if let Record::Replica(ReplicaRecord::Body(block)) = record {
+                writes.extend(index(block));
+            }
+            writes
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn index(block: &Block) -> impl Iterator<Item = Write> + '_ {
+    let ids = std::iter::once(block.coinbase().id()).chain(block.payments().iter().map(Tx::id));
+    ids.zip(0..).map(|(tx, position)| Write::Index { tx: tx.0, block: block.id().0, position })
+}
+
+impl Engine {
+    pub(super) async fn release(&mut self, effect: Effect<Peer>) -> Result<(), EngineError> {
+        match effect {
+            Effect::Broadcast { to, message } => self.transmit(&to, &message).await,
+            Effect::Emit(Event::Neighbours(neighbours::Event::Dial(contact))) => {
+                if let Some((peer, addresses)) = links::dial_of(contact) {
+                    self.send(NetCommand::Dial { peer, addresses }).await;
+                }
+            }
+            Effect::Emit(Event::Replica(event)) => self.on_event(event).await?,
+            Effect::Reject { peer, reason } => {
+                if let Some(peer) = self.links.peer(peer) {
+                    self.blame(peer, reason);
+                }
+            }
+            Effect::Send { to, message } => self.transmit(&[to], &message).await,
+            // Written before, or the host's own.
+            Effect::Forget(_) | Effect::Persist { .. } | Effect::Cancel(_) | Effect::Set { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn transmit(&self, to: &[Handle], message: &Message) {
+        let to: Vec<_> = to.iter().filter_map(|&handle| self.links.peer(handle)).collect();
+        if !to.is_empty() {
+            self.send(NetCommand::Send { to, frame: Arc::from(wire::encode(message)) }).await;
+        }
+    }
+
+    async fn on_event(&mut self, event: ReplicaEvent) -> Result<(), EngineError> {
+        match event {
+            ReplicaEvent::Conflict(conflict) => {
+                let conflict = crate::api::views::conflict(&conflict);
+                self.parts.handle.publish(ApiEvent::Conflict(conflict));
+            }
+            ReplicaEvent::Load(key) => {
+                let record = self.load(key)?;
+                self.follow_up.push_back(Command::Replica(ReplicaCommand::Loaded { key, record }));
+            }
+            ReplicaEvent::Mine(job) => self.parts.miner.set_job(job.and_then(|job| {
+                let target = job.target.to_target()?.to_be_bytes();
+                Some(Job { id: job.id, preimage: job.preimage?, target })
+            })),
+            ReplicaEvent::Pooled(id) => self.parts.handle.publish(ApiEvent::Transaction { id }),
+            ReplicaEvent::Publish(item) => {
+                let (topic, bytes) = match item {
+                    Item::Block(block) => (Topic::Blocks, wire::encode(&block)),
+                    Item::Payment(tx) => (Topic::Transactions, wire::encode(&tx)),
+                };
+                self.send(NetCommand::Publish { topic, bytes }).await;
+            }
+            ReplicaEvent::Submitted { ticket, result } => {
+                if let Some(reply) = self.submits.remove(&ticket) {
+                    // Whoever asked may have gone away; the payment stays acknowledged.
+                    let _ = reply.send(result);
+                }
+            }
+            ReplicaEvent::Tip { tip, height, depth } => {
+                if depth > 0 {
+                    tracing::info!(%tip, height = height.0, depth, "reorganised");
+                } else {
+                    tracing::debug!(%tip, height = height.0, "new tip");
+                }
+                self.parts.handle.publish(ApiEvent::Tip { id: tip, height, reorg_depth: depth });
+            }
+            ReplicaEvent::Verdict { id, verdict } => {
+                if let Some((id, source)) = self.gossip.remove(&id) {
+                    let acceptance = match verdict {
+                        Verdict::Accept => MessageAcceptance::Accept,
+                        Verdict::Ignore => MessageAcceptance::Ignore,
+                        Verdict::Reject => MessageAcceptance::Reject,
+                    };
+                    self.send(NetCommand::Verdict { id, source, acceptance }).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&self, key: Key) -> Result<Option<ReplicaRecord>, EngineError> {
+        Ok(match self.parts.store.record(&key)? {
+            Some(Record::Replica(record)) => Some(record),
+            Some(Record::Neighbours(_)) | None => None,
+        })
+    }
+
+    /// What the driver itself has to tell the network.
+    pub(super) async fn release_links(&mut self) {
+        for (id, source, acceptance) in std::mem::take(&mut self.links.verdicts) {
+            self.send(NetCommand::Verdict { id, source, acceptance }).await;
+        }
+        for peer in std::mem::take(&mut self.links.dismissed) {
+            self.send(NetCommand::Disconnect { peer }).await;
+        }
+        if let Some(faults) = self.links.shape.take() {
+            self.send(NetCommand::Shape(faults)).await;
+        }
+        for reply in std::mem::take(&mut self.links.shape_replies) {
+            let _ = reply.send(());
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! A whole node in the foreground: opens what it needs in an order in which each failure has its own clear error, runs,
+//! and closes in the reverse order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::registry::Registry;
+use synod_consensus::{Chain, ChainError};
+use synod_dht::{Identity as PublicIdentity, neighbours};
+use synod_ledger::{BLOCK_BYTES_MAX, Genesis, TX_BYTES_MAX};
+use synod_machine::{Bytes, Rng, Wire};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::api;
+use crate::config::{Config, ConfigError, MiningConfig, RunFile, load_genesis};
+use crate::driver::{self, EngineError, Records};
+use crate::handle::{NodeHandle, NodeInfo, Stopped};
+use crate::miner::Miner;
+use crate::net::{self, Identity, IdentityError, NetConfig, NetError, Network};
+use crate::store::{Store, StoreError, StoreIdentity};
+
+/// Events that may wait between the network and the engine; beyond that peers are held back.
+const EVENTS_MAX: usize = 1_024;
+/// Threads for the network and the API. A node spends its time in the engine and the miner, which have their own.
+const WORKERS: usize = 2;
+
+/// Why a node could not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The API's address is taken.
+    #[error("the API's address {address} is in use by another process")]
+    ApiInUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The API cannot listen.
+    #[error("the API cannot listen on {address}: {source}")]
+    Api {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The genesis is one that no chain can start from.
+    #[error("the genesis {} cannot be used: {source}", path.display())]
+    Chain {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: ChainError,
+    },
+    /// A configuration or genesis file cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder cannot be made or written.
+    #[error("the data folder {} cannot be used: {source}", path.display())]
+    Data {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The engine ended.
+    #[error("the node stopped: {0}")]
+    Engine(#[from] EngineError),
+    /// The engine's thread panicked: a mistake of ours. What was acknowledged is on disk.
+    #[error("the node stopped because of an internal error; its log has the details")]
+    Internal,
+    /// The node's key cannot be read or made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The network could not be started.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The store could not be opened.
+    #[error("the store {} cannot be opened: {source}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: StoreError,
+    },
+    /// The system gave no threads or signals.
+    #[error("the system refused: {0}")]
+    System(io::Error),
+}
+
+impl StartError {
+    /// The exit code that stands for it (see `docs/cli.md`).
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Chain { .. } | Self::Identity(_) => 3,
+            Self::Store { source, .. } => match source {
+                StoreError::OtherNetwork { .. } | StoreError::OtherPeer { .. } | StoreError::NewerSchema { .. } => 3,
+                _ => 4,
+            },
+            Self::Api { .. } | Self::ApiInUse { .. } | Self::Data { .. } | Self::Net(_) => 4,
+            Self::Engine(_) | Self::Internal | Self::System(_) => 1,
+        }
+    }
+
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Api { .. } => "set `api` in the configuration to an address of this machine",
+            Self::ApiInUse { .. } | Self::Net(NetError::PortInUse { .. }) => {
+                "stop the other process, or set another port in the configuration; port 0 takes a free one"
+            }
+            Self::Chain { .. } => "correct the genesis file; all peers of a network need the same one",
+            Self::Config(_) => "correct the file; `synod node --help` says what it may hold",
+            Self::Data { .. } => "make the folder writable, or set another as `data` in the configuration",
+            Self::Engine(EngineError::Store(StoreError::DiskFull)) => {
+                "make room on the disk and start again; nothing that was acknowledged is lost"
+            }
+            Self::Engine(_) | Self::Internal => "start it again; nothing that was acknowledged is lost",
+            Self::Identity(_) => "restore the key file, or remove it to become a new peer",
+            Self::Net(_) => "check `listen` in the configuration",
+            Self::Store { source, .. } => match source {
+                StoreError::Locked => "another node runs with this folder: stop it first",
+                StoreError::NewerSchema { .. } => "use the program that wrote the store, or a newer one",
+                StoreError::OtherNetwork { .. } => "this folder belongs to another network: use another `data` folder",
+                StoreError::OtherPeer { .. } => "this folder belongs to another peer: restore its identity.key",
+                _ => "check the disk; as a last resort move the file away and the chain is fetched from peers again",
+            },
+            Self::System(_) => "raise the limits on threads and open files",
+        }
+    }
+}
+
+/// Runs the node that the configuration file describes until SIGTERM or Ctrl-C. `on_ready` is called once it serves.
+pub fn run(config: &Path, on_ready: impl FnOnce(&RunFile)) -> Result<(), StartError> {
+    let config = Config::load(config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("synod-io")
+        .enable_all()
+        .build()
+        .map_err(StartError::System)?;
+    runtime.block_on(serve(config, on_ready))
+}
+
+async fn serve(config: Config, on_ready: impl FnOnce(&RunFile)) -> Result<(), StartError> {
+    let genesis = load_genesis(&config.genesis)?;
+    let chain = Chain::real(genesis)
+        .map_err(|source| StartError::Chain { path: config.genesis.clone(), source })?;
+    let data_error = |source| StartError::Data { path: config.data.clone(), source };
+    std::fs::create_dir_all(&config.data).map_err(data_error)?;
+    let identity = Identity::load_or_create(&config.data.join("identity.key"))?;
+    let store = Arc::new(open_store(&config, chain.genesis(), &identity)?);
+    let listener = bind(config.api).await?;
+    let (stopping, stop) = watch::channel(false);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::System)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::System)?;
+
+    let mut registry = Registry::default();
+    let (net_sender, net_events) = mpsc::channel(EVENTS_MAX);
+    let network = Arc::new(net::start(net_config(&config, &chain, &identity), net_sender, &mut registry).await?);
+    let (request_sender, requests) = mpsc::unbounded_channel();
+    let handle = NodeHandle::new(
+        move |request| request_sender.send(request).map_err(|_| Stopped),
+        Arc::new(Records(Arc::clone(&store))),
+    );
+    let (found_sender, found) = mpsc::unbounded_channel();
+    let (ready_sender, ready) = oneshot::channel();
+    let parts = driver::Parts {
+        genesis_unix_ms: chain.genesis().time_unix_ms,
+        params: params(&config, &chain, &identity),
+        store,
+        network: Arc::clone(&network),
+        net_events,
+        requests,
+        handle: handle.clone(),
+        miner: miner(config.mining.as_ref(), &identity, move |found| {
+            // The engine is gone where the node stops.
+            let _ = found_sender.send(found);
+        }),
+        found,
+        info: info(&config, &identity),
+        stop: stop.clone(),
+        ready: ready_sender,
+    };
+    let (ended_sender, mut ended) = oneshot::channel();
+    let engine = thread::Builder::new()
+        .name("synod-engine".into())
+        .spawn(move || {
+            // Dropped without a word where the engine panics.
+            let _ = ended_sender.send(driver::run(parts));
+        })
+        .map_err(StartError::System)?;
+
+    let api_address = listener.local_addr().map_err(StartError::System)?;
+    let mut api_stop = stop;
+    let server = tokio::spawn(api::serve(listener, handle, registry, async move {
+        let _ = api_stop.wait_for(|&stop| stop).await;
+    }));
+    let run_file = run_file(&config, &chain, &network, api_address);
+    let mut ready = Some(ready);
+    let mut on_ready = Some(on_ready);
+    let result = loop {
+        tokio::select! {
+            result = &mut ended => break result.map_err(|_| StartError::Internal).and_then(|result| Ok(result?)),
+            _ = interrupt.recv() => break Ok(()),
+            _ = terminate.recv() => break Ok(()),
+            Ok(()) = async { ready.as_mut().expect("asked once").await }, if ready.is_some() => {
+                ready = None;
+                if let Err(source) = run_file.write(&config.data) {
+                    break Err(StartError::Data { path: config.data.clone(), source });
+                }
+                if let Some(on_ready) = on_ready.take() {
+                    on_ready(&run_file);
+                }
+            }
+        }
+    };
+    // The order matters: first nobody is told any more that we are here, then nothing new is taken, then the rest ends.
+    if let Err(error) = RunFile::remove(&config.data) {
+        tracing::warn!(%error, "the run file cannot be removed");
+    }
+    stopping.send_replace(true);
+    if let Ok(Err(error)) = server.await {
+        tracing::warn!(%error, "the API ended with an error");
+    }
+    let joined = tokio::task::spawn_blocking(move || engine.join()).await;
+    if let Ok(network) = Arc::try_unwrap(network) {
+        network.stop().await;
+    }
+    match joined {
+        Ok(Ok(())) => result,
+        Ok(Err(_)) | Err(_) => Err(StartError::Internal),
+    }
+}
+
+fn open_store(config: &Config, genesis: &Genesis, identity: &Identity) -> Result<Store, StartError> {
+    let path = config.data.join("store.redb");
+    let owner = StoreIdentity {
+        chain: genesis.name.clone(),
+        genesis: genesis.digest(),
+        peer: Bytes(public_key(identity)),
+    };
+    Store::open(&path, &owner).map_err(|source| StartError::Store { path, source })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::ApiInUse { address },
+        _ => StartError::Api { address, source },
+    })
+}
+
+fn net_config(config: &Config, chain: &Chain, identity: &Identity) -> NetConfig {
+    NetConfig {
+        keypair: identity.keypair(),
+        listen: config.listen.clone(),
+        bootstrap: config.bootstrap.clone(),
+        chain: chain.rules().chain.to_string(),
+        genesis: chain.genesis().digest().to_string(),
+        agent: concat!("synod/", env!("CARGO_PKG_VERSION")).into(),
+        connections_max: config.network.connections_max,
+        gossip_signed: config.network.gossip_signed,
+        kad_public: config.network.kad_public,
+        frame_bytes_max: synod_peer::Message::BYTES_MAX,
+        blocks_bytes_max: BLOCK_BYTES_MAX,
+        transactions_bytes_max: TX_BYTES_MAX,
+    }
+}
+
+fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_peer::Params {
+    let key = public_key(identity);
+    // What differs between peers that mine for one address, and the seed of this peer's choices: its own key.
+    let extra = u64::from_le_bytes(key[..8].try_into().expect("a key has more than eight bytes"));
+    let mining = config.mining.as_ref().filter(|mining| mining.hash_rate > 0 && mining.threads > 0);
+    synod_peer::Params {
+        neighbours: neighbours::Params {
+            own: PublicIdentity(Bytes(key)),
+            neighbours_min: config.network.neighbours_min,
+            rng: Rng::new(extra, unix_ms(), "neighbours"),
+        },
+        replica: synod_consensus::Params {
+            chain: Arc::clone(chain),
+            limits: synod_consensus::Limits::default(),
+            miner: mining.map(|mining| mining.address),
+            extra,
+        },
+    }
+}
+
+fn miner(
+    config: Option<&MiningConfig>,
+    identity: &Identity,
+    on_found: impl Fn(crate::miner::Found) + Send + Sync + 'static,
+) -> Miner {
+    let (threads, hash_rate) = config.map_or((0, 0), |mining| (mining.threads, mining.hash_rate));
+    let key = public_key(identity);
+    let nonce_first = u64::from_le_bytes(key[8..16].try_into().expect("a key has more than sixteen bytes"));
+    Miner::start(threads, hash_rate, nonce_first, on_found)
+}
+
+fn info(config: &Config, identity: &Identity) -> NodeInfo {
+    NodeInfo {
+        name: config.name.clone(),
+        peer_id: identity.peer().to_string(),
+        listen: Vec::new(),
+        started: Instant::now(),
+        peers: Vec::new(),
+        refused: Vec::new(),
+        faults_allowed: config.faults,
+        faults: net::Faults::default(),
+        hash_rate: 0.0,
+        hashes_total: 0,
+    }
+}
+
+fn run_file(config: &Config, chain: &Chain, network: &Network, api: SocketAddr) -> RunFile {
+    RunFile {
+        pid: process::id(),
+        name: config.name.clone(),
+        peer_id: network.local().to_string(),
+        listen: network.listen().iter().map(ToString::to_string).collect(),
+        api,
+        chain_id: chain.rules().chain.to_string(),
+        started_unix_ms: unix_ms(),
+    }
+}
+
+fn public_key(identity: &Identity) -> [u8; 32] {
+    net::public_key_of(&identity.peer()).expect("our own key is an ed25519 key")
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
