@@ -20,6 +20,7 @@ use synod_peer::{Command, Message, Peer, Record};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::archive::Records;
+pub use self::release::writes;
 use self::links::Links;
 use crate::api::types::{ApiEvent, RefusedPeer};
 use crate::handle::{EngineRequest, NodeHandle, NodeInfo, View};

@@ -15,7 +15,7 @@ use crate::net::{MessageAcceptance, NetCommand, Topic};
 use crate::store::Write;
 
 /// What an effect writes to disk. A block's transactions are indexed in the transaction that stores it.
-pub(super) fn writes(effect: &Effect<Peer>) -> Vec<Write> {
+pub fn writes(effect: &Effect<Peer>) -> Vec<Write> {
     match effect {
         Effect::Forget(key) => vec![Write::Delete { key: *key }],
         Effect::Persist { key, record } => {
