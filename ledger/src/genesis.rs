@@ -311,3 +311,140 @@ const GENESIS_COINS_MAX: u64 = 1 << 22;
 
 /// The smallest block size: room for a payment beside everything else.
 const BLOCK_BYTES_LEAST: usize = 2 * BLOCK_OVERHEAD;
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+    use crate::{State, testing};
+
+    fn pow(genesis: &mut Genesis) -> &mut PowParams {
+        let Engine::Pow(pow) = &mut genesis.engine;
+        pow
+    }
+
+    #[test]
+    fn a_written_genesis_comes_back_and_unknown_fields_do_not() {
+        let mut genesis = testing::genesis();
+        pow(&mut genesis).retarget = Retarget::Lwma { window: 60 };
+        let text = serde_json::to_string(&genesis).expect("writable");
+        assert_eq!(serde_json::from_str::<Genesis>(&text).expect("readable"), genesis);
+        assert!(text.contains(r#""retarget":{"rule":"lwma","window":60}"#), "{text}");
+        for (known, unknown) in [
+            (r#""time_unix_ms""#, r#""tyme":1,"time_unix_ms""#),
+            (r#""declared""#, r#""tyme":1,"declared""#),
+            (r#""window""#, r#""tyme":1,"window""#),
+            (r#""maturity""#, r#""tyme":1,"maturity""#),
+            (r#""coins""#, r#""tyme":1,"coins""#),
+        ] {
+            assert!(text.contains(known), "{known}");
+            let changed = text.replacen(known, unknown, 1);
+            assert!(serde_json::from_str::<Genesis>(&changed).is_err(), "{unknown}");
+        }
+        assert!(serde_json::from_str::<Genesis>(&text.replacen(r#""pow""#, r#""pou""#, 1)).is_err());
+    }
+
+    #[test]
+    fn one_coin_is_the_default() {
+        let text = format_balance(r#""amount":5"#);
+        assert_eq!(serde_json::from_str::<Balance>(&text).expect("readable").coins, 1);
+    }
+
+    fn format_balance(rest: &str) -> String {
+        alloc::format!(r#"{{"name":"a","address":"{}",{rest}}}"#, testing::address(1))
+    }
+
+    #[test]
+    fn whatever_differs_the_chain_is_another() {
+        let changes: [fn(&mut Genesis); 15] = [
+            |_| {},
+            |genesis| genesis.name.push('2'),
+            |genesis| genesis.time_unix_ms += 1,
+            |genesis| pow(genesis).target.0 -= 1,
+            |genesis| pow(genesis).block_time_ms += 1,
+            |genesis| pow(genesis).retarget = Retarget::Lwma { window: 1 },
+            |genesis| pow(genesis).declared = false,
+            |genesis| genesis.ledger.subsidy.0 += 1,
+            |genesis| genesis.ledger.halving_interval += 1,
+            |genesis| genesis.ledger.maturity += 1,
+            |genesis| genesis.ledger.block_bytes_max += 1,
+            |genesis| genesis.ledger.fee_min.0 += 1,
+            |genesis| genesis.balances[0].amount.0 += 1,
+            |genesis| genesis.balances[0].coins += 1,
+            |genesis| genesis.balances.swap(0, 1),
+        ];
+        let mut chains = BTreeSet::new();
+        for change in changes {
+            let mut genesis = testing::genesis();
+            change(&mut genesis);
+            genesis.check().expect("still a possible genesis");
+            assert!(chains.insert(genesis.chain_id()));
+            assert_eq!(genesis.block().header().chain, genesis.chain_id());
+        }
+    }
+
+    #[test]
+    fn balances_are_split_into_nearly_equal_coins() {
+        let mut genesis = testing::genesis();
+        genesis.balances.truncate(1);
+        genesis.balances[0].amount = Amount(11);
+        genesis.balances[0].coins = 3;
+        let amounts: Vec<u64> = genesis.block().coinbase().outputs.iter().map(|output| output.amount.0).collect();
+        assert_eq!(amounts, [4, 4, 3]);
+        let state = State::genesis(&genesis);
+        assert_eq!((state.supply(), state.audit(), state.coin_count()), (Amount(11), Amount(11), 3));
+        assert_eq!(state.tip(), genesis.block().id());
+        assert!(state.coins().iter().all(|(_, coin)| !coin.coinbase), "spendable at once");
+    }
+
+    #[test]
+    fn every_mistake_has_its_error() {
+        let name = |got: &str| GenesisError::Name { expected: 64, got: got.to_string() };
+        let long = "x".repeat(65);
+        let bytes = |got| GenesisError::BlockBytes { least: 1_024, most: 4 << 20, got };
+        let window = |got| GenesisError::Window { expected: 2_016, got };
+        let split = |got| GenesisError::CoinSplit { name: "1".to_string(), got };
+        let table: Vec<(fn(&mut Genesis), GenesisError)> = vec![
+            (|genesis| genesis.name.clear(), name("")),
+            (|genesis| genesis.name = "x".repeat(65), name(&long)),
+            (|genesis| genesis.balances[2].name.clear(), name("")),
+            (|genesis| genesis.balances[2].name = "1".into(), GenesisError::NameTwice { got: "1".into() }),
+            (|genesis| pow(genesis).target.0 = 0x0300_0001, GenesisError::Target { got: CompactTarget(0x0300_0001) }),
+            (|genesis| pow(genesis).block_time_ms = 0, GenesisError::BlockTime),
+            (|genesis| pow(genesis).retarget = Retarget::Lwma { window: 0 }, window(0)),
+            (|genesis| pow(genesis).retarget = Retarget::Lwma { window: 2_017 }, window(2_017)),
+            (|genesis| genesis.ledger.halving_interval = 0, GenesisError::HalvingInterval),
+            (|genesis| genesis.ledger.block_bytes_max = 1_023, bytes(1_023)),
+            (|genesis| genesis.ledger.block_bytes_max = (4 << 20) + 1, bytes((4 << 20) + 1)),
+            (|genesis| genesis.balances[0].coins = 0, split(0)),
+            (|genesis| genesis.balances[0].coins = 1_001, split(1_001)),
+            (
+                |genesis| {
+                    genesis.balances[0].amount = Amount(1 << 22);
+                    genesis.balances[0].coins = 1 << 22;
+                },
+                GenesisError::CoinCount { expected: 1 << 22, got: (1 << 22) + 30 },
+            ),
+        ];
+        for (change, expected) in table {
+            let mut genesis = testing::genesis();
+            change(&mut genesis);
+            assert_eq!(genesis.check(), Err(expected));
+        }
+    }
+
+    #[test]
+    fn balances_and_subsidies_may_reach_all_the_money_there_can_be_and_no_more() {
+        let mut genesis = testing::genesis();
+        let subsidies = Amount(970);
+        assert_eq!(genesis.rules().issued(Height(u64::MAX)), subsidies);
+        // Three others own 1,000 each.
+        genesis.balances[0].amount = Amount(Amount::MAX.0 - 3_970);
+        assert_eq!(genesis.check(), Ok(()));
+        genesis.balances[0].amount.0 += 1;
+        let balances = Amount(Amount::MAX.0 - 969);
+        assert_eq!(genesis.check(), Err(GenesisError::Money { expected: Amount::MAX, balances, subsidies }));
+    }
+}

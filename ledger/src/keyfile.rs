@@ -170,3 +170,79 @@ impl KeyFile {
 
 /// The layout that is written and read.
 const VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    const CHEAP: KdfCost = KdfCost { memory_kib: 8, passes: 1, lanes: 1 };
+
+    fn file() -> KeyFile {
+        seal(&SecretKey::from_bytes([7; 32]), "alice", b"secret", [1; 16], [2; 24], CHEAP)
+    }
+
+    #[test]
+    fn a_sealed_key_comes_back_with_its_passphrase_only() {
+        let text = serde_json::to_string(&file()).expect("writable");
+        let read: KeyFile = serde_json::from_str(&text).expect("readable");
+        assert_eq!(read, file());
+        assert_eq!(*read.open(b"secret").expect("the passphrase").to_bytes(), [7; 32]);
+        assert_eq!(read.open(b"Secret").expect_err("another one"), KeyFileError::Passphrase);
+        assert!(!text.contains(&"07".repeat(32)), "the secret is not in the clear");
+    }
+
+    #[test]
+    fn whatever_is_changed_in_a_file_it_does_not_open() {
+        let changes: [fn(&mut KeyFile); 7] = [
+            |file| file.name = "bob".to_string(),
+            |file| file.address = SecretKey::from_bytes([8; 32]).address(),
+            |file| file.public_key = SecretKey::from_bytes([8; 32]).public(),
+            |file| file.kdf.passes = 2,
+            |file| file.salt.0[0] ^= 1,
+            |file| file.nonce.0[0] ^= 1,
+            |file| file.ciphertext.0[47] ^= 1,
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let mut changed = file();
+            change(&mut changed);
+            assert_eq!(changed.open(b"secret").expect_err("changed"), KeyFileError::Passphrase, "change {number}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_address_is_refused() {
+        // Whoever knows the passphrase can authenticate a file that names another address.
+        let mut file = file();
+        file.address = SecretKey::from_bytes([8; 32]).address();
+        let cipher = file.cipher(b"secret").expect("cheap");
+        let aad = file.authenticated();
+        let ciphertext = cipher.encrypt(&file.nonce.0.into(), Payload { msg: &[7; 32], aad: &aad }).expect("short");
+        file.ciphertext.0.copy_from_slice(&ciphertext);
+        let got = SecretKey::from_bytes([7; 32]).address();
+        let expected = KeyFileError::Address { expected: file.address, got };
+        assert_eq!(file.open(b"secret").expect_err("another address"), expected);
+    }
+
+    #[test]
+    fn absurd_costs_and_unknown_versions_are_refused() {
+        let KdfCost { memory_kib, passes, lanes } = KdfCost::MAX;
+        assert!(KdfCost::MAX.is_acceptable());
+        assert!(KdfCost::default().is_acceptable());
+        for kdf in [
+            KdfCost { memory_kib: memory_kib + 1, ..CHEAP },
+            KdfCost { passes: passes + 1, ..CHEAP },
+            KdfCost { lanes: lanes + 1, memory_kib, passes: 1 },
+            KdfCost { passes: 0, ..CHEAP },
+            KdfCost { lanes: 0, ..CHEAP },
+            KdfCost { memory_kib: 7, ..CHEAP },
+            KdfCost { memory_kib: u32::MAX, passes: u32::MAX, lanes: u32::MAX },
+        ] {
+            let file = KeyFile { kdf, ..file() };
+            assert_eq!(file.open(b"secret").expect_err("absurd"), KeyFileError::Cost { got: kdf });
+        }
+        let file = KeyFile { version: 2, ..file() };
+        assert_eq!(file.open(b"secret").expect_err("unknown"), KeyFileError::Version { expected: 1, got: 2 });
+    }
+}

@@ -15,6 +15,8 @@ mod block;
 mod build;
 mod check;
 mod coinbase;
+#[cfg(test)]
+mod conformance;
 mod errors;
 mod genesis;
 mod hash;

@@ -399,3 +399,6 @@ impl Overlay<'_> {
         self.state.height().next()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,71 @@ fn finish(leaves: u64, top: &Bytes<32>) -> Bytes<32> {
     hasher.update(top);
     Bytes(hasher.finalize().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(count: u8) -> Vec<Bytes<32>> {
+        (0..count).map(|number| Bytes([number; 32])).collect()
+    }
+
+    #[test]
+    fn every_leaf_of_small_trees_has_a_proof_and_no_other_claim_has() {
+        for count in 1..=33 {
+            let leaves = numbered(count);
+            let root = root(&leaves);
+            for (index, leaf) in leaves.iter().enumerate() {
+                let proof = Proof::new(&leaves, index);
+                assert!(proof.verify(leaf, &root), "leaf {index} of {count}");
+                assert!(!proof.verify(&Bytes([0xff; 32]), &root), "another leaf");
+                assert!(!proof.verify(leaf, &Bytes([0xff; 32])), "another root");
+                tamper(&proof, leaf, &root);
+            }
+        }
+    }
+
+    fn tamper(proof: &Proof, leaf: &Bytes<32>, root: &Bytes<32>) {
+        for index in 0..=proof.leaves {
+            let other = Proof { index, ..proof.clone() };
+            assert_eq!(other.verify(leaf, root), index == proof.index, "place {index} for {proof:?}");
+        }
+        for leaves in 0..=proof.leaves + 2 {
+            let other = Proof { leaves, ..proof.clone() };
+            assert_eq!(other.verify(leaf, root), leaves == proof.leaves, "{leaves} leaves for {proof:?}");
+        }
+        for place in 0..proof.siblings.len() {
+            let mut other = proof.clone();
+            other.siblings[place].0[31] ^= 1;
+            assert!(!other.verify(leaf, root), "another sibling");
+            other = proof.clone();
+            other.siblings.remove(place);
+            assert!(!other.verify(leaf, root), "a sibling less");
+        }
+        let mut longer = proof.clone();
+        longer.siblings.push(Bytes([9; 32]));
+        assert!(!longer.verify(leaf, root), "a sibling more");
+    }
+
+    #[test]
+    fn no_two_lists_of_leaves_share_a_root() {
+        let mut roots: Vec<_> = (0..=33).map(|count| root(&numbered(count))).collect();
+        // CVE-2012-2459: a list whose last leaves are doubled.
+        let [one, two, three] = [Bytes([0; 32]), Bytes([1; 32]), Bytes([2; 32])];
+        roots.push(root(&[one, two, three, three]));
+        roots.push(root(&[one, one]));
+        roots.push(root(&[two, one]));
+        // An inner node in the place of a leaf.
+        roots.push(root(&[node(&one, &two), three]));
+        let all = roots.len();
+        roots.sort_unstable();
+        roots.dedup();
+        assert_eq!(roots.len(), all);
+    }
+
+    #[test]
+    fn an_odd_node_is_promoted() {
+        let [one, two, three] = [Bytes([0; 32]), Bytes([1; 32]), Bytes([2; 32])];
+        assert_eq!(root(&[one, two, three]), finish(3, &node(&node(&one, &two), &three)));
+    }
+}

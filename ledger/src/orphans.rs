@@ -108,3 +108,77 @@ impl Orphans {
         Some(block)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use synod_machine::Bytes;
+
+    use super::*;
+    use crate::testing;
+
+    fn block(parent: u8, draw: u64) -> Block {
+        let (rules, state) = testing::chain();
+        let template = testing::block(&rules, &state, 1, 50, vec![]);
+        let mut header = template.header().clone();
+        header.parent = BlockId(Bytes([parent; 32]));
+        header.seal = crate::Seal::Declared { target: crate::CompactTarget::MAX, draw };
+        Block::new(header, template.coinbase().clone(), vec![])
+    }
+
+    fn on(parent: &Block) -> Block {
+        let mut header = parent.header().clone();
+        header.parent = parent.id();
+        Block::new(header, parent.coinbase().clone(), vec![])
+    }
+
+    #[test]
+    fn children_of_a_parent_come_back_in_order_of_arrival() {
+        let mut orphans = Orphans::new(10, 10_000);
+        let blocks = [block(1, 2), block(2, 0), block(1, 0), block(1, 1)];
+        for block in &blocks {
+            assert_eq!(orphans.insert(block.clone()), []);
+        }
+        assert_eq!(orphans.insert(blocks[0].clone()), [], "known");
+        assert_eq!(orphans.len(), 4);
+        let children = orphans.take_children(&BlockId(Bytes([1; 32])));
+        assert_eq!(children, [blocks[0].clone(), blocks[2].clone(), blocks[3].clone()]);
+        assert_eq!(orphans.take_children(&BlockId(Bytes([1; 32]))), []);
+        assert!(orphans.contains(&blocks[1].id()));
+        assert_eq!(orphans.bytes(), blocks[1].len());
+        assert_eq!(orphans.take_children(&BlockId(Bytes([2; 32]))), [blocks[1].clone()]);
+        assert!(orphans.is_empty());
+        assert_eq!(orphans.bytes(), 0);
+    }
+
+    #[test]
+    fn the_oldest_fall_out_beyond_either_bound() {
+        let blocks = [block(1, 0), block(1, 1), block(1, 2)];
+        let bytes = blocks[0].len();
+        for (blocks_max, bytes_max) in [(2, 10_000), (10, 2 * bytes)] {
+            let mut orphans = Orphans::new(blocks_max, bytes_max);
+            assert_eq!(orphans.insert(blocks[0].clone()), []);
+            assert_eq!(orphans.insert(blocks[1].clone()), [], "exactly full");
+            assert_eq!(orphans.insert(blocks[2].clone()), [blocks[0].clone()]);
+            assert!(!orphans.contains(&blocks[0].id()));
+            assert_eq!(orphans.len(), 2);
+        }
+        let mut none = Orphans::new(10, bytes - 1);
+        assert_eq!(none.insert(blocks[0].clone()), [blocks[0].clone()]);
+        assert!(none.is_empty());
+    }
+
+    #[test]
+    fn what_is_missing_is_below_the_lowest_orphan() {
+        let mut orphans = Orphans::new(10, 10_000);
+        let low = block(1, 0);
+        let middle = on(&low);
+        let high = on(&middle);
+        for block in [&high, &low, &middle] {
+            orphans.insert(block.clone());
+        }
+        assert_eq!(orphans.missing_root(&high.id()), Some(BlockId(Bytes([1; 32]))));
+        assert_eq!(orphans.missing_root(&BlockId(Bytes([1; 32]))), None);
+    }
+}

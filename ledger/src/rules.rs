@@ -54,3 +54,43 @@ impl Rules {
         Amount(total)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(subsidy: u64, halving_interval: u64) -> Rules {
+        let fee_min = Amount::ZERO;
+        let subsidy = Amount(subsidy);
+        let params = LedgerParams { subsidy, halving_interval, maturity: 0, block_bytes_max: 0, fee_min };
+        Rules { chain: ChainId::default(), params }
+    }
+
+    #[test]
+    fn the_subsidy_is_halved_after_each_interval() {
+        let rules = rules(50, 3);
+        let subsidies: alloc::vec::Vec<u64> = (0..=22).map(|height| rules.subsidy(Height(height)).0).collect();
+        assert_eq!(subsidies, [0, 50, 50, 50, 25, 25, 25, 12, 12, 12, 6, 6, 6, 3, 3, 3, 1, 1, 1, 0, 0, 0, 0]);
+        assert_eq!(rules.subsidy(Height(u64::MAX)), Amount::ZERO);
+    }
+
+    #[test]
+    fn what_was_issued_is_the_sum_of_the_subsidies() {
+        for (subsidy, interval) in [(50, 3), (1, 1), (0, 7), (1_000, 1), (7, 100)] {
+            let rules = rules(subsidy, interval);
+            let mut total = 0;
+            for height in 0..=60 {
+                total += rules.subsidy(Height(height)).0;
+                assert_eq!(
+                    rules.issued(Height(height)),
+                    Amount(total),
+                    "{subsidy} halved every {interval} at {height}"
+                );
+            }
+        }
+        // Bitcoin's schedule stays below 21 million coins.
+        let bitcoin = rules(50 * Amount::COIN, 210_000);
+        assert_eq!(bitcoin.issued(Height(u64::MAX)), Amount(2_099_999_997_690_000));
+        assert_eq!(rules(u64::MAX, u64::MAX).issued(Height(u64::MAX)), Amount(u64::MAX), "saturates");
+    }
+}

@@ -307,3 +307,6 @@ impl Hasher for Mixer {
         self.0 = self.0.rotate_left(29) ^ number;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,3 +62,62 @@ impl fmt::Display for CompactTarget {
 
 /// The mantissa's highest bit is its sign.
 const SIGN: u32 = 0x0080_0000;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn known_short_forms_name_these_targets() {
+        let target = |compact| CompactTarget(compact).to_target();
+        // Bitcoin's first target.
+        assert_eq!(target(0x1d00_ffff), Some(U256::from(0xffff) << 208));
+        assert_eq!(target(0x1b04_04cb), Some(U256::from(0x0404cb) << 192));
+        assert_eq!(target(0x0300_0001), Some(U256::from(1)));
+        assert_eq!(target(0x0100_3456), None, "all digits are cut off");
+        assert_eq!(target(0x0112_3456), Some(U256::from(0x12)));
+        assert_eq!(target(0x0212_3456), Some(U256::from(0x1234)));
+        assert_eq!(target(0), None);
+        assert_eq!(target(0x0492_3456), None, "negative");
+        assert_eq!(target(0xff12_3456), None, "too large");
+        assert_eq!(target(0x2100_ffff), Some(U256::from(0xffff) << 240));
+        assert_eq!(target(0x2101_0000), None, "2^256");
+    }
+
+    #[test]
+    fn one_short_form_of_a_target_is_canonical() {
+        assert!(CompactTarget(0x1d00_ffff).is_canonical());
+        assert!(CompactTarget::MAX.is_canonical());
+        assert!(CompactTarget(0x2100_ffff).is_canonical());
+        assert_eq!(CompactTarget::from_target(U256::MAX), CompactTarget(0x2100_ffff));
+        for other in [0x1e00_00ff, 0x0300_0001, 0x0212_3456, 0, 0x0492_3456, 0xff12_3456] {
+            assert!(!CompactTarget(other).is_canonical(), "{other:#x}");
+        }
+        assert!(CompactTarget(0x0101_0000).is_canonical(), "one");
+        assert!(CompactTarget(0x0200_8000).is_canonical(), "128 does not fit into one byte with a sign");
+    }
+
+    proptest! {
+        #[test]
+        fn a_target_is_rounded_down_by_less_than_one_part_in_two_to_the_15(limbs in any::<[u64; 4]>(), shift in 0_usize..256) {
+            let target = (U256::from_limbs(limbs) >> shift).max(U256::from(1));
+            let compact = CompactTarget::from_target(target);
+            let back = compact.to_target().expect("a target");
+            prop_assert!(back <= target);
+            prop_assert!(target - back <= target >> 15);
+            prop_assert!(compact.is_canonical());
+        }
+
+        #[test]
+        fn any_two_canonical_forms_name_different_targets(compact in any::<u32>()) {
+            let compact = CompactTarget(compact);
+            if let Some(target) = compact.to_target() {
+                let canonical = CompactTarget::from_target(target);
+                prop_assert!(canonical.is_canonical());
+                prop_assert_eq!(canonical.to_target(), Some(target));
+            }
+        }
+    }
+}

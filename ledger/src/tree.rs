@@ -318,3 +318,6 @@ impl BlockTree {
 
 /// The genesis's place.
 const ROOT: Place = 0;
+
+#[cfg(test)]
+mod tests;
