@@ -165,3 +165,91 @@ impl<'a> PaymentBuilder<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::testing::{address, chain, coin, key};
+    use crate::{Height, State, check_payment};
+
+    fn amounts(tx: &Tx) -> Vec<u64> {
+        tx.outputs.iter().map(|output| output.amount.0).collect()
+    }
+
+    fn of_one(state: &State, owner: &'static SecretKey) -> PaymentBuilder<'static> {
+        let (name, coin) = coin(state, 1, 0);
+        PaymentBuilder::new(chain().0.chain).spend(name, coin, owner)
+    }
+
+    /// The first person's key, which outlives the builders of a test.
+    fn one() -> &'static SecretKey {
+        alloc::boxed::Box::leak(alloc::boxed::Box::new(key(1)))
+    }
+
+    #[test]
+    fn what_is_left_comes_back_and_nothing_is_no_output() {
+        let (rules, state) = chain();
+        let builder = of_one(&state, one()).pay(address(2), Amount(60)).fee(Amount(5));
+        let tx = builder.clone().build(address(1)).expect("100 cover it");
+        assert_eq!(amounts(&tx), [60, 35]);
+        assert_eq!(check_payment(&state, &rules, &tx, Height(1)), Ok(Amount(5)));
+        let tx = builder.clone().pay(address(3), Amount(35)).build(address(1)).expect("100 cover it");
+        assert_eq!(amounts(&tx), [60, 35]);
+        assert_eq!(tx.outputs[1].to, address(3));
+        let short = PaymentError::InsufficientFunds { expected: Amount(101), got: Amount(100) };
+        assert_eq!(builder.pay(address(3), Amount(36)).build(address(1)), Err(short));
+    }
+
+    #[test]
+    fn every_mistake_has_its_error() {
+        let (rules, state) = chain();
+        let builder = of_one(&state, one());
+        let build = |builder: PaymentBuilder<'_>| builder.build(address(1)).expect_err("a mistake");
+        assert_eq!(
+            build(builder.clone().pay(address(2), Amount::MAX).pay(address(2), Amount(1))),
+            PaymentError::Overflow
+        );
+        assert_eq!(build(builder.clone().pay(address(2), Amount(1)).fee(Amount::MAX)), PaymentError::Overflow);
+        assert_eq!(build(builder.clone().pay(address(2), Amount(0))), PaymentError::ZeroOutput);
+        assert_eq!(build(builder.clone().fee(Amount(100))), PaymentError::NoOutput);
+        let (name, coin) = coin(&state, 2, 0);
+        let error = PaymentError::Key { coin: name, expected: address(2), got: address(1) };
+        assert_eq!(build(builder.clone().spend(name, coin, one())), error);
+        let mut many = PaymentBuilder::new(rules.chain).pay(address(2), Amount(1));
+        for index in 0..=512 {
+            many = many.spend(OutPoint { index, ..name }, Coin { output: crate::testing::output(1, 1), ..coin }, one());
+        }
+        assert_eq!(build(many), PaymentError::TooManyInputs { expected: 512, got: 513 });
+        let mut many = builder;
+        let rich = Coin { output: crate::testing::output(1, 3_000), ..coin };
+        many = many.spend(name, rich, one());
+        for _ in 0..2_048 {
+            many = many.pay(address(2), Amount(1));
+        }
+        assert_eq!(build(many), PaymentError::TooManyOutputs { expected: 2_048, got: 2_049 });
+    }
+
+    #[test]
+    fn the_largest_coins_are_chosen_first_in_an_order_that_is_always_the_same() {
+        let (_, state) = chain();
+        let named = |index: u32, amount: u64| {
+            let (name, coin) = coin(&state, 1, 0);
+            (OutPoint { index, ..name }, Coin { output: crate::testing::output(1, amount), ..coin })
+        };
+        let coins = vec![named(3, 5), named(1, 7), named(2, 5), named(0, 1)];
+        let chosen = |needed| choose_coins(&coins, Amount(needed));
+        assert_eq!(chosen(0), Ok(vec![]));
+        assert_eq!(chosen(7), Ok(vec![named(1, 7)]));
+        assert_eq!(chosen(8), Ok(vec![named(1, 7), named(2, 5)]));
+        assert_eq!(chosen(18).map(|coins| coins.len()), Ok(4));
+        assert_eq!(chosen(19), Err(PaymentError::InsufficientFunds { expected: Amount(19), got: Amount(18) }));
+        let many: Vec<_> = (0..600).map(|index| named(index, 1)).collect();
+        assert_eq!(choose_coins(&many, Amount(512)).map(|coins| coins.len()), Ok(512));
+        let error = PaymentError::TooManyInputs { expected: 512, got: 513 };
+        assert_eq!(choose_coins(&many, Amount(513)), Err(error));
+        let rich = [named(0, Amount::MAX.0), named(1, Amount::MAX.0)];
+        assert_eq!(choose_coins(&rich, Amount(Amount::MAX.0 + 1)), Err(PaymentError::Overflow));
+    }
+}

@@ -1,1 +1,209 @@
-//! The encodings and ids that other programs rely on. Changing one is a new protocol version: a reviewed act.
+//! The encodings and ids that other programs rely on, as literals. Changing one is a new protocol: a reviewed act.
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use synod_machine::{Bytes, Time, Wire, WireError, wire};
+
+use crate::{
+    Amount, Block, BlockId, ChainId, Coin, Coinbase, CompactTarget, Header, Height, OutPoint, Output, Payment, Seal,
+    SecretKey, Tx, TxId, TxInput, Undo, testing,
+};
+
+const CHAIN: ChainId = ChainId(Bytes(*b"goldenid"));
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text grows");
+        text
+    })
+}
+
+fn output(amount: u64) -> Output {
+    Output { amount: Amount(amount), to: SecretKey::from_bytes([2; 32]).address() }
+}
+
+fn payment() -> Tx {
+    let secret = SecretKey::from_bytes([1; 32]);
+    let coin = OutPoint { tx: TxId(Bytes([3; 32])), index: 300 };
+    let input = TxInput { coin, key: secret.public(), ..TxInput::default() };
+    let mut payment = Payment { chain: CHAIN, inputs: vec![input], outputs: vec![output(5), output(Amount::COIN)] };
+    payment.inputs[0].signature = secret.sign(payment.digest().0.as_slice());
+    Tx::from(payment)
+}
+
+fn coinbase() -> Coinbase {
+    Coinbase { chain: CHAIN, height: Height(7), extra: 9, outputs: vec![output(50)] }
+}
+
+fn header(seal: Seal) -> Header {
+    let (parent, root) = (BlockId(Bytes([4; 32])), Block::root_of(&coinbase(), &[payment()]));
+    Header { chain: CHAIN, parent, height: Height(7), time: Time::from_secs(3), root, seal }
+}
+
+fn block() -> Block {
+    let seal = Seal::Work { target: CompactTarget(0x1d00_ffff), nonce: 0x0102_0304_0506_0708 };
+    Block::new(header(seal), coinbase(), vec![payment()])
+}
+
+fn undo() -> Undo {
+    let coin = Coin { output: output(6), height: Height(2), coinbase: true };
+    Undo { spent: vec![(OutPoint { tx: TxId(Bytes([3; 32])), index: 1 }, coin)] }
+}
+
+/// A value comes back from its one encoding, and from no other bytes.
+fn round_trip<T: Wire + PartialEq>(value: &T) {
+    let bytes = wire::encode(value);
+    assert_eq!(value.encoded_len(), bytes.len());
+    assert_eq!(wire::decode::<T>(&bytes).as_ref(), Ok(value));
+    for end in 0..bytes.len() {
+        assert_eq!(wire::decode::<T>(&bytes[..end]).err(), Some(WireError::Malformed), "cut at {end}");
+    }
+    let mut longer = bytes;
+    longer.push(0);
+    assert_eq!(wire::decode::<T>(&longer).err(), Some(WireError::Malformed));
+    let oversized = vec![0; T::BYTES_MAX + 1];
+    let error = WireError::Oversized { expected: T::BYTES_MAX, got: T::BYTES_MAX + 1 };
+    assert_eq!(wire::decode::<T>(&oversized).err(), Some(error));
+}
+
+#[test]
+fn a_payment_is_these_bytes() {
+    let tx = payment();
+    round_trip(&tx);
+    assert_eq!(tx.kind(), "tx");
+    assert_eq!(hex(&wire::encode(&tx)), GOLDEN_PAYMENT);
+    assert_eq!(tx.id().to_string(), GOLDEN_PAYMENT_ID);
+    assert_eq!(tx.leaf().to_string(), GOLDEN_PAYMENT_LEAF);
+}
+
+#[test]
+fn a_coinbase_is_these_bytes() {
+    let coinbase = coinbase();
+    assert_eq!(hex(&wire::encode(&coinbase)), GOLDEN_COINBASE);
+    assert_eq!(coinbase.id().to_string(), GOLDEN_COINBASE_ID);
+    assert_eq!(coinbase.leaf().to_string(), GOLDEN_COINBASE_LEAF);
+}
+
+#[test]
+fn a_header_is_these_bytes_and_hashes_these_80() {
+    let header = block().header().clone();
+    assert_eq!(hex(&wire::encode(&header)), GOLDEN_HEADER);
+    assert_eq!(hex(&header.preimage()), GOLDEN_PREIMAGE);
+    assert_eq!(header.id().to_string(), GOLDEN_BLOCK_ID);
+}
+
+#[test]
+fn each_seal_is_these_bytes_and_gives_another_id() {
+    let target = CompactTarget(0x1d00_ffff);
+    let seals = [Seal::Genesis, Seal::Work { target, nonce: 0 }, Seal::Declared { target, draw: 0 }];
+    let encodings: Vec<String> = seals.iter().map(|seal| hex(&wire::encode(seal))).collect();
+    assert_eq!(encodings, ["00", "01fcffff001d00", "02fcffff001d00"]);
+    let mut ids: Vec<BlockId> = seals.iter().map(|seal| header(*seal).id()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn only_the_last_eight_bytes_of_a_preimage_depend_on_the_nonce() {
+    let target = CompactTarget(0x1d00_ffff);
+    let [one, two] = [1, 0x0200_0000_0000_0000].map(|nonce| header(Seal::Work { target, nonce }).preimage());
+    assert_eq!(one[..72], two[..72]);
+    assert_eq!(one[72..], [1, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(two[72..], [0, 0, 0, 0, 0, 0, 0, 2]);
+}
+
+#[test]
+fn every_field_of_a_header_is_in_its_id() {
+    let changes: [fn(&mut Header); 8] = [
+        |_| {},
+        |header| header.chain.0.0[7] ^= 1,
+        |header| header.parent.0.0[31] ^= 1,
+        |header| header.height.0 += 1,
+        |header| header.time.0 += 1,
+        |header| header.root.0[31] ^= 1,
+        |header| header.seal = Seal::Work { target: CompactTarget(1), nonce: 0x0102_0304_0506_0708 },
+        |header| header.seal = Seal::Work { target: CompactTarget(0x1d00_ffff), nonce: 1 },
+    ];
+    let id_after = |change: &fn(&mut Header)| {
+        let mut header = block().header().clone();
+        change(&mut header);
+        header.id()
+    };
+    let mut ids: Vec<BlockId> = changes.iter().map(id_after).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 8);
+}
+
+#[test]
+fn a_block_is_these_bytes() {
+    let block = block();
+    round_trip(&block);
+    assert_eq!(block.kind(), "block");
+    let expected = [GOLDEN_HEADER, GOLDEN_COINBASE, "01", GOLDEN_PAYMENT].concat();
+    assert_eq!(hex(&wire::encode(&block)), expected);
+    assert_eq!(block.id().to_string(), GOLDEN_BLOCK_ID);
+    assert_eq!(block.merkle_root().to_string(), GOLDEN_ROOT);
+}
+
+#[test]
+fn undo_data_is_these_bytes() {
+    round_trip(&undo());
+    assert_eq!(undo().kind(), "undo");
+    assert_eq!(hex(&wire::encode(&undo())), GOLDEN_UNDO);
+}
+
+#[test]
+fn an_address_and_a_genesis_are_these() {
+    assert_eq!(SecretKey::from_bytes([1; 32]).address().to_string(), GOLDEN_ADDRESS);
+    assert_eq!(testing::genesis().digest().to_string(), GOLDEN_GENESIS);
+    assert_eq!(testing::genesis().chain_id().to_string(), GOLDEN_GENESIS[..16]);
+    assert_eq!(testing::genesis().block().id().to_string(), GOLDEN_GENESIS_BLOCK);
+}
+
+#[test]
+fn payments_with_one_id_can_differ_in_their_signatures_and_then_their_leaves_do() {
+    let one = payment();
+    let mut other = (*one).clone();
+    other.inputs[0].signature.0.0[0] ^= 1;
+    let other = Tx::from(other);
+    assert_eq!(one.id(), other.id());
+    assert_ne!(one.leaf(), other.leaf());
+    assert_ne!(one, other);
+}
+
+#[test]
+fn people_read_a_block_as_json() {
+    let text = serde_json::to_string(&block()).expect("writable");
+    assert!(text.contains(&alloc::format!(r#""to":"{}""#, output(1).to)), "{text}");
+    assert_eq!(serde_json::from_str::<Block>(&text).expect("readable"), block());
+}
+
+const GOLDEN_PAYMENT: &str = "\
+    08676f6c64656e696401200303030303030303030303030303030303030303030303030303030303030303fb2c01208a88e3\
+    dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c40ad18b7060dae5347190823ebfdc6f7b3601e9730\
+    ed90d35af528a10e47a22f0053c2b447f1f618490d50be4fff7151b6da3f42d67bb1db3825312ace71fa3c0d02051467a96b\
+    9b81529d8a2b7640b0d5c24b5aba666796fc00e1f5051467a96b9b81529d8a2b7640b0d5c24b5aba666796";
+const GOLDEN_PAYMENT_ID: &str = "d9275b40e1199915ea4cb831656271c39981baa9928a9731e4e202ae19ede7ab";
+const GOLDEN_PAYMENT_LEAF: &str = "830ad58e414ae95e37842962434c4d87ae0a55be18d665d794f67f4291bfebc4";
+const GOLDEN_COINBASE: &str = "08676f6c64656e6964070901321467a96b9b81529d8a2b7640b0d5c24b5aba666796";
+const GOLDEN_COINBASE_ID: &str = "30a282a4ca859b6a0467affe7b9b7b4681f26e402a01058736225b225bd40e2b";
+const GOLDEN_COINBASE_LEAF: &str = "fc7abccc1c4b5fe43b4cf4d2619e702854b07940ca119e12c0617fb112628a75";
+const GOLDEN_HEADER: &str = "\
+    08676f6c64656e696420040404040404040404040404040404040404040404040404040404040404040407fc005ed0b2202c\
+    ef49a243370ec2d2b21e271d312d07b3e98ca981c42c86a3af48109d249f4101fcffff001dfd0807060504030201";
+const GOLDEN_PREIMAGE: &str = "\
+    678014f439ac27febc38ad43da019cac5f9079ccc46c8f229d915ef75c8528db040404040404040404040404040404040404\
+    0404040404040404040404040404676f6c64656e69640807060504030201";
+const GOLDEN_BLOCK_ID: &str = "a41e7b1ff875a6118e54c2e6b2b1040a3e7ef5579a78946fc85b5043a27accc5";
+const GOLDEN_ROOT: &str = "2cef49a243370ec2d2b21e271d312d07b3e98ca981c42c86a3af48109d249f41";
+const GOLDEN_UNDO: &str = "\
+    0120030303030303030303030303030303030303030303030303030303030303030301061467a96b9b81529d8a2b7640b0d5\
+    c24b5aba6667960201";
+const GOLDEN_ADDRESS: &str = "syn1dfrhrjt0q9cmtqjl6r9k5r7fv0w65g7j2fvusm";
+const GOLDEN_GENESIS: &str = "4e28b6b7cd2260bc0c0a916f7be48200801fd0a801e4123e5abd972c21ea751e";
+const GOLDEN_GENESIS_BLOCK: &str = "f28daa254c8e9efd13e0992ffbabc82e14bd0c1ef3bf02985431dcc011c0b4d3";

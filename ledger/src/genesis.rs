@@ -406,7 +406,8 @@ mod tests {
         let bytes = |got| GenesisError::BlockBytes { least: 1_024, most: 4 << 20, got };
         let window = |got| GenesisError::Window { expected: 2_016, got };
         let split = |got| GenesisError::CoinSplit { name: "1".to_string(), got };
-        let table: Vec<(fn(&mut Genesis), GenesisError)> = vec![
+        type Case = (fn(&mut Genesis), GenesisError);
+        let table: Vec<Case> = vec![
             (|genesis| genesis.name.clear(), name("")),
             (|genesis| genesis.name = "x".repeat(65), name(&long)),
             (|genesis| genesis.balances[2].name.clear(), name("")),
