@@ -4,7 +4,6 @@
 //! takes long (walking over all coins, reading blocks) happens on clones and on disk, away from the engine thread. The
 //! API has no authentication, so it listens on loopback unless the config says otherwise.
 
-mod archive;
 pub mod client;
 mod error;
 mod events;
@@ -15,8 +14,10 @@ mod openapi;
 mod routes;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod types;
-mod views;
+pub(crate) mod views;
 
 use std::future::Future;
 use std::io;

@@ -198,4 +198,4 @@ const RECENT_BLOCKS: usize = 8;
 
 /// How long a lookup waits for the engine to settle: [`ATTEMPTS_MAX`] times this, about a second.
 const ATTEMPT_EVERY: Duration = Duration::from_millis(20);
-const ATTEMPTS_MAX: usize = 50;
+const ATTEMPTS_MAX: usize = if cfg!(test) { 5 } else { 50 };

@@ -1,0 +1,10 @@
+//! The API as a service, without sockets where possible, in front of a real replica.
+
+mod client;
+mod errors;
+mod events;
+mod faults;
+mod handle;
+mod history;
+mod openapi;
+mod payments;
