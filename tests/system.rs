@@ -1,0 +1,19 @@
+//! Whole networks of real processes: what `synod up` promises, seen from outside.
+//!
+//! Each test makes a network of its own in a folder that goes away, on ports that the system chose, and ends every process
+//! it started. Nothing sleeps to wait for a state: states are polled, with a time-out that names what was waited for.
+
+#[path = "system/attacker.rs"]
+mod attacker;
+#[path = "system/bad_input.rs"]
+mod bad_input;
+#[path = "system/chaos.rs"]
+mod chaos;
+#[path = "system/command_line.rs"]
+mod command_line;
+#[path = "system/joining.rs"]
+mod joining;
+#[path = "system/partition.rs"]
+mod partition;
+#[path = "system/support.rs"]
+mod support;
