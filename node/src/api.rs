@@ -45,12 +45,23 @@ struct Api {
     submits: Submits,
     /// Becomes true when the node stops.
     stop: watch::Receiver<bool>,
-    /// Long reads that may run at once, so that they cannot take all threads and disk from the node's real work.
+    /// Reads that may run at once.
     readers: Arc<Semaphore>,
+    /// Those of them that may be scans, so that a short lookup always finds a reader soon.
+    scanners: Arc<Semaphore>,
 }
 
 impl Api {
-    /// Does `work` on a thread where it may block.
+    /// Does `work`, which takes as long as there are coins or blocks, on a thread where it may block.
+    async fn scan<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let _scanner = self.scanners.acquire().await.expect("nobody closes the semaphore");
+        self.read(work).await
+    }
+
+    /// Does `work`, which is short, on a thread where it may block.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
@@ -103,6 +114,7 @@ fn router(handle: NodeHandle, registry: Registry, stop: watch::Receiver<bool>) -
         submits: Submits::default(),
         stop,
         readers: Arc::new(Semaphore::new(READERS_MAX)),
+        scanners: Arc::new(Semaphore::new(READERS_MAX / 2)),
     };
     let routes = routes().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     routes
@@ -139,7 +151,7 @@ const BODY_BYTES_MAX: usize = 2 * synod_ledger::TX_BYTES_MAX + 4_096;
 /// The longest body of a batch: a thousand payments of ordinary size many times over, in bounded memory.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// Long reads that may run at once. They are bound by one core and one disk each.
+/// Reads that may run at once, half of them scans. More would take cores and disk from the node's real work.
 const READERS_MAX: usize = 4;
 
 /// How long running requests may hold up the end of the process.

@@ -275,7 +275,6 @@ pub(super) fn node_info() -> NodeInfo {
 /// A node without a network, and its API.
 pub(super) struct Node {
     pub(super) handle: NodeHandle,
-    pub(super) disk: Arc<Disk>,
     app: Router,
     wakes: Sender<Wake>,
     /// Keeps the API from thinking that the node stops.
@@ -296,7 +295,7 @@ impl Node {
         let handle = NodeHandle::new(send, disk.clone());
         let engine = TestEngine {
             host: None,
-            disk: disk.clone(),
+            disk,
             handle: handle.clone(),
             node,
             now: Time::ZERO,
@@ -306,7 +305,7 @@ impl Node {
         };
         let thread = std::thread::spawn(move || engine.run(&inbox));
         let (app, stop) = app(handle.clone());
-        Self { handle, disk, app, wakes, _stop: stop, thread: Some(thread) }
+        Self { handle, app, wakes, _stop: stop, thread: Some(thread) }
     }
 
     /// Mines one block on the tip.

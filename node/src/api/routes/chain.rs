@@ -32,7 +32,7 @@ pub(in crate::api) async fn chain(
     let question = move |view: &crate::handle::View<'_>| (Located::newest(view, before, limit), view.chain.clone());
     let (blocks, chain) = api.handle.query(question).await?;
     let archive = api.handle.archive();
-    let summaries = api.read(move || {
+    let summaries = api.scan(move || {
         let summary = |place: &Located| {
             let block = place.body(&*archive)?.ok_or_else(Failure::unsettled)?;
             Ok(views::block_summary(chain.genesis(), &block))

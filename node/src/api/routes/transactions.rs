@@ -137,7 +137,7 @@ pub(in crate::api) async fn address(
         (view.state.clone(), view.chain.clone(), pending)
     };
     let (state, chain, pending) = api.handle.query(question).await?;
-    let info = api.read(move || Ok(views::address(&state, chain.rules(), &pending, address, coins_max)));
+    let info = api.scan(move || Ok(views::address(&state, chain.rules(), &pending, address, coins_max)));
     Ok(Json(info.await?))
 }
 

@@ -121,6 +121,18 @@ async fn a_reorganisation_moves_payments_and_shows_both_branches() {
 }
 
 #[tokio::test]
+async fn an_acknowledged_payment_that_lost_its_coin_to_a_confirmed_one_is_conflicted_and_not_unknown() {
+    let node = Node::start();
+    let (lost, rival) = (pay(ALICE, coin(ALICE, 0), 30), pay(ALICE, coin(ALICE, 0), 31));
+    assert_eq!(node.submit(&lost).await.0.as_u16(), 202);
+    node.receive(foreign_block(chain().id(), 1, vec![rival.clone()])).await;
+    let info: TransactionInfo = node.read(&format!("/v1/transactions/{}", rival.id())).await;
+    assert_eq!(info.status, TransactionStatus::Confirmed);
+    let info: TransactionInfo = node.read(&format!("/v1/transactions/{}", lost.id())).await;
+    assert_eq!((info.status, info.payment.is_some()), (TransactionStatus::Conflicted, true));
+}
+
+#[tokio::test]
 async fn status_says_where_the_node_stands() {
     let node = Node::start();
     let tip = node.mine().await;
