@@ -8,16 +8,41 @@
 //! A *peer* is another node of the same chain whose frame streams are open in both directions; a *stranger* is any other
 //! libp2p program: it is identified, hears gossip and has its Kademlia questions answered, and no more.
 
+mod behaviour;
+mod guard;
 mod identity;
+mod metrics;
+mod outlet;
+mod peers;
+mod seek;
+mod session;
+mod shape;
+mod swarm_events;
+mod table;
+mod task;
+mod transport;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use libp2p::gossipsub::{MessageAcceptance, MessageId};
 pub use libp2p::{Multiaddr, PeerId};
-use tokio::sync::mpsc;
+use libp2p::{Swarm, swarm};
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
+use behaviour::{Behaviour, Names};
 pub use identity::{Identity, IdentityError, peer_of, public_key_of};
+use metrics::Metrics;
+use outlet::Outlet;
+use peers::Peers;
+use seek::{Bootstrap, Walks};
+use shape::Links;
+use table::Table;
+use task::Task;
 
 /// What a network is started with.
 #[derive(Clone, Debug)]
@@ -177,7 +202,7 @@ pub enum NetEvent {
         /// From whom.
         peer: PeerId,
         /// After how long.
-        rtt: std::time::Duration,
+        rtt: Duration,
     },
     /// A peer of the same chain is connected and identified, and frames can be sent to it.
     Up {
@@ -272,7 +297,7 @@ pub struct PeerInfo {
     /// Since when it is up.
     pub since: std::time::Instant,
     /// The last ping's round trip.
-    pub rtt: Option<std::time::Duration>,
+    pub rtt: Option<Duration>,
     /// Bytes of frames sent to it.
     pub sent_bytes: u64,
     /// Bytes of frames received from it.
@@ -287,6 +312,10 @@ pub struct Network {
     commands: mpsc::Sender<NetCommand>,
     listen: Vec<Multiaddr>,
     local: PeerId,
+    table: Table,
+    task: JoinHandle<()>,
+    /// Dropped with this, which the task sees.
+    _stop: oneshot::Sender<()>,
 }
 
 impl Network {
@@ -306,21 +335,75 @@ impl Network {
         self.local
     }
 
-    /// The peers that are up.
+    /// The peers that are up. A session's peer is listed a moment after the engine is told that it is up.
     pub fn peers(&self) -> Vec<PeerInfo> {
-        Vec::new()
+        self.table.infos()
     }
 
     /// Ends the network and waits until its sockets are closed.
-    pub async fn stop(self) {}
+    pub async fn stop(self) {
+        let Self { task, _stop: stop, .. } = self;
+        drop(stop);
+        // It fails only if the task panicked, which is on record already.
+        let _ = task.await;
+    }
 }
 
 /// Starts the network and waits until it listens.
 pub async fn start(
     config: NetConfig,
     events: mpsc::Sender<NetEvent>,
-    registry: &mut prometheus_client::registry::Registry,
+    registry: &mut Registry,
 ) -> Result<Network, NetError> {
-    let _ = (events, registry);
-    Err(NetError::Config { reason: format!("no swarm for {}", config.chain) })
+    let local = config.keypair.public().to_peer_id();
+    let names = Names::new(&config)?;
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| NetError::Config { reason: format!("no randomness: {error}") })?;
+    let links = Arc::new(Links::new(u64::from_le_bytes(seed)));
+    let transport = transport::build(&config.keypair, links.clone(), registry)?;
+    let behaviour = Behaviour::new(&config, &names, links.clone(), registry)?;
+    let swarm_config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
+    let mut swarm = Swarm::new(transport, behaviour, local, swarm_config);
+    let mut control = swarm.behaviour().streams.new_control();
+    let accepted = control.accept(names.frames.clone()).expect("nobody else accepts this protocol");
+    let listening = transport::listen(&mut swarm, &config.listen).await?;
+
+    let metrics = Metrics::new(registry);
+    let table = Table::default();
+    let mut task = Task {
+        names,
+        local,
+        swarm,
+        links,
+        control,
+        outlet: Outlet::new(events, metrics.clone()),
+        metrics,
+        libp2p_metrics: libp2p::metrics::Metrics::new(registry),
+        table: table.clone(),
+        bootstrap: Bootstrap::new(&config.bootstrap, local, Instant::now()),
+        walks: Walks::new(),
+        peers: Peers::default(),
+        sessions: JoinSet::new(),
+        ups: mpsc::unbounded_channel(),
+        meant: BTreeSet::new(),
+        wanted: BTreeSet::new(),
+        lost: BTreeMap::new(),
+        unheard: VecDeque::new(),
+        config,
+    };
+    task.begin(listening.early);
+    let listen = listening.addresses.into_iter().map(|address| address.with_p2p(local)).collect::<Result<_, _>>();
+    let listen = listen.expect("an address to listen at names no other peer");
+    let (commands, commands_receiver) = mpsc::channel(COMMANDS_MAX);
+    let (stop, stop_receiver) = oneshot::channel();
+    let task = tokio::spawn(task.run(commands_receiver, accepted, stop_receiver));
+    Ok(Network { commands, listen, local, table, task, _stop: stop })
 }
+
+/// A connection that nobody uses is closed after this time; libp2p's default of 10 s, with some patience for strangers.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Commands on their way: one step of an engine gives a few for each peer.
+const COMMANDS_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests;
