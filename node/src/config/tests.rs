@@ -166,7 +166,7 @@ target = 0x1f00ffff
 block_time_ms = 2000
 retarget = { rule = "lwma", window = 60 }
 [ledger]
-subsidy = 5000000000
+subsidy = 1000000000
 halving_interval = 210000
 maturity = 10
 block_bytes_max = 1000000
@@ -214,7 +214,8 @@ fn a_run_file_is_written_read_and_removed() {
     let later = RunFile { pid: 13, ..run_file() };
     later.write(folder.path()).expect("written over the old one");
     assert_eq!(RunFile::read(folder.path()).expect("read"), Some(later));
-    let names: Vec<PathBuf> = fs::read_dir(folder.path()).expect("read").map(|file| file.expect("one").path()).collect();
+    let names: Vec<PathBuf> =
+        fs::read_dir(folder.path()).expect("read").map(|file| file.expect("one").path()).collect();
     assert_eq!(names, [RunFile::path(folder.path())], "no draft is left");
     RunFile::remove(folder.path()).expect("removed");
     assert_eq!(RunFile::read(folder.path()).expect("read"), None);
@@ -242,14 +243,30 @@ fn hash_rates_are_read_as_people_write_them() {
         ("1.5M", 1_500_000),
         ("0.001k", 1),
         ("2g", 2_000_000_000),
+        ("1.50000000000000000000000000000000000000000000k", 1500),
         ("18T", 18_000_000_000_000),
         ("18446744073709551615", u64::MAX),
     ];
     for (text, rate) in cases {
         assert_eq!(parse_hash_rate(text), Ok(rate), "{text}");
     }
-    let refused =
-        ["", "k", ".5k", "5.k", "-1", "+1", "1e3", "1 k", "50kH", "1.5", "0.0001k", "1.2.3", "18446744073709551616", "5µ"];
+    let refused = [
+        "",
+        "k",
+        ".5k",
+        "5.k",
+        "-1",
+        "+1",
+        "1e3",
+        "1 k",
+        "50kH",
+        "1.5",
+        "0.0001k",
+        "1.2.3",
+        "18446744073709551616",
+        "5µ",
+        "99999999999999999999999999999999999999999",
+    ];
     for text in refused {
         assert_eq!(parse_hash_rate(text), Err(ParseHashRateError { got: text.into() }), "{text:?}");
     }
@@ -264,6 +281,7 @@ fn hash_rates_are_written_short_and_those_of_three_decimals_come_back() {
         (1234, "1.234k"),
         (50_000, "50k"),
         (49_990_400, "49.99M"),
+        (49_990_600, "49.991M"),
         (999_999, "999.999k"),
         (999_999_400, "999.999M"),
         (999_999_600, "1G"),
