@@ -15,6 +15,10 @@ pub mod message;
 pub mod pow;
 mod record;
 mod replica;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use chain::{Chain, ChainError};
 pub use message::{Claim, Message};

@@ -16,8 +16,10 @@ const SHELF_UNDO: u8 = Key::COLD + 1;
 pub struct StoredHeader {
     /// The header.
     pub header: Header,
-    /// The when-th it came in: ties between branches go to the first seen, also after a restart.
+    /// The when-th it came in: ties between chains of headers go to the first seen, also after a restart.
     pub arrival: u64,
+    /// The when-th its chain of bodies became complete: ties between branches go by it, also after a restart.
+    pub completed: Option<u64>,
     /// Whether its body is here, and whether it was found valid.
     pub status: Status,
 }

@@ -7,6 +7,7 @@
 mod bodies;
 mod follow;
 mod mine;
+mod own;
 mod pool;
 mod sync;
 
@@ -25,7 +26,7 @@ use self::bodies::Bodies;
 use self::follow::Journey;
 use self::mine::Mining;
 pub use self::mine::{Job, Seen};
-use self::pool::Own;
+use self::own::Promises;
 use self::sync::{Download, Link};
 use crate::{Chain, Message, Pow, Record, StoredHeader};
 
@@ -200,6 +201,7 @@ pub enum Timer {
 
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(3);
 const OFFER_EVERY: Duration = Duration::from_secs(15);
+const REPEAT_EVERY: Duration = Duration::from_secs(30);
 
 /// The machine.
 #[derive(Debug)]
@@ -216,9 +218,10 @@ pub struct Replica {
     serving: BTreeMap<BlockId, BTreeSet<PeerId>>,
     links: BTreeMap<PeerId, Link>,
     download: Download,
-    own: BTreeMap<TxId, Own>,
+    own: Promises,
     mining: Mining,
-    announced: BlockId,
+    /// The tip that neighbours were last told of, and when.
+    announced: (BlockId, Time),
 }
 
 impl Replica {
@@ -264,7 +267,7 @@ impl Replica {
 
     /// Whether a payment is acknowledged by this peer and not yet deep in the chain.
     pub fn is_own(&self, id: &TxId) -> bool {
-        self.own.contains_key(id)
+        self.own.contains(id)
     }
 
     /// Who is paid for its blocks.
@@ -277,14 +280,14 @@ impl Replica {
             Command::Gossip { id, from, item } => self.on_gossip(now, id, from, item, out),
             Command::Loaded { key, record } => self.on_loaded(now, key, record, out),
             Command::Mined { job, seen } => self.on_mined(now, job, seen, out),
-            Command::Submit { ticket, tx } => self.on_submit(now, ticket, tx, out),
+            Command::Submit { ticket, tx } => self.on_submit(ticket, tx, out),
         }
     }
 
     fn on_gossip(&mut self, now: Time, id: GossipId, from: PeerId, item: Item, out: &mut Out<Self>) {
         let verdict = match item {
             Item::Block(block) => self.on_gossiped_block(now, from, block, out),
-            Item::Payment(tx) => self.on_gossiped_payment(now, from, tx, out),
+            Item::Payment(tx) => self.on_gossiped_payment(from, tx, out),
         };
         out.emit(Event::Verdict { id, verdict });
     }
@@ -300,20 +303,25 @@ impl Replica {
             Message::GetPayments(ids) => self.on_get_payments(from, &ids, out),
             Message::Headers(headers) => self.on_headers(now, from, headers, out),
             Message::Missing(ids) => self.on_missing(now, from, &ids, out),
-            Message::Payments(payments) => self.on_payments(now, from, payments, out),
-            Message::Pool(ids) => self.on_pool(now, from, &ids, out),
+            Message::Payments(payments) => self.on_payments(from, payments, out),
+            Message::Pool(ids) => self.on_pool(from, &ids, out),
             Message::Tip(claim) => self.on_tip(now, from, claim, out),
         }
     }
 
     fn on_peer_up(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
+        if self.links.contains_key(&peer) {
+            return; // A second connection to the same peer is the same link.
+        }
+        if self.links.is_empty() {
+            out.set(Timer::Announce, now + ANNOUNCE_EVERY);
+        }
         self.links.insert(peer, Link::default());
         out.send(peer, Message::Tip(self.own_claim()));
         let ids = self.inventory();
         if !ids.is_empty() {
             out.send(peer, Message::Pool(ids));
         }
-        out.set(Timer::Announce, now + ANNOUNCE_EVERY);
     }
 
     fn on_timer(&mut self, now: Time, timer: Timer, out: &mut Out<Self>) {
@@ -325,14 +333,17 @@ impl Replica {
         }
     }
 
-    /// Gossip loses messages; a claim every few seconds lets a neighbour see that it missed a block.
+    /// Gossip loses messages; a claim every few seconds lets a neighbour see that it missed a block. Claims get lost
+    /// too, so the last one is repeated now and then.
     fn on_announce(&mut self, now: Time, out: &mut Out<Self>) {
         if self.links.is_empty() {
             return;
         }
         let tip = self.state.tip();
-        if tip != self.announced && self.is_settled() {
-            self.announced = tip;
+        let (announced, at) = self.announced;
+        let is_due = tip != announced || now.since(at) >= REPEAT_EVERY;
+        if is_due && self.is_settled() {
+            self.announced = (tip, now);
             out.broadcast(self.links.keys().copied().collect(), Message::Tip(self.own_claim()));
         }
         out.set(Timer::Announce, now + ANNOUNCE_EVERY);
@@ -340,9 +351,40 @@ impl Replica {
 
     fn store_header(&self, id: &BlockId, out: &mut Out<Self>) {
         let node = self.tree.get(id).expect("only known headers are stored");
-        let stored = StoredHeader { header: node.header().clone(), arrival: node.arrival(), status: node.status() };
+        let (header, arrival, completed) = (node.header().clone(), node.arrival(), node.completed());
+        let stored = StoredHeader { header, arrival, completed, status: node.status() };
         out.persist(Record::header_key(*id), Record::Header(stored));
     }
+}
+
+/// The tree as it was: headers come in as they came, and chains become complete in the order in which they did, so that
+/// ties fall as before.
+fn grow_tree(chain: &Chain, mut headers: Vec<StoredHeader>) -> BlockTree {
+    let mut tree = BlockTree::new(chain.block().header().clone(), U256::ZERO);
+    headers.sort_by_key(|stored| stored.arrival);
+    let mut known: Vec<(BlockId, StoredHeader)> = Vec::new();
+    for stored in headers {
+        let id = stored.header.id();
+        let weight = Pow::weight(&stored.header);
+        // A parent is always written before its children, so a header that does not fit was never a whole commit.
+        if tree.insert_as(stored.header.clone(), weight, stored.arrival).is_ok() {
+            known.push((id, stored));
+        }
+    }
+    known.sort_by_key(|(_, stored)| (stored.completed.is_none(), stored.completed, stored.arrival));
+    for (id, stored) in &known {
+        match stored.status {
+            Status::Header => {}
+            Status::Body | Status::Valid => tree.set_status(id, stored.status),
+            // It had a body, and keeps its number.
+            Status::Invalid if stored.completed.is_some() => tree.set_status(id, Status::Body),
+            Status::Invalid => {}
+        }
+    }
+    for (id, _) in known.iter().filter(|(_, stored)| stored.status == Status::Invalid) {
+        tree.invalidate(id);
+    }
+    tree
 }
 
 impl Protocol for Replica {
@@ -357,33 +399,16 @@ impl Protocol for Replica {
     /// block from disk.
     fn restore(params: Params, disk: impl Iterator<Item = (Key, Record)>) -> Self {
         let chain = params.chain;
-        let mut tree = BlockTree::new(chain.block().header().clone(), U256::ZERO);
         let mut headers: Vec<StoredHeader> = Vec::new();
-        let mut own = BTreeMap::new();
+        let mut own = Promises::default();
         for (_, record) in disk {
             match record {
                 Record::Header(stored) => headers.push(stored),
-                Record::Payment(tx) => {
-                    own.insert(tx.id(), Own::pending(tx));
-                }
+                Record::Payment(tx) => own.insert(tx),
                 Record::Body(_) | Record::Undo(_) => {}
             }
         }
-        headers.sort_by_key(|stored| stored.arrival);
-        for StoredHeader { header, arrival, status } in headers {
-            let weight = Pow::weight(&header);
-            let id = header.id();
-            // A parent is always written before its children, so a header that does not fit was never a whole commit.
-            if tree.insert_as(header, weight, arrival).is_ok() {
-                match status {
-                    Status::Header => {}
-                    Status::Invalid => {
-                        tree.invalidate(&id);
-                    }
-                    Status::Body | Status::Valid => tree.set_status(&id, status),
-                }
-            }
-        }
+        let tree = grow_tree(&chain, headers);
         let state = chain.state().clone();
         let genesis = state.tip();
         Self {
@@ -400,7 +425,7 @@ impl Protocol for Replica {
             download: Download::default(),
             own,
             mining: Mining::new(params.miner, params.extra),
-            announced: genesis,
+            announced: (genesis, Time::ZERO),
             chain,
         }
     }

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
-use synod_ledger::{Block, BlockError, BlockId, Header, Node, Rules, Signatures, State, Status, Tx};
+use synod_ledger::{Block, BlockError, BlockId, Header, Height, Node, Rules, Signatures, State, Status, Tx};
 use synod_machine::{Key, Out, PeerId, Reject, Time};
 
 use super::{Event, Item, Replica, Verdict};
@@ -13,24 +13,28 @@ use crate::{HeaderError, Pow, Record};
 pub(super) struct Journey {
     /// Where the coins were when all was quiet.
     origin: BlockId,
+    /// Whether all was quiet once; until then the mempool lacks what was promised before a restart.
+    has_settled: bool,
     /// Where it goes; the steps below lead there.
     toward: BlockId,
     disconnect: VecDeque<BlockId>,
     connect: VecDeque<BlockId>,
+    /// Whether a block was taken back: the mempool no longer fits the coins.
+    has_undone: bool,
     /// Payments of disconnected blocks in the order of the chain, to go back into the mempool.
     returned: VecDeque<Tx>,
-    depth: u64,
 }
 
 impl Journey {
     pub(super) fn new(state: &State) -> Self {
         Self {
             origin: state.tip(),
+            has_settled: false,
             toward: state.tip(),
             disconnect: VecDeque::new(),
             connect: VecDeque::new(),
+            has_undone: false,
             returned: VecDeque::new(),
-            depth: 0,
         }
     }
 
@@ -66,6 +70,10 @@ impl Fault {
     }
 }
 
+/// Gossiped blocks so far below the tip are neither stored nor forwarded: after this many, no honest branch is left that
+/// has not claimed its weight (a coinbase of Bitcoin matures in as many).
+const STALE_DEPTH: u64 = 100;
+
 enum Step {
     Invalid(BlockId, BlockError),
     Moved,
@@ -87,6 +95,10 @@ fn check_form(block: &Block, rules: &Rules) -> Result<(), BlockError> {
 
 impl Replica {
     pub(super) fn on_gossiped_block(&mut self, now: Time, from: PeerId, block: Block, out: &mut Out<Self>) -> Verdict {
+        // Far below the tip blocks can be made for next to nothing. Who has a heavier branch there will claim it.
+        if block.height().0.saturating_add(STALE_DEPTH) < self.state.height().0 {
+            return Verdict::Ignore;
+        }
         match self.take_block(now, block, Some(from), out) {
             Ok(Taken::New) => Verdict::Accept,
             Ok(Taken::Known | Taken::Orphan) => Verdict::Ignore,
@@ -108,6 +120,9 @@ impl Replica {
     ) -> Result<Taken, Fault> {
         let id = block.id();
         let parent = block.header().parent;
+        if block.header().chain != self.chain.rules().chain {
+            return Err(Fault::Header(HeaderError::ForeignChain));
+        }
         match self.tree.get(&id).map(Node::status) {
             Some(Status::Body | Status::Valid) => return Ok(Taken::Known),
             Some(Status::Invalid) => return Err(Fault::Parent),
@@ -128,7 +143,11 @@ impl Replica {
         self.adopt_orphans(now, id, out);
         let mut faults = self.follow(now, out);
         self.request_blocks(now, out);
-        faults.remove(&id).map_or(Ok(Taken::New), |error| Err(Fault::Block(error)))
+        match faults.remove(&id) {
+            Some(error) => Err(Fault::Block(error)),
+            None if self.tree.get(&id).is_some_and(|node| node.status() == Status::Invalid) => Err(Fault::Parent),
+            None => Ok(Taken::New),
+        }
     }
 
     /// Puts a header whose parent is known into the tree and on disk.
@@ -153,8 +172,16 @@ impl Replica {
         self.tree.set_status(&id, Status::Body);
         self.download.arrived(&id, &mut self.links);
         out.persist(Record::body_key(id), Record::Body(block.clone()));
-        self.store_header(&id, out);
         self.bodies.insert(block);
+        // Bodies that waited for this one are complete now, too, and their place among equals is kept.
+        let mut stored = alloc::vec![id];
+        while let Some(id) = stored.pop() {
+            self.store_header(&id, out);
+            let complete = self.tree.children(&id).filter(|child| child.completed().is_some()).map(Node::id);
+            let first = stored.len();
+            stored.extend(complete);
+            stored[first..].reverse();
+        }
     }
 
     /// Takes in what waited for `parent`, and what waited for that. Nobody is blamed for a bad orphan: who sent it is
@@ -230,7 +257,8 @@ impl Replica {
         }
         self.journey.connect.pop_front();
         let left = self.mempool.connected(&block);
-        self.confirm_own(&block, &left.conflicted);
+        self.tell_conflicts(&block, &left.conflicted, out);
+        self.own.decide(&block, &left.conflicted);
         Step::Moved
     }
 
@@ -255,8 +283,8 @@ impl Replica {
         for tx in block.payments().iter().rev() {
             self.journey.returned.push_front(tx.clone());
         }
-        self.journey.depth += 1;
-        self.unconfirm_own(block);
+        self.journey.has_undone = true;
+        self.own.reopen(block);
     }
 
     fn load(&mut self, key: Key, out: &mut Out<Self>) -> Step {
@@ -277,7 +305,8 @@ impl Replica {
                 }
             }
             Some(Record::Undo(undo)) => {
-                if self.journey.disconnect.front() == Some(&id)
+                if for_us
+                    && self.journey.disconnect.front() == Some(&id)
                     && let Some(block) = self.bodies.get(&id)
                 {
                     let before = self.state.disconnect(&block, &undo);
@@ -288,27 +317,32 @@ impl Replica {
             None => panic!("{key:?} was on disk: bodies and undo data are written with their header and never removed"),
         }
         if for_us {
-            self.follow(now, out);
+            // Nobody is blamed: who sent the block is forgotten. What is best without it may have to be asked for.
+            let faults = self.follow(now, out);
+            if !faults.is_empty() {
+                self.request_blocks(now, out);
+            }
         }
     }
 
     /// The coins are where they should be: brings mempool, mining and the owner up to date.
     fn settle(&mut self, now: Time, out: &mut Out<Self>) {
-        let tip = self.state.tip();
-        if tip == self.journey.origin && self.mining.has_begun() {
+        let (origin, tip) = (self.journey.origin, self.state.tip());
+        if tip == origin && self.journey.has_settled && !self.journey.has_undone {
             return;
         }
-        let moved = tip != self.journey.origin;
-        let depth = core::mem::take(&mut self.journey.depth);
-        let returned = core::mem::take(&mut self.journey.returned);
         self.journey.origin = tip;
-        if depth > 0 {
+        self.journey.has_settled = true;
+        if core::mem::take(&mut self.journey.has_undone) {
+            let returned = core::mem::take(&mut self.journey.returned);
             let own = &self.own;
-            self.mempool.revalidate(&self.state, self.chain.rules(), returned, |id| own.contains_key(id));
+            self.mempool.revalidate(&self.state, self.chain.rules(), returned, |id| own.contains(id));
         }
         self.restore_own(out);
-        if moved {
-            out.emit(Event::Tip { tip, height: self.state.height(), depth });
+        if tip != origin {
+            let height = |id| self.tree.get(id).map_or(Height::GENESIS, Node::height);
+            let fork = self.tree.common_ancestor(&origin, &tip).height();
+            out.emit(Event::Tip { tip, height: self.state.height(), depth: height(&origin).0 - fork.0 });
         }
         self.mine(now, out);
     }

@@ -66,11 +66,6 @@ impl Mining {
     pub(super) const fn address(&self) -> Option<Address> {
         self.address
     }
-
-    /// Whether a first candidate was made, or none ever will be.
-    pub(super) const fn has_begun(&self) -> bool {
-        self.address.is_none() || self.jobs > 0
-    }
 }
 
 impl Replica {
@@ -128,6 +123,8 @@ impl Replica {
             Ok(_) => self.publish_block(block, out),
             // The owner's mistake; it is still at work on the job.
             Err(Fault::Header(HeaderError::Seal)) => {}
+            // Our clock was set back behind the chain's: nothing can be made until it has caught up.
+            Err(Fault::Header(HeaderError::Future { .. })) => {}
             Err(fault) => panic!("our own blocks are valid: {fault:?}"),
         }
     }

@@ -4,9 +4,10 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use synod_ledger::{Block, Height, Tx, TxError, TxId};
+use synod_ledger::{Block, Height, OutPoint, TX_BYTES_MAX, Tx, TxError, TxId};
 use synod_machine::{Out, PeerId, Reject, Time};
 
+use super::own::Fate;
 use super::{Event, Item, OFFER_EVERY, Replica, SubmitError, Timer, Verdict};
 use crate::message::{INVENTORY_MAX, PAYMENTS_BYTES_MAX};
 use crate::{Message, Record};
@@ -16,30 +17,17 @@ pub(super) const OWN_MAX: usize = 100_000;
 /// Below so many blocks an acknowledged payment's record is removed: no reorganisation brings it back.
 pub(super) const OWN_DEPTH: u64 = 100;
 
-/// A payment that this peer acknowledged.
-#[derive(Clone, Debug)]
-pub(super) struct Own {
-    tx: Tx,
-    /// The height at which it was confirmed, or a payment that conflicts with it.
-    decided: Option<Height>,
-}
-
-impl Own {
-    pub(super) const fn pending(tx: Tx) -> Self {
-        Self { tx, decided: None }
-    }
-}
-
 impl Replica {
-    pub(super) fn on_submit(&mut self, now: Time, ticket: u64, tx: Tx, out: &mut Out<Self>) {
-        let result = self.submit(now, tx, out);
+    pub(super) fn on_submit(&mut self, ticket: u64, tx: Tx, out: &mut Out<Self>) {
+        let result = self.submit(tx, out);
         out.emit(Event::Submitted { ticket, result });
     }
 
-    fn submit(&mut self, _now: Time, tx: Tx, out: &mut Out<Self>) -> Result<TxId, SubmitError> {
+    fn submit(&mut self, tx: Tx, out: &mut Out<Self>) -> Result<TxId, SubmitError> {
         let id = tx.id();
-        if self.own.contains_key(&id) {
-            return Ok(id);
+        match self.own.fate(&id) {
+            Some(Fate::Confirmed(_) | Fate::Open) => return Ok(id),
+            Some(Fate::Conflicted(_)) | None => {}
         }
         if !self.is_settled() {
             return Err(SubmitError::Loading);
@@ -49,18 +37,33 @@ impl Replica {
         }
         let known = self.mempool.contains(&id);
         self.pool(tx.clone(), true, out)?;
-        out.persist(Record::payment_key(id), Record::Payment(tx.clone()));
-        self.own.insert(id, Own::pending(tx.clone()));
+        self.promise(tx.clone(), out);
         if !known {
             out.emit(Event::Publish(Item::Payment(tx)));
         }
         Ok(id)
     }
 
+    /// Keeps a payment on disk, and with it the unconfirmed ones that it depends on: without them it could not be
+    /// offered after a restart. The mempool bounds how many those are.
+    fn promise(&mut self, tx: Tx, out: &mut Out<Self>) {
+        let mut open = alloc::vec![tx];
+        while let Some(tx) = open.pop() {
+            let id = tx.id();
+            if self.own.contains(&id) {
+                continue;
+            }
+            open.extend(tx.inputs.iter().filter_map(|input| self.mempool.get(&input.coin.tx).cloned()));
+            out.persist(Record::payment_key(id), Record::Payment(tx.clone()));
+            self.own.insert(tx);
+        }
+    }
+
     /// Puts a payment into the mempool and tells the owner of a double spend. A payment that is there already stays.
     fn pool(&mut self, tx: Tx, pinned: bool, out: &mut Out<Self>) -> Result<(), TxError> {
         let id = tx.id();
         let known = self.mempool.contains(&id);
+        let before = self.last_conflict();
         match self.mempool.insert(&self.state, self.chain.rules(), tx, pinned) {
             Ok(_) if known => Ok(()),
             Ok(_) => {
@@ -68,7 +71,10 @@ impl Replica {
                 Ok(())
             }
             Err(error) => {
-                if let (TxError::Conflict { .. }, Some(conflict)) = (&error, self.mempool.conflicts().last()) {
+                // A conflict that is known is not kept a second time, nor told.
+                if let Some(conflict) = self.mempool.conflicts().last()
+                    && self.last_conflict() != before
+                {
                     out.emit(Event::Conflict(conflict.clone()));
                 }
                 Err(error)
@@ -76,7 +82,24 @@ impl Replica {
         }
     }
 
-    pub(super) fn on_gossiped_payment(&mut self, _now: Time, from: PeerId, tx: Tx, out: &mut Out<Self>) -> Verdict {
+    fn last_conflict(&self) -> Option<(OutPoint, TxId)> {
+        self.mempool.conflicts().last().map(|conflict| (conflict.coin, conflict.seen.id()))
+    }
+
+    /// Tells of payments that lost their coin to a connected block.
+    pub(super) fn tell_conflicts(&self, block: &Block, lost: &[TxId], out: &mut Out<Self>) {
+        if lost.is_empty() {
+            return;
+        }
+        let confirmed: BTreeSet<TxId> = block.payments().iter().map(Tx::id).collect();
+        for conflict in self.mempool.conflicts() {
+            if confirmed.contains(&conflict.kept) && lost.contains(&conflict.seen.id()) {
+                out.emit(Event::Conflict(conflict.clone()));
+            }
+        }
+    }
+
+    pub(super) fn on_gossiped_payment(&mut self, from: PeerId, tx: Tx, out: &mut Out<Self>) -> Verdict {
         if self.mempool.contains(&tx.id()) || !self.is_settled() {
             return Verdict::Ignore;
         }
@@ -98,7 +121,7 @@ impl Replica {
     }
 
     fn pending_own(&self) -> impl Iterator<Item = TxId> + '_ {
-        self.own.iter().filter(|(id, own)| own.decided.is_none() && self.mempool.contains(id)).map(|(&id, _)| id)
+        self.own.open().map(Tx::id).filter(|id| self.mempool.contains(id))
     }
 
     /// Acknowledged payments are offered until they are confirmed: gossip would drop a second publication.
@@ -110,7 +133,7 @@ impl Replica {
         out.set(Timer::Offer, now + OFFER_EVERY);
     }
 
-    pub(super) fn on_pool(&mut self, _now: Time, from: PeerId, ids: &[TxId], out: &mut Out<Self>) {
+    pub(super) fn on_pool(&mut self, from: PeerId, ids: &[TxId], out: &mut Out<Self>) {
         if ids.len() > INVENTORY_MAX {
             return out.reject(from, Reject::TooMany);
         }
@@ -140,8 +163,8 @@ impl Replica {
         out.send(from, Message::Payments(payments));
     }
 
-    pub(super) fn on_payments(&mut self, _now: Time, from: PeerId, payments: Vec<Tx>, out: &mut Out<Self>) {
-        let is_last = payments.is_empty();
+    pub(super) fn on_payments(&mut self, from: PeerId, payments: Vec<Tx>, out: &mut Out<Self>) {
+        let bytes: usize = payments.iter().map(Tx::len).sum();
         for tx in payments {
             let id = tx.id();
             if !self.links.get_mut(&from).is_some_and(|link| link.wanted.remove(&id)) {
@@ -158,48 +181,24 @@ impl Replica {
             }
         }
         let Some(link) = self.links.get_mut(&from) else { return };
-        if is_last {
+        // Room for one more payment means that there was none. So a rest is asked for only after half a megabyte came:
+        // payments given one by one would make us repeat the list each time.
+        if bytes + TX_BYTES_MAX <= PAYMENTS_BYTES_MAX {
             link.wanted.clear();
         } else if !link.wanted.is_empty() {
             out.send(from, Message::GetPayments(link.wanted.iter().copied().collect()));
         }
     }
 
-    /// Notes which acknowledged payments a newly connected block decides.
-    pub(super) fn confirm_own(&mut self, block: &Block, conflicted: &[TxId]) {
-        let height = block.header().height;
-        let confirmed = block.payments().iter().map(Tx::id);
-        for id in confirmed.chain(conflicted.iter().copied()) {
-            if let Some(own) = self.own.get_mut(&id) {
-                own.decided = Some(height);
-            }
-        }
-    }
-
-    /// What a block decided that is taken back is open again.
-    pub(super) fn unconfirm_own(&mut self, block: &Block) {
-        let height = block.header().height;
-        for own in self.own.values_mut().filter(|own| own.decided == Some(height)) {
-            own.decided = None;
-        }
-    }
-
     /// Puts undecided payments back into the mempool and forgets those decided long ago.
     pub(super) fn restore_own(&mut self, out: &mut Out<Self>) {
-        let height = self.state.height().0;
-        let mut open = Vec::new();
-        let mut deep = Vec::new();
-        for (&id, own) in &self.own {
-            match own.decided {
-                None if !self.mempool.contains(&id) => open.push(own.tx.clone()),
-                Some(decided) if decided.0 + OWN_DEPTH <= height => deep.push(id),
-                None | Some(_) => {}
+        if let Some(deep) = self.state.height().0.checked_sub(OWN_DEPTH) {
+            for id in self.own.decided_up_to(Height(deep)) {
+                self.own.remove(&id);
+                out.forget(Record::payment_key(id));
             }
         }
-        for id in deep {
-            self.own.remove(&id);
-            out.forget(Record::payment_key(id));
-        }
+        let open: Vec<Tx> = self.own.open().filter(|tx| !self.mempool.contains(&tx.id())).cloned().collect();
         self.pool_all(open, out);
     }
 

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use synod_ledger::{Block, BlockId, Header, Status};
+use synod_ledger::{Block, BlockId, BlockTree, Header, Status};
 use synod_machine::{Bytes, Out, PeerId, Reject, Time};
 
 use super::{Event, Replica, Timer};
@@ -17,8 +17,12 @@ const WINDOW: usize = 256;
 const IN_FLIGHT_MAX: usize = 2 * BLOCKS_MAX;
 /// A request that was not answered for so long goes to another peer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
-/// After so many unanswered requests a peer is asked no more until it claims a new tip.
-const STRIKES_MAX: u32 = 3;
+/// A peer that did not answer, or did not have what it claimed, is asked no more for this long, and twice as long each
+/// further time in a row. It is not given up: all peers may have been out of reach for a while.
+const REST: Duration = Duration::from_secs(5);
+const REST_DOUBLINGS_MAX: u32 = 3;
+/// Peers asked for headers at a time; they would all give the same.
+const HEADERS_ASKED_MAX: usize = 2;
 /// Blocks that are read from disk for one peer at a time.
 const SERVING_MAX: usize = 4 * BLOCKS_MAX;
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -27,9 +31,15 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Link {
     claim: Option<Claim>,
+    /// The last header that it gave: it has the blocks up to there.
+    has: Option<BlockId>,
     headers_asked: Option<Time>,
     in_flight: usize,
-    strikes: u32,
+    /// Failures in a row, and until when it is therefore not asked.
+    failures: u32,
+    rests_until: Time,
+    /// Headers that it gave since one of them was on the best chain.
+    side_headers: u64,
     /// Payments asked for and not yet given.
     pub(super) wanted: BTreeSet<synod_ledger::TxId>,
 }
@@ -37,6 +47,23 @@ pub(super) struct Link {
 impl Link {
     pub(super) const fn claim(&self) -> Option<Claim> {
         self.claim
+    }
+
+    fn rests(&self, now: Time) -> bool {
+        now < self.rests_until
+    }
+
+    fn fail(&mut self, now: Time) {
+        if !self.rests(now) {
+            self.rests_until = now + REST * (1 << self.failures.min(REST_DOUBLINGS_MAX));
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    /// Whether it has the block, as far as it said.
+    fn has(&self, tree: &BlockTree, id: &BlockId) -> bool {
+        let claimed = self.claim.map(|claim| claim.tip);
+        [claimed, self.has].iter().flatten().any(|tip| tree.is_on_chain(id, tip))
     }
 }
 
@@ -48,26 +75,34 @@ pub(super) struct Download {
     /// The header that the plan leads to.
     planned_to: Option<BlockId>,
     in_flight: BTreeMap<BlockId, (PeerId, Time)>,
+    /// Whether [`Timer::Sync`] is set.
+    is_watched: bool,
 }
 
 impl Download {
     /// A body came, from whomever.
     pub(super) fn arrived(&mut self, id: &BlockId, links: &mut BTreeMap<PeerId, Link>) {
-        if let Some((peer, _)) = self.in_flight.remove(id)
-            && let Some(link) = links.get_mut(&peer)
-        {
-            link.in_flight -= 1;
-            link.strikes = 0;
+        if let Some(link) = self.release(id, links) {
+            link.failures = 0;
         }
     }
 
-    fn give_up(&mut self, id: &BlockId, links: &mut BTreeMap<PeerId, Link>) {
-        if let Some((peer, _)) = self.in_flight.remove(id)
-            && let Some(link) = links.get_mut(&peer)
-        {
-            link.in_flight -= 1;
-            link.strikes += 1;
+    /// The peer that was asked for it does not give it.
+    fn give_up(&mut self, now: Time, id: &BlockId, links: &mut BTreeMap<PeerId, Link>) {
+        if let Some(link) = self.release(id, links) {
+            link.fail(now);
         }
+    }
+
+    fn release<'a>(&mut self, id: &BlockId, links: &'a mut BTreeMap<PeerId, Link>) -> Option<&'a mut Link> {
+        let (peer, _) = self.in_flight.remove(id)?;
+        let link = links.get_mut(&peer)?;
+        link.in_flight -= 1;
+        Some(link)
+    }
+
+    fn is_asked(&self, id: &BlockId, peer: PeerId) -> bool {
+        self.in_flight.get(id).is_some_and(|&(asked, _)| asked == peer)
     }
 
     pub(super) fn check(&self) {
@@ -85,17 +120,30 @@ impl Replica {
     pub(super) fn on_tip(&mut self, now: Time, from: PeerId, claim: Claim, out: &mut Out<Self>) {
         let Some(link) = self.links.get_mut(&from) else { return };
         link.claim = Some(claim);
-        link.strikes = 0;
         self.ask_if_more(now, from, out);
         self.request_blocks(now, out);
     }
 
     /// Asks a peer for headers if it claims a heavier chain whose tip we do not know.
     fn ask_if_more(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
-        let Some(claim) = self.links.get(&peer).and_then(|link| link.claim) else { return };
-        let best = self.tree.best_header();
-        if self.tree.get(&claim.tip).is_none() && claim.work.0 > best.weight().to_be_bytes::<32>() {
+        let Some(link) = self.links.get(&peer).filter(|link| self.claims_more(link)) else { return };
+        let asked = self.links.values().filter(|link| link.headers_asked.is_some()).count();
+        if asked < HEADERS_ASKED_MAX && !link.rests(now) {
             self.ask_headers(now, peer, out);
+        }
+        self.watch(now, out);
+    }
+
+    fn claims_more(&self, link: &Link) -> bool {
+        let best = self.tree.best_header().weight().to_be_bytes::<32>();
+        link.claim.is_some_and(|claim| claim.work.0 > best && !self.tree.contains(&claim.tip))
+    }
+
+    /// Looks at what is unanswered in a moment.
+    fn watch(&mut self, now: Time, out: &mut Out<Self>) {
+        if !self.download.is_watched {
+            self.download.is_watched = true;
+            out.set(Timer::Sync, now + CHECK_EVERY);
         }
     }
 
@@ -105,13 +153,20 @@ impl Replica {
     }
 
     fn ask_headers_after(&mut self, now: Time, peer: PeerId, locator: Vec<BlockId>, out: &mut Out<Self>) {
+        let most = self.side_headers_max();
         let Some(link) = self.links.get_mut(&peer) else { return };
-        if link.headers_asked.is_some() {
+        if link.headers_asked.is_some() || link.side_headers > most {
             return;
         }
         link.headers_asked = Some(now);
         out.send(peer, Message::GetHeaders(locator));
-        out.set(Timer::Sync, now + CHECK_EVERY);
+        self.watch(now, out);
+    }
+
+    /// Headers of easy targets cost next to nothing, and each is kept for ever: a peer may give no more than so many
+    /// without showing more work than we know of. An honest branch with more work is hardly twice as long as ours.
+    fn side_headers_max(&self) -> u64 {
+        2 * self.tree.best_header().height().0.saturating_add(HEADERS_MAX as u64)
     }
 
     pub(super) fn on_get_headers(&self, from: PeerId, locator: &[BlockId], out: &mut Out<Self>) {
@@ -131,9 +186,25 @@ impl Replica {
             return out.reject(from, Reject::TooMany);
         }
         let full = headers.len() == HEADERS_MAX;
+        let known = self.tree.len();
+        let last = self.take_headers(now, from, headers, out);
+        let news = (self.tree.len() - known) as u64;
+        self.credit(now, from, last, news, out);
+        if let Some(last) = last.filter(|_| full && news > 0) {
+            self.ask_headers_after(now, from, self.tree.locator(&last), out);
+        }
+        self.request_blocks(now, out);
+    }
+
+    /// Takes headers in up to the first bad one, and gives the last that is in the tree.
+    fn take_headers(&mut self, now: Time, from: PeerId, headers: Vec<Header>, out: &mut Out<Self>) -> Option<BlockId> {
         let mut last = None;
         for header in headers {
-            if self.tree.get(&header.parent).is_none() {
+            if header.chain != self.chain.rules().chain {
+                out.reject(from, Reject::BlockForeignChain);
+                break;
+            }
+            if !self.tree.contains(&header.parent) {
                 out.reject(from, Reject::Malformed);
                 break;
             }
@@ -145,29 +216,26 @@ impl Replica {
                 }
             }
         }
-        if let Some(last) = last {
-            self.credit(from, last);
-        }
-        match last {
-            Some(last) if full => self.ask_headers_after(now, from, self.tree.locator(&last), out),
-            // It has nothing for us, whatever it claims.
-            None => {
-                if let Some(link) = self.links.get_mut(&from) {
-                    link.claim = None;
-                }
-            }
-            Some(_) => {}
-        }
-        self.request_blocks(now, out);
+        last
     }
 
-    /// Who gives a header has its block, though its last claim may be older.
-    fn credit(&mut self, peer: PeerId, tip: BlockId) {
+    /// Notes what a peer's answer shows that it has: who gives a header has its block, though its last claim may be older.
+    fn credit(&mut self, now: Time, peer: PeerId, last: Option<BlockId>, news: u64, out: &mut Out<Self>) {
+        let most = self.side_headers_max();
+        let best = self.tree.best_header().id();
+        let is_best = last.is_some_and(|last| self.tree.is_on_chain(&last, &best));
+        let keeps_claim = news > 0 || !self.links.get(&peer).is_some_and(|link| self.claims_more(link));
         let Some(link) = self.links.get_mut(&peer) else { return };
-        let node = self.tree.get(&tip).expect("the header was just taken in");
-        let height = node.height();
-        if link.claim.is_none_or(|claim| claim.height < height) {
-            link.claim = Some(Claim { tip, height, work: Bytes(node.weight().to_be_bytes()) });
+        link.has = last.or(link.has);
+        link.side_headers = if is_best { 0 } else { link.side_headers.saturating_add(news) };
+        if link.side_headers > most {
+            out.reject(peer, Reject::TooMany);
+        }
+        if keeps_claim {
+            link.failures = 0;
+        } else {
+            // A header from the future may come to be taken; a claim that is not kept is asked about ever less.
+            link.fail(now);
         }
     }
 
@@ -180,8 +248,11 @@ impl Replica {
         let mut missing = Vec::new();
         let mut id = goal;
         let mut extends = false;
-        while let Some(node) = self.tree.get(&id).filter(|node| node.status() == Status::Header) {
-            missing.push(id);
+        // A body may be here already, above others that are not: the walk ends where all below is here.
+        while let Some(node) = self.tree.get(&id).filter(|node| node.completed().is_none()) {
+            if node.status() == Status::Header {
+                missing.push(id);
+            }
             id = node.header().parent;
             if self.download.planned_to == Some(id) {
                 extends = true;
@@ -190,6 +261,14 @@ impl Replica {
         }
         if !extends {
             self.download.plan.clear();
+            let (tree, links) = (&self.tree, &mut self.links);
+            self.download.in_flight.retain(|id, (peer, _)| {
+                let is_wanted = tree.is_on_chain(id, &goal);
+                if let Some(link) = links.get_mut(peer).filter(|_| !is_wanted) {
+                    link.in_flight -= 1;
+                }
+                is_wanted
+            });
         }
         self.download.plan.extend(missing.into_iter().rev());
         self.download.planned_to = Some(goal);
@@ -213,25 +292,22 @@ impl Replica {
             if node.status() != Status::Header || self.download.in_flight.contains_key(id) {
                 continue;
             }
-            let height = node.height();
-            let free = self.links.iter_mut().filter(|(_, link)| {
-                let has_it = link.claim.is_some_and(|claim| claim.height >= height);
-                has_it && link.in_flight < IN_FLIGHT_MAX && link.strikes < STRIKES_MAX
-            });
+            let tree = &self.tree;
+            let free = self
+                .links
+                .iter_mut()
+                .filter(|(_, link)| link.in_flight < IN_FLIGHT_MAX && !link.rests(now) && link.has(tree, id));
             let Some((&peer, link)) = free.min_by_key(|(_, link)| link.in_flight) else { break };
             link.in_flight += 1;
             self.download.in_flight.insert(*id, (peer, now));
             asks.entry(peer).or_default().push(*id);
-        }
-        if asks.is_empty() {
-            return;
         }
         for (peer, ids) in asks {
             for ids in ids.chunks(BLOCKS_MAX) {
                 out.send(peer, Message::GetBlocks(ids.to_vec()));
             }
         }
-        out.set(Timer::Sync, now + CHECK_EVERY);
+        self.watch(now, out);
     }
 
     pub(super) fn on_get_blocks(&mut self, from: PeerId, ids: Vec<BlockId>, out: &mut Out<Self>) {
@@ -245,7 +321,7 @@ impl Replica {
                 out.send(from, Message::Block(block));
             } else if !has_body || id == self.chain.id() {
                 missing.push(id);
-            } else if self.serving.len() >= SERVING_MAX {
+            } else if self.serving.values().filter(|peers| peers.contains(&from)).count() >= SERVING_MAX {
                 out.reject(from, Reject::TooMany);
                 missing.push(id);
             } else {
@@ -275,23 +351,31 @@ impl Replica {
             return out.reject(from, Reject::Unsolicited);
         }
         if let Err(fault) = self.take_block(now, block, Some(from), out) {
-            self.download.give_up(&id, &mut self.links);
+            // A bad body says nothing against the peer that was asked for the good one.
+            if self.download.is_asked(&id, from) {
+                self.download.give_up(now, &id, &mut self.links);
+            }
             out.reject(from, fault.reason());
             self.request_blocks(now, out);
         }
     }
 
     pub(super) fn on_missing(&mut self, now: Time, from: PeerId, ids: &[BlockId], out: &mut Out<Self>) {
+        if ids.len() > BLOCKS_MAX {
+            return out.reject(from, Reject::TooMany);
+        }
         for id in ids {
-            if self.download.in_flight.get(id).is_some_and(|&(peer, _)| peer == from) {
-                self.download.give_up(id, &mut self.links);
+            if self.download.is_asked(id, from) {
+                self.download.give_up(now, id, &mut self.links);
             }
         }
         self.request_blocks(now, out);
     }
 
     pub(super) fn on_peer_down(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
-        self.links.remove(&peer);
+        if self.links.remove(&peer).is_none() {
+            return;
+        }
         self.download.in_flight.retain(|_, (asked, _)| *asked != peer);
         self.serving.retain(|_, peers| {
             peers.remove(&peer);
@@ -302,6 +386,7 @@ impl Replica {
 
     /// Takes back what was not answered in time and asks again.
     pub(super) fn on_sync(&mut self, now: Time, out: &mut Out<Self>) {
+        self.download.is_watched = false;
         let late: Vec<BlockId> = self
             .download
             .in_flight
@@ -310,23 +395,21 @@ impl Replica {
             .map(|(&id, _)| id)
             .collect();
         for id in late {
-            self.download.give_up(&id, &mut self.links);
+            self.download.give_up(now, &id, &mut self.links);
         }
-        let mut waiting = false;
         for link in self.links.values_mut() {
             if link.headers_asked.is_some_and(|since| now.since(since) >= ANSWER_TIME_MAX) {
                 link.headers_asked = None;
-                link.claim = None;
+                link.fail(now);
             }
-            waiting |= link.headers_asked.is_some();
         }
         let peers: Vec<PeerId> = self.links.keys().copied().collect();
         for peer in peers {
             self.ask_if_more(now, peer, out);
         }
         self.request_blocks(now, out);
-        if waiting || !self.download.in_flight.is_empty() {
-            out.set(Timer::Sync, now + CHECK_EVERY);
+        if !self.download.in_flight.is_empty() || self.links.values().any(|link| link.headers_asked.is_some()) {
+            self.watch(now, out);
         }
     }
 }

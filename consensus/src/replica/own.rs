@@ -1,0 +1,112 @@
+//! The payments that this peer acknowledged, and what became of them.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use synod_ledger::{Block, Height, OutPoint, Tx, TxId};
+use synod_machine::Bytes;
+
+/// What became of an acknowledged payment on the present chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The block at that height has it.
+    Confirmed(Height),
+    /// The block at that height spends a coin that it needs.
+    Conflicted(Height),
+    Open,
+}
+
+#[derive(Debug)]
+struct Own {
+    tx: Tx,
+    fate: Fate,
+}
+
+/// Acknowledged payments by id. They stay until a block decided them long ago.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    list: BTreeMap<TxId, Own>,
+    /// Who spends a coin; two may, if the second was promised when the first could not be found.
+    spends: BTreeSet<(OutPoint, TxId)>,
+}
+
+impl Promises {
+    pub(super) fn insert(&mut self, tx: Tx) {
+        let id = tx.id();
+        self.spends.extend(tx.inputs.iter().map(|input| (input.coin, id)));
+        self.list.insert(id, Own { tx, fate: Fate::Open });
+    }
+
+    pub(super) fn remove(&mut self, id: &TxId) {
+        let Some(own) = self.list.remove(id) else { return };
+        for input in &own.tx.inputs {
+            self.spends.remove(&(input.coin, *id));
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn contains(&self, id: &TxId) -> bool {
+        self.list.contains_key(id)
+    }
+
+    pub(super) fn fate(&self, id: &TxId) -> Option<Fate> {
+        self.list.get(id).map(|own| own.fate)
+    }
+
+    /// Those that no block decided.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Tx> + '_ {
+        self.list.values().filter(|own| own.fate == Fate::Open).map(|own| &own.tx)
+    }
+
+    /// Those that were decided at `height` or below.
+    pub(super) fn decided_up_to(&self, height: Height) -> Vec<TxId> {
+        let is_deep = |own: &Own| match own.fate {
+            Fate::Confirmed(at) | Fate::Conflicted(at) => at <= height,
+            Fate::Open => false,
+        };
+        self.list.iter().filter(|(_, own)| is_deep(own)).map(|(&id, _)| id).collect()
+    }
+
+    /// Notes what a newly connected block decides. `conflicted` are those that the mempool lost to it; a payment that
+    /// is not in the mempool, as after a restart, is found by its coins.
+    pub(super) fn decide(&mut self, block: &Block, conflicted: &[TxId]) {
+        if self.list.is_empty() {
+            return;
+        }
+        let height = block.height();
+        let mut losers = conflicted.to_vec();
+        for tx in block.payments() {
+            let id = tx.id();
+            if let Some(own) = self.list.get_mut(&id) {
+                own.fate = Fate::Confirmed(height);
+            }
+            for input in &tx.inputs {
+                losers.extend(self.spenders(input.coin).filter(|spender| *spender != id));
+            }
+        }
+        while let Some(loser) = losers.pop() {
+            let Some(own) = self.list.get_mut(&loser).filter(|own| own.fate == Fate::Open) else { continue };
+            own.fate = Fate::Conflicted(height);
+            let made: Vec<OutPoint> = own.tx.made().map(|(name, _)| name).collect();
+            losers.extend(made.into_iter().flat_map(|coin| self.spenders(coin)));
+        }
+    }
+
+    /// What a block decided that is taken back is open again.
+    pub(super) fn reopen(&mut self, block: &Block) {
+        let height = block.height();
+        for own in self.list.values_mut() {
+            if own.fate == Fate::Confirmed(height) || own.fate == Fate::Conflicted(height) {
+                own.fate = Fate::Open;
+            }
+        }
+    }
+
+    fn spenders(&self, coin: OutPoint) -> impl Iterator<Item = TxId> + '_ {
+        let (least, most) = (TxId(Bytes::ZERO), TxId(Bytes([u8::MAX; 32])));
+        self.spends.range((coin, least)..=(coin, most)).map(|&(_, id)| id)
+    }
+}
