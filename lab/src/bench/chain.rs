@@ -8,7 +8,6 @@ use synod_ledger::{
     Address, Amount, Balance, Block, BlockTree, Coin, Coinbase, CompactTarget, Engine, Genesis, Header, LedgerParams,
     OutPoint, Output, PaymentBuilder, PowParams, Retarget, Seal, SecretKey, State, Tx, U256,
 };
-use synod_machine::Time;
 
 /// The time between blocks on the chain's own clock.
 const BLOCK_TIME: Duration = Duration::from_millis(100);
@@ -38,7 +37,7 @@ impl Maker {
 
     /// The next block, with as many payments.
     pub(super) fn next(&mut self, payments: usize) -> Block {
-        let rules = self.chain.rules();
+        let rules = *self.chain.rules();
         let height = self.tip.height().next();
         let payments: Vec<Tx> = (0..payments).map(|_| self.pay(height)).collect();
         let fees = Amount(FEE.0 * payments.len() as u64);
@@ -50,14 +49,8 @@ impl Maker {
         let time = self.tip.header().time + BLOCK_TIME;
         let target = self.chain.pow().target_after(&self.tree, &parent);
         let goal = target.to_target().expect("the rule gives targets");
-        let header = |nonce| Header {
-            chain: rules.chain,
-            parent,
-            height,
-            time,
-            root,
-            seal: Seal::Work { target, nonce },
-        };
+        let header =
+            |nonce| Header { chain: rules.chain, parent, height, time, root, seal: Seal::Work { target, nonce } };
         let sealed = (0..).map(header).find(|header| U256::from_be_bytes(header.id().0.0) <= goal);
         let header = sealed.expect("an easy target is met soon");
         self.tree.insert(header.clone(), Pow::weight(&header)).expect("it builds on the tip");
@@ -91,9 +84,8 @@ const COINS_MAX: usize = 200_000;
 pub(super) fn state_after(chain: &Chain, blocks: &[Block]) -> State {
     let mut state = chain.state().clone();
     for block in blocks {
-        let (next, _) = state
-            .connect(chain.rules(), block, synod_ledger::Signatures::Trust)
-            .expect("the maker's blocks are valid");
+        let (next, _) =
+            state.connect(chain.rules(), block, synod_ledger::Signatures::Trust).expect("the maker's blocks are valid");
         state = next;
     }
     state

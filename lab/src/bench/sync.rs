@@ -145,7 +145,7 @@ fn fill(folder: &Path, maker: &Maker, blocks: &[Block]) {
 fn write_config(folder: &Path, maker: &Maker, bootstrap: Vec<String>) -> Result<PathBuf, LabError> {
     fs::create_dir_all(folder.join("data")).map_err(|error| LabError::io(folder, error))?;
     let genesis = toml::to_string(maker.chain.genesis()).expect("a genesis is TOML");
-    crate::files::write(&folder.join("genesis.toml"), &genesis)?;
+    crate::files::write(&folder.join("genesis.toml"), genesis.as_bytes())?;
     let config = Config {
         name: folder.file_name().map_or_else(|| "bench".into(), |name| name.to_string_lossy().into_owned()),
         data: "data".into(),
@@ -182,10 +182,6 @@ impl Node {
             .spawn()
             .map_err(|error| LabError::io(program, error))?;
         Ok(Self { child, data: folder.join("data") })
-    }
-
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     pub(super) async fn ready(&self) -> Result<RunFile, LabError> {

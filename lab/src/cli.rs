@@ -1,0 +1,233 @@
+//! The command line: what can be typed, and which module does it.
+
+mod bench;
+mod chain;
+mod context;
+mod fault;
+mod load;
+mod logs;
+mod node;
+mod status;
+mod tx;
+mod up;
+mod wallet;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::LabError;
+use crate::exit::Exit;
+use crate::shell::{Color, Shell, error_value};
+use context::Context;
+
+/// A local peer-to-peer network with a blockchain on it: to look at, to load and to break.
+#[derive(Debug, Parser)]
+#[command(name = "synod", version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Example:
+  synod up                                            # five peers, until Ctrl-C
+  synod tx send --from alice --to bob --amount 12.5   # in another terminal
+  synod wallet balance bob --all
+
+Exit codes: 0 ok, 1 failed or refused, 2 usage, 3 configuration, 4 the network could not be set up,
+5 a check failed, 6 a peer could not be reached, 7 wallet, key or funds, 8 interrupted, 9 unknown result.";
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The network's directory
+    #[arg(long, global = true, env = "SYNOD_DIR", default_value = ".synod/net", value_name = "DIR")]
+    dir: PathBuf,
+    /// Print one JSON value, errors included, on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    /// When to use colours; NO_COLOR is heeded too
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a local network, making it first where there is none
+    Up(up::UpArgs),
+    /// Stop every peer of the network
+    #[command(after_help = "Example:\n  synod down")]
+    Down,
+    /// Show every peer: height, tip, connections, hash rate
+    Status(status::StatusArgs),
+    /// Show a peer's log
+    Logs(logs::LogsArgs),
+    /// Run one peer in the foreground, or write the files to join a network
+    Node(node::NodeArgs),
+    /// Make, list and move wallets; show what they own
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
+    /// Send and show payments
+    #[command(subcommand)]
+    Tx(tx::TxCommand),
+    /// Show a block
+    #[command(subcommand)]
+    Block(chain::BlockCommand),
+    /// Show the chain, or the tree of all branches
+    Chain(chain::ChainArgs),
+    /// Show the unconfirmed payments and the double spends that were seen
+    Mempool(chain::MempoolArgs),
+    /// Pay around at a steady rate and measure
+    Load(load::LoadArgs),
+    /// Cut, slow, pause, kill and restart peers
+    #[command(subcommand)]
+    Fault(fault::FaultCommand),
+    /// Measure a part of the program on this machine
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+    /// Write the completions for a shell
+    #[command(after_help = "Example:\n  synod completions bash > ~/.local/share/bash-completion/completions/synod")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line and says how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, arguments.iter().any(|argument| argument == "--json")),
+    };
+    let shell = Shell::new(cli.global.json, cli.global.color);
+    match run(cli, shell) {
+        Ok(exit) => exit,
+        Err(error) => {
+            shell.error(&error);
+            error.exit()
+        }
+    }
+}
+
+fn run(cli: Cli, shell: Shell) -> Result<Exit, LabError> {
+    let context = Context { shell, dir: cli.global.dir };
+    match cli.command {
+        // A node makes its own runtime.
+        Command::Node(args) => node::run(&context, args)?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "synod", &mut std::io::stdout());
+        }
+        command => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| LabError::io("the async runtime".as_ref(), error))?;
+            // This thread runs the command, and lives as long as the process: peers are attached to it.
+            return runtime.block_on(run_async(&context, command));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError> {
+    let done = match command {
+        // Their reports say what happened, and so does the exit code.
+        Command::Load(args) => return load::run(context, args).await,
+        Command::Bench(command) => return unless_interrupted(bench::run(context, command)).await,
+        Command::Up(args) => up::run(context, args).await,
+        Command::Logs(args) => logs::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
+        Command::Block(command) => unless_interrupted(chain::block(context, command)).await,
+        Command::Chain(args) => unless_interrupted(chain::chain(context, args)).await,
+        Command::Down => unless_interrupted(up::down(context)).await,
+        Command::Fault(command) => unless_interrupted(fault::run(context, command)).await,
+        Command::Mempool(args) => unless_interrupted(chain::mempool(context, args)).await,
+        Command::Tx(command) => unless_interrupted(tx::run(context, command)).await,
+        Command::Wallet(command) => unless_interrupted(wallet::run(context, command)).await,
+        Command::Completions { .. } | Command::Node(_) => {
+            unreachable!("these run without the async runtime")
+        }
+    };
+    done.map(|()| Exit::Ok)
+}
+
+/// Runs a command to its end, unless a signal comes first.
+async fn unless_interrupted<T>(command: impl Future<Output = Result<T, LabError>>) -> Result<T, LabError> {
+    tokio::select! {
+        result = command => result,
+        () = interrupted() => Err(LabError::Interrupted),
+    }
+}
+
+/// Ends when Ctrl-C is pressed or the process is asked to end.
+async fn interrupted() {
+    let mut terminate = signal(SignalKind::terminate()).expect("the handler of SIGTERM can be set");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("the handler of SIGINT can be set");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// A wrong command line, or a request for help or the version, which clap reports as an error too.
+fn usage(error: &clap::Error, json: bool) -> Exit {
+    if !error.use_stderr() || !json {
+        // Standard output or error may be closed; there is nobody left to tell.
+        let _ = error.print();
+        return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+    }
+    let text = error.render().to_string();
+    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let shell = Shell::new(true, Color::Never);
+    let value = error_value("usage", message, Some("`synod help` shows the commands and options"));
+    shell.print(&serde_json::to_string_pretty(&value).expect("our own values are JSON"));
+    Exit::Usage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            assert!(command.get_about().is_some(), "{path} has no help");
+            if command.has_subcommands() {
+                for sub in command.get_subcommands() {
+                    check(sub, &format!("{path} {}", sub.get_name()));
+                }
+                return;
+            }
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Example"), "{path} has no example");
+        }
+        check(&Cli::command(), "synod");
+    }
+
+    #[test]
+    fn values_are_read_at_the_border() {
+        let parse = |line: &str| Cli::try_parse_from(line.split_whitespace());
+        assert!(parse("synod up --nodes 3 --hash-rate 1.5M --block-time 500ms --transport quic --detach").is_ok());
+        assert!(parse("synod up --block-time 2").is_err());
+        assert!(parse("synod up --hash-rate fast").is_err());
+        assert!(parse("synod tx send --from alice --to bob --amount 12.5 --json").is_ok());
+        assert!(parse("synod tx send --from alice --to bob --amount 0.000000001").is_err());
+        assert!(parse("synod tx show abc").is_err());
+        assert!(parse("synod load --rate 50 --duration 60s").is_ok());
+        assert!(parse("synod load --rate 0 --duration 60s").is_err());
+        assert!(parse("synod fault delay peer1,peer2 50ms --jitter 5ms").is_ok());
+        assert!(parse("synod fault loss all 1.5").is_err());
+        assert!(parse("synod node --config a/node.toml").is_ok());
+        assert!(parse("synod node").is_err());
+        assert!(parse("synod node init --out x --from-dir y --name carl").is_ok());
+    }
+}

@@ -1,0 +1,195 @@
+//! `synod node`: one peer in the foreground, and the files with which one joins a network.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use synod_node::config::{Config, MiningConfig, NetworkConfig, load_genesis, parse_hash_rate};
+use synod_node::net::Multiaddr;
+use tracing_subscriber::EnvFilter;
+
+use super::context::Context;
+use crate::create::{CONFIG, DATA, GENESIS, listen_addresses, load_identity, save_config};
+use crate::error::LabError;
+use crate::files;
+use crate::network::Network;
+use crate::ports;
+use crate::process;
+use crate::settings::Transport;
+
+/// `synod node`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct NodeArgs {
+    /// The peer's configuration file
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
+    /// The process that must live for this one to live
+    #[arg(long, hide = true, value_name = "PID")]
+    attached: Option<u32>,
+    #[command(subcommand)]
+    command: Option<NodeCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Write a configuration, a key and the genesis for a peer that joins a network
+    Init(InitArgs),
+}
+
+/// `synod node init`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  synod node init --out carl --name carl                       # joins the network in --dir
+  synod node init --out carl --genesis genesis.toml --bootstrap /ip4/127.0.0.1/tcp/4001/p2p/12D3KooW...
+  synod node --config carl/node.toml")]
+struct InitArgs {
+    /// The new peer's directory
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// What people call the peer [default: the directory's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// Take genesis and addresses from the network in this directory [default: that of --dir]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["genesis", "bootstrap"])]
+    from_dir: Option<PathBuf>,
+    /// The chain's genesis file
+    #[arg(long, value_name = "FILE", requires = "bootstrap")]
+    genesis: Option<PathBuf>,
+    /// A peer to look for first; may be given several times
+    #[arg(long, value_name = "ADDRESS", requires = "genesis")]
+    bootstrap: Vec<Multiaddr>,
+    /// Who is paid for the blocks it mines: a wallet or an address [default: it does not mine]
+    #[arg(long, value_name = "WALLET", requires = "hash_rate")]
+    miner: Option<String>,
+    /// Hashes per second that it mines with
+    #[arg(long, value_name = "RATE", value_parser = parse_hash_rate, requires = "miner")]
+    hash_rate: Option<u64>,
+    /// What its connections run over
+    #[arg(long, default_value = "tcp")]
+    transport: Transport,
+}
+
+pub(super) fn run(context: &Context, args: NodeArgs) -> Result<(), LabError> {
+    match (args.command, args.config) {
+        (Some(NodeCommand::Init(init)), _) => self::init(context, &init),
+        (None, Some(config)) => serve(context, &config, args.attached),
+        (None, None) => Err(LabError::Usage { message: "--config FILE is missing".to_owned() }),
+    }
+}
+
+fn serve(context: &Context, config: &Path, attached: Option<u32>) -> Result<(), LabError> {
+    if let Some(parent) = attached
+        && !process::stop_with_parent(parent)
+    {
+        return Err(LabError::Interrupted);
+    }
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(context.shell.color).with_writer(std::io::stderr);
+    log.init();
+    synod_node::run(config, |run| {
+        if context.shell.json {
+            context.shell.json_line(run);
+        } else {
+            let listen = run.listen.join(", ");
+            context.shell.print(&format!("{} is ready: API on http://{}, peers on {listen}", run.name, run.api));
+        }
+    })?;
+    Ok(())
+}
+
+fn init(context: &Context, args: &InitArgs) -> Result<(), LabError> {
+    let path = args.out.join(CONFIG);
+    if path.exists() {
+        return Err(LabError::ForeignDirectory { dir: args.out.clone() });
+    }
+    let (genesis, bootstrap) = match &args.genesis {
+        Some(genesis) => (genesis.clone(), args.bootstrap.clone()),
+        None => known_network(args.from_dir.as_deref().unwrap_or(&context.dir))?,
+    };
+    // A wrong genesis is found now and not at the first start.
+    let chain = load_genesis(&genesis)?.chain_id();
+    let mining = match (&args.miner, args.hash_rate) {
+        (Some(miner), Some(hash_rate)) => {
+            Some(MiningConfig { address: context.wallets().resolve(miner)?.address, hash_rate, threads: 1 })
+        }
+        _ => None,
+    };
+    let data = args.out.join(DATA);
+    files::create_dir(&data)?;
+    files::write(&args.out.join(GENESIS), files::read(&genesis)?.as_bytes())?;
+    let peer_id = load_identity(&data)?.peer().to_string();
+    let ports = ports::free(2)?;
+    let directory_name = args.out.file_name().map(|name| name.to_string_lossy().into_owned());
+    let listen = listen_addresses(args.transport, ports[0]);
+    let config = Config {
+        name: args.name.clone().or(directory_name).unwrap_or_else(|| "peer".to_owned()),
+        data: DATA.into(),
+        genesis: GENESIS.into(),
+        listen: listen.iter().map(|address| address.parse().expect("the address is our own")).collect(),
+        bootstrap,
+        api: SocketAddr::from((Ipv4Addr::LOCALHOST, ports[1])),
+        faults: false,
+        mining,
+        network: NetworkConfig::default(),
+    };
+    save_config(&path, &config)?;
+    let result = json!({
+        "config": path, "name": config.name, "peer_id": peer_id, "chain_id": chain, "listen": listen, "api": config.api,
+    });
+    context.shell.result(&result, || format!("Start the peer with\n  synod node --config {}", path.display()));
+    Ok(())
+}
+
+/// A network's genesis file and the addresses of its first peers.
+fn known_network(dir: &Path) -> Result<(PathBuf, Vec<Multiaddr>), LabError> {
+    let network = Network::open(dir, Path::new("synod"))?;
+    let transport = network.manifest().settings.transport;
+    let addresses = network.peers().iter().take(BOOTSTRAP_PEERS).flat_map(|entry| {
+        let listen = listen_addresses(transport, entry.port);
+        listen.into_iter().map(|address| format!("{address}/p2p/{}", entry.peer_id))
+    });
+    let addresses = addresses.map(|text| text.parse().expect("the addresses are our own")).collect();
+    Ok((network.genesis_path(), addresses))
+}
+
+/// One that answers is enough; three survive two that are down.
+const BOOTSTRAP_PEERS: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use crate::shell::Shell;
+
+    #[test]
+    fn a_joining_peer_gets_the_networks_genesis_and_addresses() {
+        let base = tempfile::tempdir().expect("a directory");
+        let dir = base.path().join("net");
+        Network::create(&dir, &Settings::default(), Path::new("unused")).expect("made");
+        let shell = Shell { json: true, terminal: false, color: false };
+        let context = Context { shell, dir: dir.clone() };
+        let out = base.path().join("carl");
+        let args = InitArgs {
+            out: out.clone(),
+            name: None,
+            from_dir: None,
+            genesis: None,
+            bootstrap: Vec::new(),
+            miner: Some("bob".to_owned()),
+            hash_rate: Some(10),
+            transport: Transport::Tcp,
+        };
+        init(&context, &args).expect("written");
+        let config = Config::load(&out.join(CONFIG)).expect("valid");
+        assert_eq!(config.name, "carl");
+        assert_eq!(config.bootstrap.len(), 3);
+        assert_eq!(config.mining.expect("it mines").hash_rate, 10);
+        let copied = load_genesis(&out.join(GENESIS)).expect("valid").chain_id();
+        assert_eq!(copied, load_genesis(&dir.join(GENESIS)).expect("valid").chain_id());
+        assert!(matches!(init(&context, &args), Err(LabError::ForeignDirectory { .. })), "nothing is overwritten");
+    }
+}

@@ -1,0 +1,150 @@
+//! Processes of peers: starting one, finding it again by its id, signalling it.
+//!
+//! A process id alone proves nothing, since the system reuses it: before every signal the command line of the process
+//! is compared with the config file that it must have been started with. Linux only (`/proc`).
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+
+/// Whether a process runs or is stopped by SIGSTOP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Stopped by SIGSTOP.
+    Paused,
+    /// It runs.
+    Running,
+}
+
+/// Starts `program node --config CONFIG` in its own process group, its output going to the end of `log`.
+///
+/// A process that is `attached` asks the kernel to be stopped when this one dies, so that nothing is left behind.
+/// That signal is bound to the thread that calls this: call it from one that lives as long as the network should.
+pub fn spawn(program: &Path, config: &Path, log: &Path, attached: bool) -> io::Result<Child> {
+    let output = File::options().create(true).append(true).open(log)?;
+    let mut command = Command::new(program);
+    command.arg("node").arg("--config").arg(config);
+    if attached {
+        command.arg("--attached").arg(std::process::id().to_string());
+    }
+    command
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .process_group(0) // Ctrl-C in a terminal reaches only us: we stop the peers in order.
+        .spawn()
+}
+
+/// Asks the kernel to stop this process when the process `parent` dies. False where that has already happened.
+pub fn stop_with_parent(parent: u32) -> bool {
+    #[cfg(target_os = "linux")]
+    if nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).is_err() {
+        return false;
+    }
+    // A parent that died before the call above would never be noticed otherwise.
+    u32::try_from(nix::unistd::getppid().as_raw()) == Ok(parent)
+}
+
+/// What the process `pid` does, if it is the peer that was started with `config`.
+pub fn activity(pid: u32, config: &Path) -> Option<Activity> {
+    let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut arguments = command_line.split(|byte| *byte == 0);
+    if !arguments.any(|argument| argument == config.as_os_str().as_bytes()) {
+        return None;
+    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The state follows the command's name, which stands in parentheses and may itself contain some.
+    match stat.rsplit_once(')')?.1.trim_start().chars().next()? {
+        'T' | 't' => Some(Activity::Paused),
+        'Z' | 'X' | 'x' => None,
+        _ => Some(Activity::Running),
+    }
+}
+
+/// Sends `signal` to the peer that was started with `config`, if `pid` is still that peer. False where it is not.
+pub fn send(pid: u32, config: &Path, signal: Signal) -> io::Result<bool> {
+    if activity(pid, config).is_none() {
+        return Ok(false);
+    }
+    let Ok(raw) = i32::try_from(pid) else { return Ok(false) };
+    match signal::kill(Pid::from_raw(raw), signal) {
+        Ok(()) => Ok(true),
+        Err(Errno::ESRCH) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The last lines of a log, oldest first. A log that cannot be read has none.
+pub fn log_tail(log: &Path, lines_max: usize) -> Vec<String> {
+    let Ok(mut file) = File::open(log) else { return Vec::new() };
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut bytes = Vec::new();
+    if file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES_MAX))).is_err() {
+        return Vec::new();
+    }
+    if file.read_to_end(&mut bytes).is_err() {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines: Vec<String> = text.lines().rev().take(lines_max).map(str::to_owned).collect();
+    lines.reverse();
+    lines
+}
+
+/// As far back as [`log_tail`] looks.
+const LOG_TAIL_BYTES_MAX: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A process that waits, with `mark` among its arguments.
+    fn waiting(mark: &Path) -> Child {
+        Command::new("sleep").arg("600").env("unused", mark).arg("0").spawn().expect("sleep can be started")
+    }
+
+    #[test]
+    fn a_process_is_known_by_an_argument_and_not_by_its_id() {
+        let mut child = waiting(Path::new("/nowhere/node.toml"));
+        let pid = child.id();
+        assert_eq!(activity(pid, Path::new("600")), Some(Activity::Running));
+        assert_eq!(activity(pid, Path::new("/nowhere/node.toml")), None);
+        assert!(!send(pid, Path::new("/nowhere/node.toml"), Signal::SIGKILL).expect("nothing is sent"));
+        assert!(send(pid, Path::new("600"), Signal::SIGKILL).expect("the signal is sent"));
+        child.wait().expect("it ended");
+        assert_eq!(activity(pid, Path::new("600")), None);
+        assert!(!send(pid, Path::new("600"), Signal::SIGTERM).expect("nobody is there"));
+    }
+
+    #[test]
+    fn a_killed_child_that_was_not_waited_for_does_not_run() {
+        let mut child = waiting(Path::new("x"));
+        signal::kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).expect("the signal is sent");
+        // The command line of a zombie is empty: it vanishes in the same instant as the process ends.
+        while fs::read(format!("/proc/{}/cmdline", child.id())).is_ok_and(|line| !line.is_empty()) {
+            std::thread::yield_now();
+        }
+        assert_eq!(activity(child.id(), Path::new("600")), None);
+        child.wait().expect("it ended");
+    }
+
+    #[test]
+    fn the_tail_of_a_log_is_its_last_lines_in_order() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = dir.path().join("node.log");
+        fs::write(&log, "one\ntwo\nthree\n").expect("written");
+        assert_eq!(log_tail(&log, 2), ["two", "three"]);
+        assert_eq!(log_tail(&log, 9), ["one", "two", "three"]);
+        assert_eq!(log_tail(&PathBuf::from("/nowhere/node.log"), 9), Vec::<String>::new());
+    }
+}
