@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition, WithPeerIdWithAddresses};
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
@@ -61,12 +61,16 @@ impl Bootstrap {
 /// A dial of a peer that is not connected yet, from a port of its own: dialling from the port that this node listens at
 /// fails when two nodes dial each other at once.
 pub(super) fn dial(peer: PeerId, addresses: Vec<Multiaddr>) -> DialOpts {
-    DialOpts::peer_id(peer)
-        .condition(PeerCondition::DisconnectedAndNotDialing)
-        .addresses(addresses)
-        .extend_addresses_through_behaviour()
-        .allocate_new_port()
-        .build()
+    named(peer, addresses).extend_addresses_through_behaviour().build()
+}
+
+/// The same at no other addresses than these.
+pub(super) fn dial_only(peer: PeerId, addresses: Vec<Multiaddr>) -> DialOpts {
+    named(peer, addresses).build()
+}
+
+fn named(peer: PeerId, addresses: Vec<Multiaddr>) -> WithPeerIdWithAddresses {
+    DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing).addresses(addresses).allocate_new_port()
 }
 
 /// When to look up a random place in the DHT, so as to hear of more peers.

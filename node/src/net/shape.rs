@@ -114,10 +114,15 @@ impl Links {
         self.lock().faults.is_cut(peer)
     }
 
+    /// Whether a peer's link has any fault.
+    pub(super) fn is_shaped(&self, peer: &PeerId) -> bool {
+        let inner = self.lock();
+        inner.faults.is_cut(peer) || !inner.faults.shape(peer).is_plain()
+    }
+
     /// Whether a connection to this peer would escape its faults: QUIC, where there are any.
     pub(super) fn escapes(&self, peer: &PeerId, address: &Multiaddr) -> bool {
-        let inner = self.lock();
-        is_quic(address) && (inner.faults.is_cut(peer) || !inner.faults.shape(peer).is_plain())
+        is_quic(address) && self.is_shaped(peer)
     }
 
     /// Puts other faults in force, for links to come. Gives the old ones.

@@ -264,7 +264,7 @@ impl Task {
 }
 
 /// A dial's error in a few words: libp2p's own goes over several lines.
-fn explained(error: &DialError) -> String {
+pub(super) fn explained(error: &DialError) -> String {
     match error {
         DialError::Transport(errors) => match errors.last() {
             Some((address, error)) => format!("{address}: {}", root(error)),

@@ -17,9 +17,10 @@ use super::behaviour::{Behaviour, Names};
 use super::metrics::Metrics;
 use super::outlet::Outlet;
 use super::peers::{Kind, Peers, is_dialable};
-use super::seek::{Bootstrap, Walks, dial};
+use super::seek::{Bootstrap, Walks, dial, dial_only};
 use super::session::{End, Handle, Session};
 use super::shape::Links;
+use super::swarm_events::explained;
 use super::table::{Entry, Table};
 use super::transport::Event;
 use super::{Faults, NetCommand, NetConfig, NetEvent, Topic};
@@ -133,7 +134,8 @@ impl Task {
     /// Dials on purpose. A failure that is known at once is told at once.
     pub(super) fn dial(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) {
         addresses.retain(|address| is_dialable(address) && !self.links.escapes(&peer, address));
-        let options = dial(peer, addresses);
+        // What identify and Kademlia know may be of QUIC, which would win the race and then be refused.
+        let options = if self.links.is_shaped(&peer) { dial_only(peer, addresses) } else { dial(peer, addresses) };
         let id = options.connection_id();
         match self.swarm.dial(options) {
             Ok(()) => {
@@ -141,7 +143,7 @@ impl Task {
             }
             // Already connected or on the way: what comes of that is the answer.
             Err(DialError::DialPeerConditionFalse(_)) => {}
-            Err(error) => self.fail(&peer, &error.to_string()),
+            Err(error) => self.fail(&peer, &explained(&error)),
         }
     }
 
