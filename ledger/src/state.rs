@@ -280,11 +280,13 @@ fn check_coinbase(rules: &Rules, block: &Block) -> Result<(), BlockError> {
 
 type Coins = HashTrieMapSync<OutPoint, Coin, BuildHasherDefault<Mixer>>;
 
-/// Children of a node of the coin map.
-const DEGREE: u8 = 16;
+/// Children of a node of the coin map, at most. Of 8, 16, 32 and 64 it was the fastest for blocks on a million coins.
+const DEGREE: u8 = 32;
 
-/// The same hash in every process. Ids are hashes, so that there is nothing left to mix but the index: a multiplication
-/// by an odd number (2^64 over the golden ratio) sends different indices of one id to different hashes.
+/// The same hash in every process. Ids are hashes, so that there is little left to mix but the index.
+///
+/// What a block costs beside its signatures is copying the map's nodes on the way to each coin. Sixteen outputs of one
+/// payment therefore share their way through the first four levels, and part at the fifth.
 #[derive(Default)]
 struct Mixer(u64);
 
@@ -299,14 +301,20 @@ impl Hasher for Mixer {
         }
     }
 
-    fn write_u32(&mut self, number: u32) {
-        self.0 ^= u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    /// An output's index: the last call for an [`OutPoint`].
+    fn write_u32(&mut self, index: u32) {
+        // 2^64 over the golden ratio is odd: different groups of one id get different hashes.
+        let group = self.0 ^ u64::from(index >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = group & !(0xf << GROUP_BITS) | u64::from(index & 0xf) << GROUP_BITS;
     }
 
     fn write_u64(&mut self, number: u64) {
         self.0 = self.0.rotate_left(29) ^ number;
     }
 }
+
+/// The bits of four levels of the map, lowest first.
+const GROUP_BITS: u32 = 20;
 
 #[cfg(test)]
 mod tests;
