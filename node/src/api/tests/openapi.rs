@@ -18,7 +18,7 @@ async fn every_route_and_method_is_in_the_document_and_no_other() {
     let mut served = BTreeMap::new();
     for (path, _) in routes() {
         // No route takes TRACE, so each answers with the methods that it does take.
-        let url = path.replace('{', "").replace('}', "");
+        let url = path.replace(['{', '}'], "");
         let (status, headers, body) = node.raw("TRACE", &url, "", &[]).await;
         assert_eq!((status.as_u16(), code(&body)), (405, "method_not_allowed"), "{path}");
         let allow = headers["allow"].to_str().expect("text").to_lowercase();
