@@ -17,7 +17,9 @@ const PEERS: usize = 4;
 async fn killed_peers_lose_no_acknowledged_payment() {
     let kills = number("SYNOD_KILLS").unwrap_or(KILLS);
     let seed = number("SYNOD_SEED").map_or(1, |seed| seed as u64);
-    println!("replay: SYNOD_SEED={seed} SYNOD_KILLS={kills} cargo test -p synod-lab --test system chaos -- --nocapture");
+    println!(
+        "replay: SYNOD_SEED={seed} SYNOD_KILLS={kills} cargo test -p synod-lab --test system chaos -- --nocapture"
+    );
     let mut rng = Rng::new(seed, 0, "chaos");
     let mut net = Net::up(PEERS, |_| {}).await;
     let out = net.folder.path().join("acknowledged.jsonl");
