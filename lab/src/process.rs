@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
@@ -34,13 +35,18 @@ pub fn spawn(program: &Path, config: &Path, log: &Path, attached: bool) -> io::R
     if attached {
         command.arg("--attached").arg(std::process::id().to_string());
     }
-    command
+    let mut child = command
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
         .process_group(0) // Ctrl-C in a terminal reaches only us: we stop the peers in order.
-        .spawn()
+        .spawn()?;
+    // For some microseconds the new process has no command line, and would be taken for none of ours.
+    while activity(child.id(), config).is_none() && child.try_wait()?.is_none() {
+        thread::yield_now();
+    }
+    Ok(child)
 }
 
 /// Asks the kernel to stop this process when the process `parent` dies. False where that has already happened.
@@ -108,14 +114,18 @@ mod tests {
 
     use super::*;
 
-    /// A process that waits, with `mark` among its arguments.
-    fn waiting(mark: &Path) -> Child {
-        Command::new("sleep").arg("600").env("unused", mark).arg("0").spawn().expect("sleep can be started")
+    /// A process that waits, with `600` among its arguments.
+    fn waiting() -> Child {
+        let child = Command::new("sleep").arg("600").spawn().expect("sleep can be started");
+        while activity(child.id(), Path::new("600")).is_none() {
+            thread::yield_now();
+        }
+        child
     }
 
     #[test]
     fn a_process_is_known_by_an_argument_and_not_by_its_id() {
-        let mut child = waiting(Path::new("/nowhere/node.toml"));
+        let mut child = waiting();
         let pid = child.id();
         assert_eq!(activity(pid, Path::new("600")), Some(Activity::Running));
         assert_eq!(activity(pid, Path::new("/nowhere/node.toml")), None);
@@ -128,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_killed_child_that_was_not_waited_for_does_not_run() {
-        let mut child = waiting(Path::new("x"));
+        let mut child = waiting();
         signal::kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).expect("the signal is sent");
         // The command line of a zombie is empty: it vanishes in the same instant as the process ends.
         while fs::read(format!("/proc/{}/cmdline", child.id())).is_ok_and(|line| !line.is_empty()) {

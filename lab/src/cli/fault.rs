@@ -6,12 +6,13 @@ use clap::Subcommand;
 use futures::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use synod_node::api::types::Faults;
+use synod_node::api::types::{Faults, Shape};
 
 use super::context::Context;
 use crate::error::LabError;
 use crate::faults;
 use crate::network::{Network, PeerState};
+use crate::shell::render;
 use crate::units::{self, show_duration};
 
 /// `synod fault`.
@@ -187,14 +188,26 @@ async fn partition(context: &Context, network: &Network, text: &str) -> Result<(
 async fn show(context: &Context, network: &Network) -> Result<(), LabError> {
     let all: Vec<usize> = (0..network.peers().len()).collect();
     let asked = ready(network, &all).into_iter().map(|place| async move {
-        let name = &network.peers()[place].name;
+        let name = network.peers()[place].name.as_str();
         let faults = network.client(place).faults().await.map_err(|error| LabError::api(name, error))?;
-        Ok(json!({ "peer": name, "faults": faults }))
+        Ok((name, faults))
     });
-    let shown: Vec<Value> = join_all(asked).await.into_iter().collect::<Result<_, LabError>>()?;
-    context.shell.result(&json!({ "peers": shown }), || {
-        let lines = shown.iter().map(|value| format!("{}: {}", value["peer"].as_str().unwrap_or(""), value["faults"]));
-        lines.collect::<Vec<_>>().join("\n")
+    let shown: Vec<(&str, Faults)> = join_all(asked).await.into_iter().collect::<Result<_, LabError>>()?;
+    let values: Vec<Value> = shown.iter().map(|(name, faults)| json!({ "peer": name, "faults": faults })).collect();
+    context.shell.result(&json!({ "peers": values }), || {
+        let mut table =
+            context.shell.table(&["PEER", "CUT FROM", "#DELAY MS", "#JITTER MS", "#LOSS", "#BYTES/S", "#SHAPED LINKS"]);
+        for (name, faults) in &shown {
+            let cut = network.peers().iter().filter(|entry| faults.cut.contains(&entry.peer_id));
+            let cut: Vec<&str> = cut.map(|entry| entry.name.as_str()).collect();
+            let Shape { delay_ms, jitter_ms, loss, bandwidth_bytes_per_s } = faults.default;
+            let numbers = [delay_ms.to_string(), jitter_ms.to_string(), loss.to_string()];
+            let mut row = vec![(*name).to_owned(), if cut.is_empty() { "-".to_owned() } else { cut.join(",") }];
+            row.extend(numbers);
+            row.extend([bandwidth_bytes_per_s.to_string(), faults.links.len().to_string()]);
+            table.add_row(row);
+        }
+        render(&table)
     });
     Ok(())
 }

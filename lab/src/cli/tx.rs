@@ -15,7 +15,7 @@ use synod_node::api::types::{
 use super::context::{Context, PassphraseArg, PeerArg, Reached};
 use crate::error::LabError;
 use crate::proof;
-use crate::shell::{render, short};
+use crate::shell::render;
 use crate::units;
 
 /// `synod tx`.
@@ -370,7 +370,7 @@ fn list_table(context: &Context, found: &[Listed]) -> String {
             .outputs
             .first()
             .map_or_else(Default::default, |output| (output.amount.to_string(), output.to.to_string()));
-        table.add_row([short(tx.id), status.to_owned(), height, tx.inputs.to_string(), amount, to]);
+        table.add_row([tx.id.to_string(), status.to_owned(), height, tx.inputs.to_string(), amount, to]);
     }
     render(&table)
 }

@@ -190,7 +190,7 @@ async fn start(context: &Context, network: &mut Network, all: &[usize], args: &U
 fn welcome(context: &Context, network: &Network, started: &Started) -> String {
     let settings = &network.manifest().settings;
     let what = if started.created { "A new network" } else { "The network" };
-    let dir = if context.dir == PathBuf::from(DEFAULT_DIR) {
+    let dir = if context.dir.as_os_str() == DEFAULT_DIR {
         String::new()
     } else {
         format!(" --dir {}", context.dir.display())
