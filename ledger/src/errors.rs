@@ -131,7 +131,8 @@ impl TxError {
             Self::AmountOverflow => Reject::TxAmountOverflow,
             Self::Ancestors { .. } => Reject::TooMany,
             Self::Conflict { .. } => Reject::TxConflict,
-            Self::FeeTooLow { .. } | Self::Full { .. } => Reject::TxFeeTooLow,
+            Self::FeeTooLow { .. } => Reject::TxFeeTooLow,
+            Self::Full { .. } => Reject::TxPoolFull,
             Self::ForeignChain { .. } => Reject::TxForeignChain,
             Self::Immature { .. } => Reject::TxImmature,
             Self::InputCount { .. } | Self::OutputCount { .. } | Self::ZeroOutput { .. } => Reject::TxForm,
@@ -241,7 +242,8 @@ impl BlockError {
     /// Under which a peer that sent the block is rejected.
     pub const fn reason(&self) -> Reject {
         match self {
-            Self::Chain { .. } | Self::Parent { .. } => Reject::BlockParent,
+            Self::Chain { .. } => Reject::BlockForeignChain,
+            Self::Parent { .. } => Reject::BlockParent,
             Self::CoinbaseChain { .. }
             | Self::CoinbaseHeight { .. }
             | Self::CoinbaseOutputCount { .. }

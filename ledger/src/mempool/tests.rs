@@ -142,7 +142,7 @@ fn a_full_pool_evicts_the_lowest_rate_with_what_depends_on_it() {
     let worse = pay(&rules, 3, coin(&state, 3, 0), 2, 10, 1);
     let error = TxError::Full { got: Amount(1), bytes: worse.len() };
     assert_eq!(pool.insert(&state, &rules, worse, false), Err(error));
-    assert_eq!(error.reason(), Reject::TxFeeTooLow);
+    assert_eq!(error.reason(), Reject::TxPoolFull);
     let better = pay(&rules, 3, coin(&state, 3, 0), 2, 10, 3);
     assert_eq!(pool.insert(&state, &rules, better.clone(), false), Ok(vec![parent.id(), child.id()]));
     assert_eq!(pool.ids().collect::<Vec<_>>(), [other.id(), better.id()]);

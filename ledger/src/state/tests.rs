@@ -84,7 +84,7 @@ fn every_mistake_in_a_header_or_coinbase_has_its_error() {
         (
             with_header(|header| header.chain = ChainId(Bytes([0xff; 8]))),
             BlockError::Chain { expected: rules.chain, got: foreign },
-            Reject::BlockParent,
+            Reject::BlockForeignChain,
         ),
         (
             with_header(|header| header.parent = BlockId(Bytes([0xff; 32]))),
