@@ -201,6 +201,21 @@ fn a_store_cut_short_is_refused() {
 }
 
 #[test]
+fn what_a_crash_left_of_a_new_store_does_not_get_in_the_way() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("store.redb");
+    // Half a layout beside the name, and a name without content.
+    fs::write(path.with_extension("draft"), [0xab; 5000]).expect("written");
+    fs::write(&path, []).expect("written");
+    let store = Store::open(&path, &identity()).expect("a new store");
+    store.commit(&[put(key(1, 1), 1)]).expect("committed");
+    drop(store);
+    let store = Store::open(&path, &identity()).expect("reopened");
+    assert_eq!(store.record(&key(1, 1)).expect("read"), Some(Note(1)));
+    assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1, "the draft has become the store");
+}
+
+#[test]
 fn a_folder_that_does_not_exist_is_an_io_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let refusal = Store::open(&folder.path().join("none/store.redb"), &identity()).expect_err("no folder");
