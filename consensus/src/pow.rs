@@ -16,6 +16,9 @@ pub const FUTURE_MIN: Duration = Duration::from_secs(10);
 /// One interval counts for at most so many block times in the retarget, so that a network that slept is not flooded
 /// with easy blocks when it wakes.
 const INTERVAL_BLOCKS_MAX: u64 = 6;
+/// One retarget makes the next block at most so many times harder (LWMA-1's bound), so that a few blocks in a row do not
+/// stop the chain where the window is short.
+const STEP_MAX: u128 = 10;
 
 /// Why a header is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -163,8 +166,9 @@ impl Pow {
             .map(|header| (header.time, header.seal.target().map_or(first, number)))
             .collect();
         let mut weighted: u128 = 0;
-        let mut targets = U256::ZERO;
         let divisor = U256::from(window);
+        // The targets' sum does not fit, so the parts of their mean are added up.
+        let (mut mean, mut rests) = (U256::ZERO, U256::ZERO);
         for age in 0..window {
             let weight = u128::from(window - age);
             let (interval, target) = match (headers.get(age as usize), headers.get(age as usize + 1)) {
@@ -175,11 +179,15 @@ impl Pow {
                 _ => (block_time, first),
             };
             weighted += weight * u128::from(interval);
-            targets += target / divisor;
+            mean += target / divisor;
+            rests += target % divisor;
         }
+        mean += rests / divisor;
         let on_time = u128::from(window) * u128::from(window + 1) / 2 * u128::from(block_time);
-        // The division comes first so that the product fits; a target has over 200 significant bits, this loses few.
-        let next = (targets / U256::from(on_time)).saturating_mul(U256::from(weighted));
+        let (weighted, on_time) = (U256::from(weighted.max(on_time / STEP_MAX)), U256::from(on_time));
+        // The mean times weighted / on_time, divided first so that the product fits, without losing the remainder:
+        // blocks on time keep the target to the last bit.
+        let next = (mean / on_time).saturating_mul(weighted).saturating_add(mean % on_time * weighted / on_time);
         CompactTarget::from_target(next.clamp(U256::from(1), number(CompactTarget::MAX)))
     }
 
@@ -199,7 +207,7 @@ pub fn work(target: CompactTarget) -> U256 {
     let target = number(target);
     match target.checked_add(U256::from(1)) {
         // 2^256 does not fit; ~t / (t + 1) + 1 is the same (Bitcoin Core's GetBlockProof).
-        Some(above) => (!target / above) + U256::from(1),
+        Some(above) => (!target / above).saturating_add(U256::from(1)),
         None => U256::from(1),
     }
 }

@@ -1,3 +1,10 @@
 //! Whole replicas: several in a world of virtual time, and one against tables of steps.
 
+mod faults;
+mod mining;
+mod payments;
+mod pow;
+mod reorganise;
 mod scenarios;
+mod sync;
+mod wire;

@@ -129,6 +129,12 @@ impl Replica {
         }
     }
 
+    /// The header of the last job of work.
+    #[cfg(test)]
+    pub(crate) fn last_candidate(&self) -> Option<Header> {
+        self.mining.candidates.back().map(|candidate| candidate.header.clone())
+    }
+
     fn candidate(&self, now: Time, address: Address, draw: Option<u64>) -> Candidate {
         let parent: BlockId = self.state.tip();
         let height = self.state.height().next();
