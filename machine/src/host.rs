@@ -138,3 +138,166 @@ fn count(counts: &mut BTreeMap<&'static str, Count>, kind: &'static str, receive
     count.messages += receivers as u64;
     count.bytes += (receivers * len) as u64;
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use core::time::Duration;
+    use std::format;
+    use std::string::String;
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::{Key, PeerId};
+
+    /// Does what it is told and writes down when which timer came.
+    #[derive(Debug, Default)]
+    struct Puppet {
+        seen: Vec<String>,
+        broken: bool,
+    }
+
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    struct Word(u64);
+
+    impl Wire for Word {
+        const BYTES_MAX: usize = 9;
+
+        fn kind(&self) -> &'static str {
+            if self.0 == 0 { "zero" } else { "word" }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Order {
+        Break,
+        Cancel(char),
+        Reject,
+        Say(Vec<PeerId>, u64),
+        Set(char, u64),
+    }
+
+    impl Protocol for Puppet {
+        type Params = ();
+        type Message = Word;
+        type Timer = char;
+        type Command = Vec<Order>;
+        type Event = &'static str;
+        type Record = Word;
+
+        fn restore((): (), _: impl Iterator<Item = (Key, Word)>) -> Self {
+            Self::default()
+        }
+
+        fn start(&mut self, now: Time, out: &mut Out<Self>) {
+            out.set('s', now + Duration::from_secs(1));
+            out.emit("started");
+        }
+
+        fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
+            self.seen.push(format!("{} {input:?}", now.as_millis() / 1_000));
+            let Input::Command(orders) = input else { return };
+            for order in orders {
+                match order {
+                    Order::Break => self.broken = true,
+                    Order::Cancel(timer) => out.cancel(timer),
+                    Order::Reject => out.reject(PeerId(1), Reject::Malformed),
+                    Order::Say(to, word) => out.broadcast(to, Word(word)),
+                    Order::Set(timer, secs) => out.set(timer, Time::from_secs(secs)),
+                }
+            }
+        }
+
+        fn check(&self) {
+            assert!(!self.broken, "it is whole");
+        }
+    }
+
+    fn host() -> Host<Puppet> {
+        Host::start(Puppet::default(), Time::from_secs(10), |_| {})
+    }
+
+    fn order(host: &mut Host<Puppet>, orders: Vec<Order>) -> Vec<String> {
+        let mut released = vec![];
+        host.step(Time::ZERO, Input::Command(orders), |effect| released.push(format!("{effect:?}")));
+        host.protocol.seen.clear();
+        released
+    }
+
+    fn fired(host: &mut Host<Puppet>, secs: u64) -> Vec<String> {
+        host.fire(Time::from_secs(secs), |_| {});
+        core::mem::take(&mut host.protocol.seen)
+    }
+
+    #[test]
+    fn a_start_is_told_and_its_timer_set() {
+        let mut released = vec![];
+        let host = Host::start(Puppet::default(), Time::from_secs(10), |effect| released.push(format!("{effect:?}")));
+        assert_eq!(released, ["emit \"started\""]);
+        assert_eq!(host.next_deadline(), Some(Time::from_secs(11)));
+        assert_eq!(host.counters().steps, 0);
+    }
+
+    #[test]
+    fn timers_fire_once_in_the_order_of_their_times_and_then_their_names() {
+        let mut host = host();
+        order(&mut host, vec![Order::Set('c', 13), Order::Set('b', 12), Order::Set('a', 13)]);
+        assert_eq!(host.next_deadline(), Some(Time::from_secs(11)));
+        assert!(fired(&mut host, 10).is_empty());
+        assert_eq!(fired(&mut host, 12), ["12 timer 's'", "12 timer 'b'"]);
+        assert_eq!(fired(&mut host, 20), ["20 timer 'a'", "20 timer 'c'"]);
+        assert_eq!(host.next_deadline(), None);
+        assert!(fired(&mut host, 99).is_empty());
+    }
+
+    #[test]
+    fn a_timer_that_is_set_again_is_replaced_and_a_cancelled_one_is_silent() {
+        let mut host = host();
+        order(&mut host, vec![Order::Set('s', 15), Order::Set('a', 12), Order::Set('a', 14), Order::Cancel('x')]);
+        assert_eq!(host.next_deadline(), Some(Time::from_secs(14)));
+        assert!(fired(&mut host, 13).is_empty());
+        order(&mut host, vec![Order::Cancel('a'), Order::Cancel('a')]);
+        assert_eq!(fired(&mut host, 30), ["30 timer 's'"]);
+        order(&mut host, vec![Order::Set('s', 31), Order::Cancel('s'), Order::Set('s', 32)]);
+        assert_eq!(host.next_deadline(), Some(Time::from_secs(32)));
+    }
+
+    #[test]
+    fn time_never_runs_backwards() {
+        let mut host = host();
+        host.step(Time::from_secs(20), Input::PeerUp(PeerId(1)), |_| {});
+        host.step(Time::from_secs(5), Input::PeerDown(PeerId(1)), |_| {});
+        assert_eq!(host.protocol().seen, ["20 p1 is up", "20 p1 is down"]);
+        host.protocol.seen.clear();
+        assert_eq!(fired(&mut host, 5), ["20 timer 's'"], "it is due by the last time that was seen");
+    }
+
+    #[test]
+    fn messages_are_counted_by_kind_and_a_broadcast_once_per_receiver() {
+        let mut host = host();
+        let all = vec![PeerId(1), PeerId(2), PeerId(3)];
+        let orders = vec![Order::Say(all, 300), Order::Say(vec![], 5), Order::Say(vec![PeerId(1)], 0), Order::Reject];
+        let released = order(&mut host, orders);
+        let expected = ["broadcast to [p1, p2, p3]: Word(300)", "broadcast to [p1]: Word(0)", "reject p1: malformed"];
+        assert_eq!(released, expected);
+        host.step(Time::ZERO, Input::Message { from: PeerId(1), message: Word(7) }, |_| {});
+        host.count_reject(Reject::Oversized);
+        let counters = host.counters();
+        let sent = [("word", Count { messages: 3, bytes: 9 }), ("zero", Count { messages: 1, bytes: 1 })];
+        assert_eq!(counters.sent, BTreeMap::from(sent));
+        assert_eq!(counters.received, BTreeMap::from([("word", Count { messages: 1, bytes: 1 })]));
+        assert_eq!(counters.rejects, BTreeMap::from([(Reject::Malformed, 1), (Reject::Oversized, 1)]));
+        assert_eq!(counters.steps, 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "it is whole")]
+    fn invariants_are_checked_after_every_step_before_its_effects_are_released() {
+        let mut host = host();
+        host.step(Time::ZERO, Input::Command(vec![Order::Reject, Order::Break]), |effect| {
+            panic!("{effect:?} is released by a broken protocol")
+        });
+    }
+}
