@@ -109,7 +109,7 @@ impl Task {
         self.meant.remove(&id);
         tracing::debug!(?peer, %error, "a dial failed");
         // While another connection is there, what comes of that is the answer.
-        if let Some(peer) = peer.filter(|peer| !self.peers.peers.get(peer).is_some_and(|known| known.connections > 0)) {
+        if let Some(peer) = peer.filter(|peer| self.peers.of(peer).next().is_none()) {
             self.fail(&peer, &explained(error));
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::behaviour::{Behaviour, Names};
 use super::metrics::Metrics;
 use super::outlet::Outlet;
-use super::peers::{Kind, Peers, is_dialable};
+use super::peers::{Kind, Peer, Peers, is_dialable};
 use super::seek::{Bootstrap, Walks, dial, dial_only};
 use super::session::{End, Handle, Session};
 use super::shape::Links;
@@ -355,7 +355,9 @@ impl Task {
     }
 
     fn seek(&mut self, now: Instant) {
-        if !self.peers.peers.values().any(|known| known.session.as_ref().is_some_and(|session| session.is_up)) {
+        // One that is about to be up counts: an address without a peer's id would be dialled twice.
+        let hopeful = |known: &Peer| known.intended && matches!(known.kind, Kind::Peer | Kind::Unknown);
+        if !self.peers.peers.values().any(hopeful) {
             for options in self.bootstrap.dials(now) {
                 let id = options.connection_id();
                 if self.swarm.dial(options).is_ok() {

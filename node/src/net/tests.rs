@@ -85,6 +85,15 @@ impl Node {
         timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("never came: {what:?}"))
     }
 
+    /// Waits until all that this node was told before is done: commands are obeyed in order, and a dial of itself fails
+    /// at once.
+    pub(super) async fn settle(&mut self) {
+        let own = self.peer();
+        self.tell(NetCommand::Dial { peer: own, addresses: vec![] }).await;
+        let is_own = |event| matches!(event, NetEvent::DialFailed { peer, .. } if peer == own).then_some(());
+        self.wait("the end of what was told", is_own).await;
+    }
+
     pub(super) async fn wait_up(&mut self, other: PeerId) {
         self.wait("up", |event| matches!(event, NetEvent::Up { peer, .. } if peer == other).then_some(())).await;
     }

@@ -14,9 +14,7 @@ fn everywhere(shape: Shape) -> Faults {
 async fn a_cut_that_lasts_takes_peers_down_and_healing_brings_them_back() {
     let (mut first, mut second) = pair().await;
     first.tell(NetCommand::Shape(cut(second.peer()))).await;
-    // The commands of one node are obeyed in their order, those of two are not: this asks the first to go on first.
-    first.tell(NetCommand::Dial { peer: first.peer(), addresses: vec![] }).await;
-    first.wait("the cut", |event| matches!(event, NetEvent::DialFailed { .. }).then_some(())).await;
+    first.settle().await;
     second.send(&first, b"into the void").await;
     let down = |node: &'static str| {
         move |event| match event {

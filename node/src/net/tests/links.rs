@@ -34,10 +34,11 @@ async fn five_nodes_find_each_other_from_one_address() {
             node
         })
     });
-    let searches = searches.collect::<Vec<_>>();
+    // All search at once, and those that are done stay until the last one is.
+    let searches: Vec<_> = searches.collect();
+    let mut done = Vec::new();
     for search in searches {
-        // They are kept until the last one has found all.
-        search.await.expect("it found all").network.peers();
+        done.push(search.await.expect("it found all"));
     }
 }
 
@@ -104,7 +105,7 @@ async fn a_dial_that_fails_and_a_peer_that_leaves_are_told() {
     assert!(error.contains("refused"), "{error}");
     let own = first.peer();
     first.tell(NetCommand::Dial { peer: own, addresses: vec![] }).await;
-    first.wait("a failure", failed_dial(own)).await;
+    assert_eq!(first.wait("a failure", failed_dial(own)).await, "this node itself");
 }
 
 #[tokio::test]
@@ -150,6 +151,7 @@ async fn a_busy_engine_holds_up_its_frames_and_nothing_else() {
     }
     second.tell(NetCommand::Publish { topic: Topic::Transactions, bytes: b"still here".to_vec() }).await;
     assert_eq!(first.wait_gossip().await.2, b"still here");
+    first.settle().await;
     let [info] = &first.network.peers()[..] else { panic!("one peer") };
     assert!(info.dropped_frames > 0, "what the queue had no room for is counted");
     // What is not dropped comes in order once it looks again.
