@@ -412,7 +412,7 @@ impl Protocol for Replica {
         let state = chain.state().clone();
         let genesis = state.tip();
         Self {
-            mempool: Mempool::new(params.limits.mempool.clone()),
+            mempool: Mempool::new(params.limits.mempool),
             bodies: Bodies::new(params.limits.bodies_max, params.limits.bodies_bytes_max),
             orphans: Orphans::new(params.limits.orphans_max, params.limits.bodies_bytes_max),
             limits: params.limits,

@@ -243,7 +243,7 @@ impl Replica {
         let was_valid = self.tree.get(&id).is_some_and(|node| node.status() == Status::Valid);
         let signatures = if was_valid { Signatures::Trust } else { Signatures::Check };
         match block.connect(&self.state, self.chain.rules(), signatures) {
-            Err(error) => return Step::Invalid(id, error.clone()),
+            Err(error) => return Step::Invalid(id, *error),
             Ok((state, undo)) => {
                 self.state = state.clone();
                 if !was_valid {

@@ -317,10 +317,10 @@ impl Replica {
         let mut missing = Vec::new();
         for id in ids {
             let has_body = self.tree.get(&id).is_some_and(|node| matches!(node.status(), Status::Body | Status::Valid));
-            if let Some(block) = self.bodies.get(&id) {
-                out.send(from, Message::Block(block));
-            } else if !has_body || id == self.chain.id() {
+            if !has_body || id == self.chain.id() {
                 missing.push(id);
+            } else if let Some(block) = self.bodies.get(&id) {
+                out.send(from, Message::Block(block));
             } else if self.serving.values().filter(|peers| peers.contains(&from)).count() >= SERVING_MAX {
                 out.reject(from, Reject::TooMany);
                 missing.push(id);

@@ -51,7 +51,8 @@ fn gossiped_payments_get_a_verdict() {
     assert_eq!(bench.gossip_payment(P1, &good), ["pooled good", "accept"]);
     let expected = ["conflict: good kept, rival seen", "reject p1 tx_conflict", "ignore"];
     assert_eq!(bench.gossip_payment(P1, &rival), expected);
-    let table: [(&str, &str, fn(&mut synod_ledger::Payment)); 4] = [
+    type Spoil = fn(&mut synod_ledger::Payment);
+    let table: [(&str, &str, Spoil); 4] = [
         ("tx_foreign_chain", "reject", |tx| tx.chain = synod_ledger::ChainId::default()),
         ("tx_signature", "reject", |tx| tx.inputs[0].signature.0.0[3] ^= 1),
         ("tx_overspend", "reject", |tx| tx.outputs[0].amount = Amount(5_000)),

@@ -162,10 +162,10 @@ fn an_invalid_branch_stays_invalid_after_a_restart_and_later_ties_fall_right() {
     let mut bench = Bench::new(params(&chain, None));
     let mut branch = Branch::new(&chain);
     let bad = branch.spoilt(&[], |_, coinbase| coinbase.outputs[0].amount = Amount(51));
-    gossip(&mut bench, &[bad.clone()]);
+    gossip(&mut bench, core::slice::from_ref(&bad));
     let rival = branch.fork(3).grow(&[]);
     let first = branch.grow(&[]);
-    gossip(&mut bench, &[first.clone()]);
+    gossip(&mut bench, core::slice::from_ref(&first));
     let mut bench = Bench::restored(params(&chain, None), bench.disk);
     bench.load_all();
     assert_eq!(gossip(&mut bench, &[bad]), ["reject p1 block_parent", "ignore"]);

@@ -1,5 +1,5 @@
 //! Several replicas under faults. A failure prints the seed; `SYNOD_SEED=<seed> cargo test -p synod-consensus <test>`
-//! replays that seed alone.
+//! replays that seed alone, and `SYNOD_SEED=<first>..<end>` goes through others than the usual ones.
 
 use std::time::Duration;
 use std::vec::Vec;
@@ -22,10 +22,17 @@ fn for_seeds(name: &str, seeds: core::ops::Range<u64>, scenario: impl Fn(u64)) {
             }
         }
     }
-    let asked = env::var("SYNOD_SEED").ok().and_then(|text| text.parse().ok());
-    for seed in asked.map_or(seeds, |seed| seed..seed + 1) {
+    for seed in env::var("SYNOD_SEED").map_or(seeds, |text| asked(&text)) {
         let _replay = Replay(name, seed);
         scenario(seed);
+    }
+}
+
+fn asked(text: &str) -> core::ops::Range<u64> {
+    let number = |text: &str| text.parse::<u64>().expect("SYNOD_SEED is a number, or two with .. between them");
+    match text.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => number(text)..number(text) + 1,
     }
 }
 

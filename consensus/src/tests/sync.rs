@@ -181,7 +181,8 @@ fn headers_that_nobody_asked_for_are_refused() {
 
 #[test]
 fn a_bad_answer_of_headers_is_taken_up_to_its_fault() {
-    let spoils: [(&str, fn(&mut Vec<Header>)); 5] = [
+    type Spoil = fn(&mut Vec<Header>);
+    let spoils: [(&str, Spoil); 5] = [
         ("malformed", |headers| {
             headers.remove(1);
         }),
@@ -236,6 +237,15 @@ fn headers_and_blocks_are_given_to_who_asks() {
     assert_eq!(bench.hear(P1, Message::GetHeaders(vec![])), ["p1 < headers b1 b2 b3"]);
     let asked = vec![blocks[0].id(), BlockId(name(1)), genesis];
     assert_eq!(bench.hear(P1, Message::GetBlocks(asked)), ["p1 < block b1", "p1 < missing 01010101… genesis"]);
+}
+
+#[test]
+fn an_invalid_block_is_given_to_nobody() {
+    let (mut bench, _) = fresh(1, &[P1]);
+    let bad = Branch::new(&chain()).spoilt(&[], |_, coinbase| coinbase.outputs[0].amount = synod_ledger::Amount(51));
+    bench.call("bad", &bad);
+    bench.gossip_block(P2, &bad);
+    assert_eq!(bench.hear(P1, Message::GetBlocks(vec![bad.id()])), ["p1 < missing bad"]);
 }
 
 #[test]
