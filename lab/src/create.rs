@@ -94,11 +94,12 @@ pub fn save_config(path: &Path, config: &Config) -> Result<(), LabError> {
     files::write(path, text.as_bytes())
 }
 
-/// Whom a peer knows from the beginning: the next two in the ring and the first two. Enough for a connected network
-/// whichever peer is down, few enough that the rest is found by asking, as in a network without a supervisor.
+/// Whom a peer knows from the beginning: the next two in a ring and two across it. Enough for a connected network when
+/// some peers are down, nobody is known to all, and the rest is found by asking, as in a network without a supervisor.
 fn acquaintances(place: usize, count: usize) -> Vec<usize> {
     let mut known = Vec::new();
-    for other in [(place + 1) % count, (place + 2) % count, 0, 1 % count] {
+    for step in [1, 2, count / 3, count / 2] {
+        let other = (place + step) % count;
         if other != place && !known.contains(&other) {
             known.push(other);
         }
@@ -244,6 +245,7 @@ mod tests {
         assert_eq!(acquaintances(0, 1), Vec::<usize>::new());
         assert_eq!(acquaintances(1, 2), [0]);
         assert_eq!(acquaintances(0, 5), [1, 2]);
-        assert_eq!(acquaintances(3, 5), [4, 0, 1]);
+        assert_eq!(acquaintances(3, 5), [4, 0]);
+        assert_eq!(acquaintances(20, 25), [21, 22, 3, 7]);
     }
 }
