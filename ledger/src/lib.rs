@@ -15,6 +15,7 @@ mod block;
 mod build;
 mod check;
 mod coinbase;
+mod coins;
 #[cfg(test)]
 mod conformance;
 mod errors;

@@ -1,16 +1,15 @@
-//! The set of unspent coins after a block, as a persistent map: copies share what they have in common, so that a state
-//! per block, and ten thousand peers with the same state, cost what differs.
+//! The set of unspent coins after a block. Copies share what they have in common, so that a state per block, and ten
+//! thousand peers with the same state, cost what differs.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::hash::{BuildHasherDefault, Hasher};
 
-use rpds::HashTrieMapSync;
 use serde::{Deserialize, Serialize};
 use synod_machine::Wire;
 
 use crate::check::{check_coins, check_form, check_signatures_of, is_zero};
+use crate::coins::{Coins, Edit};
 use crate::{
     Address, Amount, BLOCK_BYTES_MAX, Block, BlockError, BlockId, CoinView, Genesis, Height, OUTPUTS_MAX, OutPoint,
     Output, Rules,
@@ -72,10 +71,11 @@ impl State {
     /// The state after the genesis block: the first balances.
     pub fn genesis(genesis: &Genesis) -> Self {
         let block = genesis.block();
-        let mut coins = Coins::new_with_hasher_and_degree_and_ptr_kind(BuildHasherDefault::default(), DEGREE);
+        let mut coins = Coins::new().edit(block.coinbase().outputs.len());
         for (name, output) in block.coinbase().made() {
-            coins.insert_mut(name, Coin { output, height: Height::GENESIS, coinbase: false });
+            coins.insert(name, Coin { output, height: Height::GENESIS, coinbase: false });
         }
+        let coins = coins.finish();
         let supply = block.coinbase().total().expect("a checked genesis gives out no more than there can be");
         Self { coins, height: Height::GENESIS, supply, tip: block.id() }
     }
@@ -102,7 +102,7 @@ impl State {
 
     /// How many coins there are.
     pub fn coin_count(&self) -> usize {
-        self.coins.size()
+        self.coins.len()
     }
 
     /// All coins of `owner`, by name. It looks at every coin there is.
@@ -117,7 +117,7 @@ impl State {
 
     /// The sum of all coins, added up anew; it equals [`supply`](State::supply) or something is broken.
     pub fn audit(&self) -> Amount {
-        let amounts = self.coins.values().map(|coin| coin.output.amount);
+        let amounts = self.coins.iter().map(|(_, coin)| coin.output.amount);
         Amount::checked_sum(amounts).expect("a chain issues no more than there can be")
     }
 
@@ -130,7 +130,7 @@ impl State {
     ) -> Result<(Self, Arc<Undo>), BlockError> {
         self.check_header(rules, block)?;
         check_coinbase(rules, block)?;
-        let mut coins = self.coins.clone();
+        let mut coins = self.coins.edit(changes_of(block));
         let mut spent = Vec::with_capacity(block.payments().len());
         let mut fees = Amount::ZERO;
         for (index, tx) in block.payments().iter().enumerate() {
@@ -140,10 +140,10 @@ impl State {
             let spend = |name, coin| spent.push((name, coin));
             let fee = check_coins(&View(&coins), rules, tx, block.height(), spend).map_err(fault)?;
             for (name, _) in &spent[first..] {
-                coins.remove_mut(name);
+                coins.remove(name);
             }
             for (name, output) in tx.made() {
-                coins.insert_mut(name, Coin { output, height: block.height(), coinbase: false });
+                coins.insert(name, Coin { output, height: block.height(), coinbase: false });
             }
             fees = fees.checked_add(fee).expect("fees come out of coins");
         }
@@ -152,8 +152,9 @@ impl State {
         }
         let supply = self.supply_after(rules, block, fees)?;
         for (name, output) in block.coinbase().made() {
-            coins.insert_mut(name, Coin { output, height: block.height(), coinbase: true });
+            coins.insert(name, Coin { output, height: block.height(), coinbase: true });
         }
+        let coins = coins.finish();
         Ok((Self { coins, height: block.height(), supply, tip: block.id() }, Arc::new(Undo { spent })))
     }
 
@@ -162,26 +163,29 @@ impl State {
         assert!(block.id() == self.tip, "only the tip can be disconnected");
         let inputs: usize = block.payments().iter().map(|tx| tx.inputs.len()).sum();
         assert!(undo.spent.len() == inputs, "the undo data belongs to the block");
-        let mut coins = self.coins.clone();
+        let mut coins = self.coins.edit(changes_of(block));
         let mut removed = Amount::ZERO;
         for (name, output) in block.coinbase().made() {
             removed = removed.checked_add(output.amount).expect("the coinbase was connected");
-            assert!(coins.remove_mut(&name), "the tip's coinbase is unspent");
+            assert!(coins.get(&name).is_some(), "the tip's coinbase is unspent");
+            coins.remove(&name);
         }
         let mut end = undo.spent.len();
         let mut supply = self.supply.checked_sub(removed).expect("the coinbase is part of the supply");
         for tx in block.payments().iter().rev() {
             for (name, output) in tx.made() {
                 supply = supply.checked_sub(output.amount).expect("outputs are part of the supply");
-                assert!(coins.remove_mut(&name), "what spent this output has been undone");
+                assert!(coins.get(&name).is_some(), "what spent this output has been undone");
+                coins.remove(&name);
             }
             let start = end - tx.inputs.len();
             for (name, coin) in &undo.spent[start..end] {
                 supply = supply.checked_add(coin.output.amount).expect("the coin was part of the supply before");
-                coins.insert_mut(*name, *coin);
+                coins.insert(*name, *coin);
             }
             end = start;
         }
+        let coins = coins.finish();
         Self { coins, height: Height(self.height.0 - 1), supply, tip: block.header().parent }
     }
 
@@ -238,7 +242,7 @@ impl CoinView for State {
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "State({:?} at {}, {} coins)", self.tip.0, self.height, self.coins.size())
+        write!(f, "State({:?} at {}, {} coins)", self.tip.0, self.height, self.coins.len())
     }
 }
 
@@ -246,14 +250,14 @@ impl PartialEq for State {
     /// Compares every coin.
     fn eq(&self, other: &Self) -> bool {
         let tips = self.tip == other.tip && self.height == other.height;
-        tips && self.supply == other.supply && self.coins == other.coins
+        tips && self.supply == other.supply && self.coins() == other.coins()
     }
 }
 
 impl Eq for State {}
 
 /// The coins half-way through a block.
-struct View<'a>(&'a Coins);
+struct View<'a>(&'a Edit);
 
 impl CoinView for View<'_> {
     fn coin(&self, name: &OutPoint) -> Option<Coin> {
@@ -278,44 +282,11 @@ fn check_coinbase(rules: &Rules, block: &Block) -> Result<(), BlockError> {
     }
 }
 
-type Coins = HashTrieMapSync<OutPoint, Coin, BuildHasherDefault<Mixer>>;
-
-/// Children of a node of the coin map, at most. Of 8, 16, 32 and 64 it did best with a million coins, on a busy machine
-/// and by a margin near the noise.
-const DEGREE: u8 = 32;
-
-/// The same hash in every process. Ids are hashes, so that there is little left to mix but the index.
-///
-/// What a block costs beside its signatures is copying the map's nodes on the way to each coin. Sixteen outputs of one
-/// payment therefore share their way through the first four levels, and part at the fifth.
-#[derive(Default)]
-struct Mixer(u64);
-
-impl Hasher for Mixer {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    /// An output's index: the last call for an [`OutPoint`].
-    fn write_u32(&mut self, index: u32) {
-        // 2^64 over the golden ratio is odd: different groups of one id get different hashes.
-        let group = self.0 ^ u64::from(index >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = group & !(0xf << GROUP_BITS) | u64::from(index & 0xf) << GROUP_BITS;
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = self.0.rotate_left(29) ^ number;
-    }
+/// How many coins a block makes and spends.
+fn changes_of(block: &Block) -> usize {
+    let moved = block.payments().iter().map(|tx| tx.inputs.len() + tx.outputs.len());
+    block.coinbase().outputs.len() + moved.sum::<usize>()
 }
-
-/// The bits of four levels of the map, lowest first.
-const GROUP_BITS: u32 = 20;
 
 #[cfg(test)]
 mod tests;

@@ -85,6 +85,7 @@ pub fn decode<T: Wire>(bytes: &[u8]) -> Result<T, WireError> {
 struct Append<'a>(&'a mut Vec<u8>);
 
 impl Writer for Append<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         self.0.extend_from_slice(bytes);
         Ok(())
@@ -95,6 +96,7 @@ impl Writer for Append<'_> {
 struct Compare<'a>(&'a [u8]);
 
 impl Writer for Compare<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         let rest = self.0.strip_prefix(bytes).ok_or(EncodeError::UnexpectedEnd)?;
         self.0 = rest;

@@ -340,23 +340,6 @@ fn wide(mut rules: Rules) -> Rules {
     rules
 }
 
-#[test]
-fn outputs_of_one_payment_share_their_way_and_have_hashes_of_their_own() {
-    use core::hash::{BuildHasher, BuildHasherDefault};
-    let hash = |tx: u8, index| {
-        let name = OutPoint { tx: crate::TxId(Bytes([tx; 32])), index };
-        BuildHasherDefault::<Mixer>::default().hash_one(name)
-    };
-    let way = |hash: u64| hash & 0xf_ffff;
-    assert!((0..16).all(|index| way(hash(1, index)) == way(hash(1, 0))));
-    assert_ne!(way(hash(1, 16)), way(hash(1, 0)));
-    assert_ne!(way(hash(2, 0)), way(hash(1, 0)));
-    let mut hashes: Vec<u64> = (0..10_000).map(|index| hash(1, index)).collect();
-    hashes.sort_unstable();
-    hashes.dedup();
-    assert_eq!(hashes.len(), 10_000);
-}
-
 /// The ledger as a person would write it down: a list of coins, and a copy of it for every block.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
