@@ -430,7 +430,8 @@ impl World {
                     self.flood(node, &bytes);
                 }
             }
-            Event::Conflict(_) | Event::Pooled(_) | Event::Tip { .. } => {}
+            Event::Tip { .. } => self.check_money(node),
+            Event::Conflict(_) | Event::Pooled(_) => {}
         }
     }
 
