@@ -121,7 +121,9 @@ fn run(cli: Cli, shell: Shell) -> Result<Exit, LabError> {
         // A node makes its own runtime.
         Command::Node(args) => node::run(&context, args)?,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "synod", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "synod", &mut script);
+            context.shell.print(String::from_utf8_lossy(&script).trim_end());
         }
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

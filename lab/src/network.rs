@@ -67,6 +67,8 @@ pub struct Network {
     program: PathBuf,
     /// The peers that this process started, by their place: they must be waited for when they end.
     children: BTreeMap<usize, Child>,
+    /// Where in their logs the peers that this process started began to speak.
+    log_starts: BTreeMap<usize, u64>,
 }
 
 impl Network {
@@ -90,7 +92,13 @@ impl Network {
             Err(error) => return Err(LabError::io(dir, error)),
         };
         let manifest = Manifest::load(&canonical)?.ok_or_else(missing)?;
-        Ok(Self { dir: canonical, manifest, program: program.to_owned(), children: BTreeMap::new() })
+        Ok(Self {
+            dir: canonical,
+            manifest,
+            program: program.to_owned(),
+            children: BTreeMap::new(),
+            log_starts: BTreeMap::new(),
+        })
     }
 
     /// Its directory, absolute.
@@ -144,9 +152,10 @@ impl Network {
         self.dir.join(GENESIS)
     }
 
-    /// The last lines of a peer's log.
+    /// The last lines of a peer's log; of one that this process started, nothing from before.
     pub fn log_tail(&self, place: usize) -> Vec<String> {
-        process::log_tail(&self.log_path(place), LOG_TAIL_LINES)
+        let start = self.log_starts.get(&place).copied().unwrap_or(0);
+        process::log_tail(&self.log_path(place), start, LOG_TAIL_LINES)
     }
 
     /// What a peer's process does.
@@ -197,6 +206,7 @@ impl Network {
         // A killed peer leaves its run file behind; the new process is ready when it has written its own.
         RunFile::remove(&data).map_err(|error| LabError::io(&data, error))?;
         let (config, log) = (self.config_path(place), self.log_path(place));
+        self.log_starts.insert(place, fs::metadata(&log).map_or(0, |metadata| metadata.len()));
         let child = process::spawn(&self.program, &config, &log, attached);
         let child = child.map_err(|error| LabError::io(&self.program, error))?;
         let pid = child.id();

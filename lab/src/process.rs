@@ -88,12 +88,12 @@ pub fn send(pid: u32, config: &Path, signal: Signal) -> io::Result<bool> {
     }
 }
 
-/// The last lines of a log, oldest first. A log that cannot be read has none.
-pub fn log_tail(log: &Path, lines_max: usize) -> Vec<String> {
+/// The last lines of a log, oldest first, none of them from before byte `start`. A log that cannot be read has none.
+pub fn log_tail(log: &Path, start: u64, lines_max: usize) -> Vec<String> {
     let Ok(mut file) = File::open(log) else { return Vec::new() };
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     let mut bytes = Vec::new();
-    if file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES_MAX))).is_err() {
+    if file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES_MAX).max(start))).is_err() {
         return Vec::new();
     }
     if file.read_to_end(&mut bytes).is_err() {
@@ -153,8 +153,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let log = dir.path().join("node.log");
         fs::write(&log, "one\ntwo\nthree\n").expect("written");
-        assert_eq!(log_tail(&log, 2), ["two", "three"]);
-        assert_eq!(log_tail(&log, 9), ["one", "two", "three"]);
-        assert_eq!(log_tail(&PathBuf::from("/nowhere/node.log"), 9), Vec::<String>::new());
+        assert_eq!(log_tail(&log, 0, 2), ["two", "three"]);
+        assert_eq!(log_tail(&log, 0, 9), ["one", "two", "three"]);
+        assert_eq!(log_tail(&log, 4, 9), ["two", "three"]);
+        assert_eq!(log_tail(&PathBuf::from("/nowhere/node.log"), 0, 9), Vec::<String>::new());
     }
 }

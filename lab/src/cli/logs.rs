@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: LogsArgs) -> Result<(), LabErro
     let network = context.network()?;
     let path = network.log_path(network.find(&args.peer)?);
     let mut file = File::open(&path).map_err(|error| LabError::io(&path, error))?;
-    let lines = process::log_tail(&path, args.lines);
+    let lines = process::log_tail(&path, 0, args.lines);
     let line = |line: &str| {
         if context.shell.json {
             context.shell.json_line(&json!({ "peer": args.peer, "line": line }));

@@ -12,7 +12,7 @@ use super::context::{Context, program};
 use super::status::{self, NetworkView};
 use crate::error::LabError;
 use crate::network::{Network, STOP_GRACE};
-use crate::settings::{Consensus, Settings, Transport};
+use crate::settings::{Consensus, NODES_MAX, Settings, Transport};
 use crate::shell::short;
 use crate::units;
 use crate::watch;
@@ -29,8 +29,8 @@ The first `up` makes the network's directory; a later one goes on with the same 
 bob, carol, dave, erin) are for tests: whoever can read the directory can spend their coins.")]
 pub(super) struct UpArgs {
     /// How many peers [default: 5]
-    #[arg(long, value_name = "N")]
-    nodes: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=NODES_MAX as i64))]
+    nodes: Option<u16>,
     /// How they agree [default: pow]
     #[arg(long)]
     consensus: Option<Consensus>,
@@ -142,7 +142,7 @@ fn prepare(context: &Context, args: &UpArgs) -> Result<(Network, bool), LabError
 
 impl UpArgs {
     fn apply(&self, mut settings: Settings) -> Settings {
-        settings.nodes = self.nodes.unwrap_or(settings.nodes);
+        settings.nodes = self.nodes.map_or(settings.nodes, usize::from);
         settings.consensus = self.consensus.unwrap_or(settings.consensus);
         settings.hash_rate = self.hash_rate.unwrap_or(settings.hash_rate);
         settings.block_time = self.block_time.unwrap_or(settings.block_time);
