@@ -72,7 +72,7 @@ impl Default for Limits {
             mempool: MempoolLimits::default(),
             // Deep enough for any reorganisation of an undisturbed network (Rosenfeld 2014: 32 confirmations make one
             // by a 30 % attacker rarer than 0.1 %), and a few megabytes on an idle testbed.
-            bodies_bytes_max: 64 << 20,
+            bodies_bytes_max: 16 << 20,
             bodies_max: 64,
             // Bitcoin Core kept 750 until it fetched headers first; here one burst of a partition's far side.
             orphans_max: 64,

@@ -24,6 +24,7 @@ struct Shared {
     parts: Parts,
     id: OnceBox<BlockId>,
     len: OnceNonZeroUsize,
+    root: OnceBox<Bytes<32>>,
     checked: OnceBox<Verdict>,
     trusted: OnceBox<Verdict>,
 }
@@ -84,7 +85,7 @@ impl Block {
 
     /// The Merkle root of what is in the block, whatever the header says.
     pub fn merkle_root(&self) -> Bytes<32> {
-        merkle::root(&self.leaves())
+        *self.0.root.get_or_init(|| Box::new(merkle::root(&self.leaves())))
     }
 
     /// The Merkle root that a header over these transactions must have.
@@ -118,6 +119,7 @@ impl Block {
             parts,
             id: OnceBox::new(),
             len: OnceNonZeroUsize::new(),
+            root: OnceBox::new(),
             checked: OnceBox::new(),
             trusted: OnceBox::new(),
         }))

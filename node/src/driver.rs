@@ -1,10 +1,12 @@
 //! The engine: one thread that owns the peer and its disk.
 //!
-//! It takes all inputs that wait, lets the peer step on each, makes all that the peer wants kept durable in one
-//! transaction, and only then releases the steps' other effects, in order. So nothing is sent, forwarded or acknowledged
-//! before what precedes it is on disk, and one sync pays for many steps.
+//! It takes all inputs that wait and lets the peer step on each. What the steps want kept goes to the [`disk`] thread in
+//! one transaction, and only when that is durable are their other effects released, in order. So nothing is sent,
+//! forwarded or acknowledged before what precedes it is on disk, one sync pays for many steps, and the engine steps on
+//! meanwhile.
 
 mod archive;
+mod disk;
 mod links;
 mod release;
 
@@ -15,23 +17,26 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use synod_consensus::{Command as ReplicaCommand, GossipId, Item, Seen, SubmitError};
 use synod_dht::neighbours::Command as NeighboursCommand;
 use synod_ledger::{Block, Tx, TxId};
-use synod_machine::{Effect, Host, Input, Protocol, Reject, Time, WireError, wire};
+use synod_machine::{Host, Input, Protocol, Reject, Time, WireError, wire};
 use synod_peer::{Command, Message, Peer, Record};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::archive::Records;
-pub use self::release::writes;
+use self::disk::{Batch, Disk};
 use self::links::Links;
+pub use self::release::writes;
 use crate::api::types::{ApiEvent, RefusedPeer};
 use crate::handle::{EngineRequest, NodeHandle, NodeInfo, View};
 use crate::miner::{Found, Miner};
 use crate::net::{
     FrameRefusal, GossipRefusal, MessageAcceptance, MessageId, NetCommand, NetEvent, Network, PeerId, Topic,
 };
-use crate::store::{Store, StoreError, Write};
+use crate::store::{Store, StoreError};
 
 /// Inputs that are taken into one batch, so that no effect waits for ever behind more input.
 const BATCH_MAX: usize = 512;
+/// Effects that may wait for the disk; beyond that no more input is taken until it has caught up.
+const EFFECTS_MAX: usize = 8_192;
 /// Faults that only a broken or hostile peer commits; at this many it is disconnected.
 const FAULTS_MAX: u32 = 10;
 /// Refused peers that are remembered to be shown.
@@ -77,6 +82,7 @@ pub enum EngineError {
 
 /// One thing that happened outside.
 enum Happening {
+    Durable(Result<Batch, StoreError>),
     Found(Found),
     Net(NetEvent),
     Request(EngineRequest),
@@ -88,9 +94,10 @@ struct Engine {
     parts: Parts,
     host: Host<Peer>,
     links: Links,
-    /// Effects of the batch, in order; none is released before the batch is durable.
-    effects: Vec<Effect<Peer>>,
-    /// Commands that follow from effects of the batch before.
+    disk: Disk,
+    /// Effects in order, which wait for the disk.
+    effects: Batch,
+    /// Commands that follow from effects that were released.
     follow_up: VecDeque<Command>,
     gossip: BTreeMap<GossipId, (MessageId, PeerId)>,
     /// Who waits for which ticket.
@@ -123,6 +130,7 @@ impl Engine {
         let mut effects = Vec::new();
         let host = Host::start(peer, clock.now(), |effect| effects.push(effect));
         Ok(Self {
+            disk: Disk::start(Arc::clone(&parts.store)),
             parts,
             host,
             links: Links::default(),
@@ -147,6 +155,10 @@ impl Engine {
                 let _ = std::mem::replace(&mut self.parts.ready, unused).send(());
             }
             match self.next().await {
+                Happening::Durable(batch) => {
+                    self.release_all(batch?).await?;
+                    continue;
+                }
                 Happening::Stop => {
                     self.parts.miner.set_job(None);
                     return Ok(());
@@ -167,12 +179,14 @@ impl Engine {
         // With no timer set there is still a look once in a while, which costs nothing.
         let wait = self.host.next_deadline().map_or(Duration::from_secs(60), |at| at.since(now));
         let parts = &mut self.parts;
+        let has_room = self.effects.len() < EFFECTS_MAX;
         tokio::select! {
             biased;
             _ = parts.stop.wait_for(|&stop| stop) => Happening::Stop,
+            batch = self.disk.durable(), if self.disk.is_busy() => Happening::Durable(batch),
             Some(found) = parts.found.recv() => Happening::Found(found),
-            Some(event) = parts.net_events.recv() => Happening::Net(event),
-            Some(request) = parts.requests.recv() => Happening::Request(request),
+            Some(event) = parts.net_events.recv(), if has_room => Happening::Net(event),
+            Some(request) = parts.requests.recv(), if has_room => Happening::Request(request),
             () = tokio::time::sleep(wait) => Happening::Timer,
         }
     }
@@ -195,7 +209,7 @@ impl Engine {
             }
             Happening::Net(event) => self.on_net(event),
             Happening::Request(request) => self.on_request(request),
-            Happening::Stop | Happening::Timer => {}
+            Happening::Durable(_) | Happening::Stop | Happening::Timer => {}
         }
     }
 
@@ -224,10 +238,13 @@ impl Engine {
             }
             NetEvent::Down { peer } => self.on_down(peer),
             NetEvent::Frame { peer, bytes } => self.on_frame(peer, &bytes),
-            NetEvent::FrameRefused { peer, reason } => self.punish_bytes(peer, match reason {
-                FrameRefusal::Malformed => Reject::Malformed,
-                FrameRefusal::Oversized => Reject::Oversized,
-            }),
+            NetEvent::FrameRefused { peer, reason } => self.punish_bytes(
+                peer,
+                match reason {
+                    FrameRefusal::Malformed => Reject::Malformed,
+                    FrameRefusal::Oversized => Reject::Oversized,
+                },
+            ),
             NetEvent::Gossip { id, source, topic, bytes } => self.on_gossip(id, source, topic, &bytes),
             NetEvent::GossipRefused { source, reason: GossipRefusal::Oversized } => {
                 self.punish_bytes(source, Reject::Oversized);
@@ -372,25 +389,29 @@ impl Engine {
         info.peers = self.links.infos(&self.parts.network.peers(), |handle| Some(replica.claim(handle)?.height));
     }
 
-    /// Makes the batch durable and releases its effects; then does the same with what follows from them.
+    /// Sends what waits on its way: to the disk, if that is free, or straight out where nothing is to be written.
     async fn flush(&mut self) -> Result<(), EngineError> {
-        loop {
-            let writes: Vec<Write> = self.effects.iter().flat_map(release::writes).collect();
-            if !writes.is_empty() {
-                self.parts.store.commit(&writes)?;
-            }
-            let effects = std::mem::take(&mut self.effects);
-            for effect in effects {
-                self.release(effect).await?;
-            }
-            self.release_links().await;
-            if self.follow_up.is_empty() {
-                return Ok(());
-            }
-            for command in std::mem::take(&mut self.follow_up) {
-                self.command(command);
+        while !self.disk.is_busy() && (!self.effects.is_empty() || self.links.has_words()) {
+            let batch = std::mem::take(&mut self.effects);
+            if batch.iter().any(release::is_write) {
+                self.disk.write(batch);
+            } else {
+                self.release_all(batch).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Releases a durable batch, and steps on what follows from it.
+    async fn release_all(&mut self, batch: Batch) -> Result<(), EngineError> {
+        for effect in batch {
+            self.release(effect).await?;
+        }
+        self.release_links().await;
+        for command in std::mem::take(&mut self.follow_up) {
+            self.command(command);
+        }
+        Ok(())
     }
 
     async fn send(&self, command: NetCommand) {

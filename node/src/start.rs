@@ -148,8 +148,7 @@ pub fn run(config: &Path, on_ready: impl FnOnce(&RunFile)) -> Result<(), StartEr
 
 async fn serve(config: Config, on_ready: impl FnOnce(&RunFile)) -> Result<(), StartError> {
     let genesis = load_genesis(&config.genesis)?;
-    let chain = Chain::real(genesis)
-        .map_err(|source| StartError::Chain { path: config.genesis.clone(), source })?;
+    let chain = Chain::real(genesis).map_err(|source| StartError::Chain { path: config.genesis.clone(), source })?;
     let data_error = |source| StartError::Data { path: config.data.clone(), source };
     std::fs::create_dir_all(&config.data).map_err(data_error)?;
     let identity = Identity::load_or_create(&config.data.join("identity.key"))?;
@@ -239,11 +238,8 @@ async fn serve(config: Config, on_ready: impl FnOnce(&RunFile)) -> Result<(), St
 
 fn open_store(config: &Config, genesis: &Genesis, identity: &Identity) -> Result<Store, StartError> {
     let path = config.data.join("store.redb");
-    let owner = StoreIdentity {
-        chain: genesis.name.clone(),
-        genesis: genesis.digest(),
-        peer: Bytes(public_key(identity)),
-    };
+    let owner =
+        StoreIdentity { chain: genesis.name.clone(), genesis: genesis.digest(), peer: Bytes(public_key(identity)) };
     Store::open(&path, &owner).map_err(|source| StartError::Store { path, source })
 }
 

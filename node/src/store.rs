@@ -28,7 +28,7 @@ pub const SCHEMA: u32 = 1;
 
 /// redb's page cache, in bytes. Blocks are read rarely and by key, records at the start only; redb's own default of
 /// 1 GiB would let an idle peer grow past the 40 MB that it may take.
-const CACHE_BYTES_MAX: usize = 8 << 20;
+const CACHE_BYTES_MAX: usize = 16 << 20;
 
 type RecordKey = &'static [u8; 33];
 type IndexKey = &'static [u8; 64];

@@ -170,7 +170,7 @@ impl Replica {
     fn take_body(&mut self, block: Block, out: &mut Out<Self>) {
         let id = block.id();
         self.tree.set_status(&id, Status::Body);
-        self.download.arrived(&id, &mut self.links);
+        self.download.arrived(&id, block.len(), &mut self.links);
         out.persist(Record::body_key(id), Record::Body(block.clone()));
         self.bodies.insert(block);
         // Bodies that waited for this one are complete now, too, and their place among equals is kept.

@@ -13,8 +13,12 @@ use crate::{Claim, Message, Record};
 
 /// Blocks asked for ahead of the last one connected.
 const WINDOW: usize = 256;
-/// Blocks asked of one peer at a time.
-const IN_FLIGHT_MAX: usize = 2 * BLOCKS_MAX;
+/// Blocks asked of one peer at a time, where they are small …
+const IN_FLIGHT_MAX: usize = 4 * BLOCKS_MAX;
+/// … and where they are large, as many as have so many bytes, by the size of the last ones. What a sender has queued
+/// for one connection beyond some megabytes it drops.
+const IN_FLIGHT_BYTES: usize = 4 << 20;
+const IN_FLIGHT_MIN: usize = 4;
 /// A request that was not answered for so long goes to another peer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// A peer that did not answer, or did not have what it claimed, is asked no more for this long, and twice as long each
@@ -75,16 +79,25 @@ pub(super) struct Download {
     /// The header that the plan leads to.
     planned_to: Option<BlockId>,
     in_flight: BTreeMap<BlockId, (PeerId, Time)>,
+    /// About the size of the last blocks.
+    block_bytes: usize,
     /// Whether [`Timer::Sync`] is set.
     is_watched: bool,
 }
 
 impl Download {
     /// A body came, from whomever.
-    pub(super) fn arrived(&mut self, id: &BlockId, links: &mut BTreeMap<PeerId, Link>) {
+    pub(super) fn arrived(&mut self, id: &BlockId, len: usize, links: &mut BTreeMap<PeerId, Link>) {
+        // Sizes rise at once and fall slowly.
+        self.block_bytes = len.max(self.block_bytes - self.block_bytes / 8);
         if let Some(link) = self.release(id, links) {
             link.failures = 0;
         }
+    }
+
+    /// Blocks that may be asked of one peer at a time.
+    fn in_flight_max(&self) -> usize {
+        (IN_FLIGHT_BYTES / self.block_bytes.max(1)).clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX)
     }
 
     /// The peer that was asked for it does not give it.
@@ -286,6 +299,7 @@ impl Replica {
         if self.download.plan.is_empty() {
             return;
         }
+        let in_flight_max = self.download.in_flight_max();
         let mut asks: BTreeMap<PeerId, Vec<BlockId>> = BTreeMap::new();
         for id in self.download.plan.iter().take(WINDOW) {
             let Some(node) = self.tree.get(id) else { continue };
@@ -296,7 +310,7 @@ impl Replica {
             let free = self
                 .links
                 .iter_mut()
-                .filter(|(_, link)| link.in_flight < IN_FLIGHT_MAX && !link.rests(now) && link.has(tree, id));
+                .filter(|(_, link)| link.in_flight < in_flight_max && !link.rests(now) && link.has(tree, id));
             let Some((&peer, link)) = free.min_by_key(|(_, link)| link.in_flight) else { break };
             link.in_flight += 1;
             self.download.in_flight.insert(*id, (peer, now));

@@ -47,6 +47,14 @@ impl Links {
         Some(handle)
     }
 
+    /// Whether the driver itself has something to tell the network.
+    pub(super) const fn has_words(&self) -> bool {
+        !self.dismissed.is_empty()
+            || self.shape.is_some()
+            || !self.shape_replies.is_empty()
+            || !self.verdicts.is_empty()
+    }
+
     pub(super) fn handle(&self, peer: &PeerId) -> Option<Handle> {
         self.handles.get(peer).copied()
     }

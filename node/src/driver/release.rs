@@ -14,6 +14,11 @@ use crate::miner::Job;
 use crate::net::{MessageAcceptance, NetCommand, Topic};
 use crate::store::Write;
 
+/// Whether an effect writes to disk.
+pub(super) const fn is_write(effect: &Effect<Peer>) -> bool {
+    matches!(effect, Effect::Forget(_) | Effect::Persist { .. })
+}
+
 /// What an effect writes to disk. A block's transactions are indexed in the transaction that stores it.
 pub fn writes(effect: &Effect<Peer>) -> Vec<Write> {
     match effect {
