@@ -39,6 +39,8 @@ const BATCH_MAX: usize = 512;
 const EFFECTS_MAX: usize = 8_192;
 /// Faults that only a broken or hostile peer commits; at this many it is disconnected.
 const FAULTS_MAX: u32 = 10;
+/// So many of one connection's faults are logged as warnings, so that a flood of them does not fill the disk.
+const FAULTS_LOGGED_MAX: u32 = 3;
 /// Refused peers that are remembered to be shown.
 const REFUSED_MAX: usize = 64;
 /// How old the neighbours' figures may be that a question sees.
@@ -351,8 +353,15 @@ impl Engine {
     }
 
     fn blame(&mut self, peer: PeerId, reason: Reject) {
-        tracing::debug!(%peer, %reason, "rejected");
-        if reason.is_fault() && self.links.blame(&peer) == FAULTS_MAX {
+        if !reason.is_fault() {
+            tracing::debug!(%peer, %reason, "rejected");
+            return;
+        }
+        let faults = self.links.blame(&peer);
+        if faults <= FAULTS_LOGGED_MAX {
+            tracing::warn!(%peer, %reason, "rejected: no honest peer of this chain and version sends this");
+        }
+        if faults == FAULTS_MAX {
             tracing::warn!(%peer, %reason, "disconnecting: too many faults");
             self.links.dismissed.push(peer);
         }

@@ -45,9 +45,8 @@ impl Attacker {
     async fn wait_up(&mut self) -> PeerId {
         let up = async {
             loop {
-                match self.events.recv().await.expect("the network runs") {
-                    NetEvent::Up { peer, .. } => return peer,
-                    _ => {}
+                if let NetEvent::Up { peer, .. } = self.events.recv().await.expect("the network runs") {
+                    return peer;
                 }
             }
         };

@@ -12,6 +12,9 @@ use synod_node::net::Topic;
 use crate::attacker::Attacker;
 use crate::support::{Net, metric, wait};
 
+/// What is wrong with a header.
+type Change<'a> = &'a dyn Fn(&mut Header);
+
 struct Scene {
     net: Net,
     genesis: synod_ledger::Genesis,
@@ -150,7 +153,7 @@ async fn bad_payments_are_refused_by_the_api_with_their_own_reasons() {
         ("tx_signature", altered(&|payment| payment.inputs[0].signature = Default::default())),
         ("tx_foreign_chain", resigned(&|payment| payment.chain.0.0[0] ^= 1)),
         ("tx_missing_coin", resigned(&|payment| payment.inputs[0].coin.index = 77_777)),
-        ("tx_twice", resigned(&|payment| payment.inputs.push(payment.inputs[0].clone()))),
+        ("tx_twice", resigned(&|payment| payment.inputs.push(payment.inputs[0]))),
         ("tx_form", resigned(&|payment| payment.outputs[0].amount = Amount::ZERO)),
         ("tx_key", resigned(&|payment| payment.inputs[0].key = SecretKey::from_bytes([3; 32]).public())),
     ];
@@ -173,7 +176,7 @@ async fn bad_payments_are_refused_by_the_api_with_their_own_reasons() {
 async fn bad_blocks_are_refused_with_their_own_reasons() {
     let scene = Scene::new().await;
     let tree = BlockTree::new(scene.genesis.block().header().clone(), U256::ZERO);
-    let cases: [(&str, &dyn Fn(&mut Header)); 6] = [
+    let cases: [(&str, Change); 6] = [
         ("block_root", &|header| header.root.0[0] ^= 1),
         ("block_height", &|header| header.height = header.height.next()),
         ("block_time_past", &|header| header.time = Time::ZERO),
@@ -210,7 +213,7 @@ async fn bad_blocks_are_refused_with_their_own_reasons() {
 }
 
 /// A block on the genesis, changed and then sealed, or not.
-fn block(scene: &Scene, tree: &BlockTree, reward: Amount, change: &dyn Fn(&mut Header), sealed: bool) -> Block {
+fn block(scene: &Scene, tree: &BlockTree, reward: Amount, change: Change<'_>, sealed: bool) -> Block {
     let synod_ledger::Engine::Pow(params) = &scene.genesis.engine;
     let rule = Pow::new(params.clone());
     let chain = scene.genesis.chain_id();

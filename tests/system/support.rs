@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use synod_lab::network::Network;
 use synod_lab::settings::Settings;
-use synod_ledger::{Address, TxId};
+use synod_ledger::TxId;
 use synod_node::api::client::Client;
-use synod_node::api::types::{AddressInfo, AddressQuery, Status, TransactionStatus};
+use synod_node::api::types::{Status, TransactionStatus};
 use tempfile::TempDir;
 
 /// Long enough for a machine that is busy with other tests; nothing is measured by it.
@@ -104,10 +104,6 @@ impl Net {
             })
             .await;
         }
-    }
-
-    pub(crate) async fn balance(&self, place: usize, address: Address) -> AddressInfo {
-        self.client(place).address(address, AddressQuery::default()).await.expect("the peer answers")
     }
 
     /// Runs `synod --dir …` with these words.
