@@ -7,7 +7,11 @@ use libfuzzer_sys::fuzz_target;
 use synod_fuzz::{check_wire, samples};
 use synod_ledger::{Block, Rules, Signatures, State};
 
-static BLOCKS: LazyLock<[Block; 1]> = LazyLock::new(|| [samples::block()]);
+static BLOCKS: LazyLock<[Block; 1]> = LazyLock::new(|| {
+    let block = samples::block();
+    STATE.connect(&RULES, &block, Signatures::Check).expect("the sample connects");
+    [block]
+});
 static STATE: LazyLock<State> = LazyLock::new(samples::state);
 static RULES: LazyLock<Rules> = LazyLock::new(samples::rules);
 

@@ -2,6 +2,7 @@
 #![no_main]
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use synod_fuzz::{check_text, samples};
@@ -11,9 +12,11 @@ use synod_node::config::parse_genesis;
 /// A genesis may give out millions of coins, which takes a while; hostile sums need no more than these.
 const COINS_MAX: u64 = 10_000;
 
+static SAMPLE: LazyLock<String> = LazyLock::new(|| samples::with_address(samples::GENESIS));
+
 fuzz_target!(|data: &[u8]| {
     let parse = |text: &str| parse_genesis(text, Path::new("genesis.toml")).ok();
-    check_text(data, &samples::with_address(samples::GENESIS), parse, write);
+    check_text(data, &SAMPLE, parse, write);
 });
 
 fn write(genesis: &Genesis) -> String {

@@ -9,7 +9,11 @@ use synod_ledger::{Height, Rules, State, Tx, check_payment};
 
 static RULES: LazyLock<Rules> = LazyLock::new(samples::rules);
 static STATE: LazyLock<State> = LazyLock::new(samples::state);
-static TXS: LazyLock<[Tx; 1]> = LazyLock::new(|| [samples::tx()]);
+static TXS: LazyLock<[Tx; 1]> = LazyLock::new(|| {
+    let tx = samples::tx();
+    check_payment(&*STATE, &RULES, &tx, Height(1)).expect("the sample is valid");
+    [tx]
+});
 
 fuzz_target!(|data: &[u8]| check_wire(data, &*TXS, inspect));
 

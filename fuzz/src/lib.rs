@@ -25,7 +25,9 @@ pub fn check_wire<T: Wire>(data: &[u8], samples: &[T], mut inspect: impl FnMut(&
     };
     check(data);
     for sample in samples {
-        check(&edited(wire::encode(sample), data));
+        let bytes = wire::encode(sample);
+        assert!(wire::decode::<T>(&bytes).is_ok(), "the samples are valid");
+        check(&edited(bytes, data));
     }
 }
 
@@ -42,6 +44,7 @@ pub fn check_text<T: PartialEq + Debug>(
         let written = write(&value);
         assert_eq!(parse(&written).as_ref(), Some(&value), "{written:?} is read as it was written");
     };
+    assert!(parse(sample).is_some(), "the sample is valid");
     check(data);
     check(&edited(sample.as_bytes().to_vec(), data));
 }
