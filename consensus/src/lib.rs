@@ -24,4 +24,6 @@ pub use chain::{Chain, ChainError};
 pub use message::{Claim, Message};
 pub use pow::{HeaderError, Pow};
 pub use record::{Record, StoredHeader};
-pub use replica::{Command, Event, GossipId, Item, Job, Limits, Params, Replica, Seen, SubmitError, Timer, Verdict};
+pub use replica::{
+    Command, Event, Fate, GossipId, Item, Job, Limits, Params, Replica, Seen, SubmitError, Timer, Verdict,
+};

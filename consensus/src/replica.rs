@@ -26,6 +26,7 @@ use self::bodies::Bodies;
 use self::follow::Journey;
 use self::mine::Mining;
 pub use self::mine::{Job, Seen};
+pub use self::own::Fate;
 use self::own::Promises;
 use self::sync::{Download, Link};
 use crate::{Chain, Message, Pow, Record, StoredHeader};
@@ -265,9 +266,9 @@ impl Replica {
         self.links.get(&peer).and_then(Link::claim)
     }
 
-    /// Whether a payment is acknowledged by this peer and not yet deep in the chain.
-    pub fn is_own(&self, id: &TxId) -> bool {
-        self.own.contains(id)
+    /// What became of a payment that this peer acknowledged; nothing of others, and of those that are deep in the chain.
+    pub fn fate(&self, id: &TxId) -> Option<Fate> {
+        self.own.fate(id)
     }
 
     /// Who is paid for its blocks.

@@ -336,7 +336,8 @@ impl Replica {
         if core::mem::take(&mut self.journey.has_undone) {
             let returned = core::mem::take(&mut self.journey.returned);
             let own = &self.own;
-            self.mempool.revalidate(&self.state, self.chain.rules(), returned, |id| own.contains(id));
+            let back = self.mempool.revalidate(&self.state, self.chain.rules(), returned, |id| own.contains(id));
+            self.keep(&back.returned, out);
         }
         self.restore_own(out);
         if tip != origin {

@@ -96,6 +96,8 @@ impl Replica {
     pub(super) fn on_refresh(&mut self, now: Time, out: &mut Out<Self>) {
         if self.is_settled() {
             self.mine(now, out);
+        } else {
+            out.set(Timer::Refresh, now + REFRESH_EVERY);
         }
     }
 

@@ -8,11 +8,12 @@ use synod_machine::Bytes;
 
 /// What became of an acknowledged payment on the present chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub enum Fate {
     /// The block at that height has it.
     Confirmed(Height),
     /// The block at that height spends a coin that it needs.
     Conflicted(Height),
+    /// No block decided it yet.
     Open,
 }
 

@@ -14,7 +14,7 @@ use crate::{Message, Record};
 
 /// Acknowledged payments that are not yet deep in the chain; one more is refused.
 pub(super) const OWN_MAX: usize = 100_000;
-/// Below so many blocks an acknowledged payment's record is removed: no reorganisation brings it back.
+/// Below so many blocks an acknowledged payment's record is removed. A deeper reorganisation promises it anew.
 pub(super) const OWN_DEPTH: u64 = 100;
 
 impl Replica {
@@ -56,6 +56,19 @@ impl Replica {
             open.extend(tx.inputs.iter().filter_map(|input| self.mempool.get(&input.coin.tx).cloned()));
             out.persist(Record::payment_key(id), Record::Payment(tx.clone()));
             self.own.insert(tx);
+        }
+    }
+
+    /// Promises what a reorganisation took back. Somebody was told that it is confirmed, an acknowledged payment may
+    /// depend on it, and which ones were promised here is forgotten below [`OWN_DEPTH`]; a restart must not lose it.
+    pub(super) fn keep(&mut self, returned: &[TxId], out: &mut Out<Self>) {
+        for id in returned {
+            if let Some(tx) = self.mempool.get(id).cloned()
+                && self.own.len() < OWN_MAX
+                && self.pool(tx.clone(), true, out).is_ok()
+            {
+                self.promise(tx, out);
+            }
         }
     }
 
@@ -165,10 +178,13 @@ impl Replica {
 
     pub(super) fn on_payments(&mut self, from: PeerId, payments: Vec<Tx>, out: &mut Out<Self>) {
         let bytes: usize = payments.iter().map(Tx::len).sum();
+        let mut is_unsolicited = false;
         for tx in payments {
             let id = tx.id();
             if !self.links.get_mut(&from).is_some_and(|link| link.wanted.remove(&id)) {
-                return out.reject(from, Reject::Unsolicited);
+                // The list may have been replaced by a newer one meanwhile; the rest of the answer is still good.
+                is_unsolicited = true;
+                continue;
             }
             if self.mempool.contains(&id) {
                 continue;
@@ -179,6 +195,9 @@ impl Replica {
                 Err(error) if error.reason().is_fault() => return out.reject(from, error.reason()),
                 Err(_) => {}
             }
+        }
+        if is_unsolicited {
+            out.reject(from, Reject::Unsolicited);
         }
         let Some(link) = self.links.get_mut(&from) else { return };
         // Room for one more payment means that there was none. So a rest is asked for only after half a megabyte came:

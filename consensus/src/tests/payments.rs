@@ -113,14 +113,14 @@ fn own_payments_are_offered_until_they_are_confirmed() {
     let block = branch.grow(core::slice::from_ref(&tx));
     bench.gossip_block(P1, &block);
     assert_eq!(bench.timer(Timer::Offer), ["set Offer +15000 ms"]);
-    assert!(bench.replica.is_own(&tx.id()), "it may come back");
+    assert!(bench.replica.fate(&tx.id()).is_some(), "it may come back");
     for block in branch.grow_by(99) {
         bench.gossip_block(P1, &block);
     }
-    assert!(bench.replica.is_own(&tx.id()));
+    assert!(bench.replica.fate(&tx.id()).is_some());
     let texts = bench.gossip_block(P1, &branch.grow(&[]));
     assert!(texts.contains(&"forget 01 t".into()), "{texts:?}");
-    assert!(!bench.replica.is_own(&tx.id()));
+    assert!(bench.replica.fate(&tx.id()).is_none());
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn a_promise_that_conflicts_with_a_block_ends_also_after_a_restart() {
     for block in branch.grow_by(100) {
         bench.gossip_block(P1, &block);
     }
-    assert!(!bench.replica.is_own(&lost.id()), "it is not kept for ever");
-    assert!(!bench.replica.is_own(&child.id()), "nor what depends on it");
+    assert!(bench.replica.fate(&lost.id()).is_none(), "it is not kept for ever");
+    assert!(bench.replica.fate(&child.id()).is_none(), "nor what depends on it");
 }
 
 #[test]

@@ -177,3 +177,24 @@ fn an_invalid_branch_stays_invalid_after_a_restart_and_later_ties_fall_right() {
     let Record::Header(stored) = stored else { panic!("a header lies where headers lie") };
     assert_eq!(stored.completed, Some(2), "numbers go on across restarts");
 }
+
+/// A payment that was never handed in here, but confirmed here, is kept on disk once its block is taken back: whoever was
+/// told that it is confirmed, or depends on it, must not lose it by a restart.
+#[test]
+fn what_a_reorganisation_takes_back_is_on_disk_before_anything_else_is_said_of_it() {
+    let chain = chain();
+    let mut bench = Bench::new(params(&chain, None));
+    let mut one = Branch::new(&chain);
+    let mut other = one.fork(1);
+    let tx = pay(&chain, 1, coin(chain.state(), 1, 0), 2, 10);
+    bench.call("t", &tx);
+    gossip(&mut bench, &[one.grow(core::slice::from_ref(&tx))]);
+    assert!(bench.replica.fate(&tx.id()).is_none(), "nobody handed it in here");
+    let rivals = other.grow_by(2);
+    let texts = gossip(&mut bench, &rivals);
+    let kept = texts.iter().position(|text| text == "persist payment t");
+    let told = texts.iter().position(|text| text.starts_with("tip "));
+    assert!(kept.is_some() && kept < told, "{texts:?}");
+    assert!(bench.replica.fate(&tx.id()).is_some());
+    assert!(bench.replica.mempool().is_pinned(&tx.id()));
+}
