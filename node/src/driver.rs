@@ -77,6 +77,9 @@ pub(crate) struct Parts {
 /// Why the engine ended before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// The network's task ended: a mistake of ours.
+    #[error("the network task has ended")]
+    Network,
     /// The disk failed. What was acknowledged is on it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,6 +88,7 @@ pub enum EngineError {
 /// One thing that happened outside.
 enum Happening {
     Durable(Result<Batch, StoreError>),
+    FollowUp(Command),
     Found(Found),
     Net(NetEvent),
     Request(EngineRequest),
@@ -186,6 +190,9 @@ impl Engine {
             biased;
             _ = parts.stop.wait_for(|&stop| stop) => Happening::Stop,
             batch = self.disk.durable(), if self.disk.is_busy() => Happening::Durable(batch),
+            () = std::future::ready(()), if !self.follow_up.is_empty() => {
+                Happening::FollowUp(self.follow_up.pop_front().expect("just looked"))
+            }
             Some(found) = parts.found.recv() => Happening::Found(found),
             Some(event) = parts.net_events.recv(), if has_room => Happening::Net(event),
             Some(request) = parts.requests.recv(), if has_room => Happening::Request(request),
@@ -196,6 +203,9 @@ impl Engine {
     fn next_waiting(&mut self) -> Option<Happening> {
         if let Ok(found) = self.parts.found.try_recv() {
             return Some(Happening::Found(found));
+        }
+        if self.effects.len() >= EFFECTS_MAX {
+            return None;
         }
         if let Ok(event) = self.parts.net_events.try_recv() {
             return Some(Happening::Net(event));
@@ -211,6 +221,7 @@ impl Engine {
             }
             Happening::Net(event) => self.on_net(event),
             Happening::Request(request) => self.on_request(request),
+            Happening::FollowUp(command) => self.command(command),
             Happening::Durable(_) | Happening::Stop | Happening::Timer => {}
         }
     }
@@ -411,21 +422,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Releases a durable batch, and steps on what follows from it.
+    /// Releases a durable batch.
     async fn release_all(&mut self, batch: Batch) -> Result<(), EngineError> {
         for effect in batch {
             self.release(effect).await?;
         }
-        self.release_links().await;
-        for command in std::mem::take(&mut self.follow_up) {
-            self.command(command);
-        }
-        Ok(())
+        self.release_links().await
     }
 
-    async fn send(&self, command: NetCommand) {
-        // The network outlives the engine; where it has failed, the node is stopping.
-        let _ = self.parts.network.commands().send(command).await;
+    async fn send(&self, command: NetCommand) -> Result<(), EngineError> {
+        self.parts.network.commands().send(command).await.map_err(|_| EngineError::Network)
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use synod_consensus::{Chain, Replica};
+use synod_consensus::{Chain, Fate, Replica};
 use synod_ledger::{Block, BlockId, BlockTree, Height, Mempool, State, Tx, TxId, Undo};
 use synod_machine::Counters;
 use tokio::sync::{Semaphore, broadcast, oneshot};
@@ -89,13 +89,20 @@ impl View<'_> {
     }
 }
 
-/// Blocks that can be had without reading a disk.
+/// What can be had without reading a disk.
 pub trait Recent {
+    /// What became of a payment that this peer acknowledged, until it is deep in the chain.
+    fn fate(&self, id: &TxId) -> Option<Fate>;
+
     /// A block, if it is in memory.
     fn recent_block(&self, id: &BlockId) -> Option<Block>;
 }
 
 impl Recent for Replica {
+    fn fate(&self, id: &TxId) -> Option<Fate> {
+        Self::fate(self, id)
+    }
+
     fn recent_block(&self, id: &BlockId) -> Option<Block> {
         self.block(id)
     }

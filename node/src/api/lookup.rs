@@ -1,11 +1,12 @@
 //! Finding blocks and transactions: what the engine knows of them, then their bodies, from memory or from disk.
 //!
-//! The index of transactions on disk may lag behind the engine by one commit, and the engine may be in the middle of a
+//! The index of transactions on disk may lag behind the engine by what is being written, and the engine may be in the middle of a
 //! reorganisation. Neither may make a transaction seem lost, so a lookup also reads the last blocks in memory, and a
 //! transaction is called unknown only when the ledger's state is settled.
 
 use std::time::Duration;
 
+use synod_consensus::Fate;
 use synod_ledger::{Amount, Block, BlockId, Height, Node, Tx, TxId};
 
 use super::error::Failure;
@@ -82,11 +83,16 @@ pub(super) async fn transaction(api: &Api, id: TxId) -> Result<Option<Transactio
     for _ in 0..ATTEMPTS_MAX {
         let archive = api.handle.archive();
         let (indexed, promised) = api.read(move || Ok((archive.tx_blocks(&id)?, archive.payment(&id)?))).await?;
-        let question = move |view: &View<'_>| (find(view, id, &indexed), view.settled);
-        let (found, settled) = api.handle.query(question).await?;
-        // A payment that this peer acknowledged leaves the mempool only for a block, or for another that spends a coin
-        // of it.
-        let found = found.or_else(|| promised.map(Found::Conflicted));
+        let question = move |view: &View<'_>| (find(view, id, &indexed), view.recent.fate(&id), view.settled);
+        let (found, fate, settled) = api.handle.query(question).await?;
+        // What this peer acknowledged is never unknown to it.
+        let found = found.or_else(|| match (fate?, promised?) {
+            (Fate::Conflicted(_), tx) => Some(Found::Conflicted(tx)),
+            (Fate::Open, tx) => Some(Found::Pending { tx, fee: None }),
+            (Fate::Confirmed(_), _) => None,
+        });
+        // It is in a block whose commit is still under way, and which is not in memory any more.
+        let settled = settled && !(found.is_none() && matches!(fate, Some(Fate::Confirmed(_))));
         match found {
             Some(Found::Pending { tx, fee }) => return Ok(Some(pending(&tx, fee))),
             Some(Found::InBlock { block, index }) if settled || block.confirmations > 0 => {
@@ -105,10 +111,19 @@ pub(super) async fn transaction(api: &Api, id: TxId) -> Result<Option<Transactio
     Err(Failure::unsettled())
 }
 
-/// Whether the transaction is confirmed, as far as this peer knows by now.
+/// Whether the transaction is confirmed, in a block that is on this peer's disk.
 pub(super) async fn is_confirmed(api: &Api, id: TxId) -> Result<bool, Failure> {
-    let found = transaction(api, id).await?;
-    Ok(found.is_some_and(|info| info.status == TransactionStatus::Confirmed))
+    for _ in 0..ATTEMPTS_MAX {
+        let found = transaction(api, id).await?.filter(|info| info.status == TransactionStatus::Confirmed);
+        let Some(block) = found.and_then(|info| info.block) else { return Ok(false) };
+        let archive = api.handle.archive();
+        let indexed = api.read(move || Ok(archive.tx_blocks(&id)?)).await?;
+        if indexed.iter().any(|(durable, _)| *durable == block) {
+            return Ok(true);
+        }
+        tokio::time::sleep(ATTEMPT_EVERY).await;
+    }
+    Err(Failure::unsettled())
 }
 
 /// `indexed`: the blocks, on whatever branch, that the disk's index names.
@@ -193,8 +208,8 @@ fn in_block(archive: &dyn Archive, place: &Located, id: TxId, index: u32) -> Res
     Ok(Some(info))
 }
 
-/// The index on disk lags behind by one commit, which holds a few blocks at most.
-const RECENT_BLOCKS: usize = 8;
+/// The index on disk lags behind by what is being written and by what waits for that; this is what memory holds.
+const RECENT_BLOCKS: usize = 64;
 
 /// How long a lookup waits for the engine to settle: [`ATTEMPTS_MAX`] times this, about a second.
 const ATTEMPT_EVERY: Duration = Duration::from_millis(20);

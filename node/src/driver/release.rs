@@ -42,10 +42,10 @@ fn index(block: &Block) -> impl Iterator<Item = Write> + '_ {
 impl Engine {
     pub(super) async fn release(&mut self, effect: Effect<Peer>) -> Result<(), EngineError> {
         match effect {
-            Effect::Broadcast { to, message } => self.transmit(&to, &message).await,
+            Effect::Broadcast { to, message } => self.transmit(&to, &message).await?,
             Effect::Emit(Event::Neighbours(neighbours::Event::Dial(contact))) => {
                 if let Some((peer, addresses)) = links::dial_of(contact) {
-                    self.send(NetCommand::Dial { peer, addresses }).await;
+                    self.send(NetCommand::Dial { peer, addresses }).await?;
                 }
             }
             Effect::Emit(Event::Replica(event)) => self.on_event(event).await?,
@@ -54,18 +54,19 @@ impl Engine {
                     self.blame(peer, reason);
                 }
             }
-            Effect::Send { to, message } => self.transmit(&[to], &message).await,
+            Effect::Send { to, message } => self.transmit(&[to], &message).await?,
             // Written before, or the host's own.
             Effect::Forget(_) | Effect::Persist { .. } | Effect::Cancel(_) | Effect::Set { .. } => {}
         }
         Ok(())
     }
 
-    async fn transmit(&self, to: &[Handle], message: &Message) {
+    async fn transmit(&self, to: &[Handle], message: &Message) -> Result<(), EngineError> {
         let to: Vec<_> = to.iter().filter_map(|&handle| self.links.peer(handle)).collect();
         if !to.is_empty() {
-            self.send(NetCommand::Send { to, frame: Arc::from(wire::encode(message)) }).await;
+            self.send(NetCommand::Send { to, frame: Arc::from(wire::encode(message)) }).await?;
         }
+        Ok(())
     }
 
     async fn on_event(&mut self, event: ReplicaEvent) -> Result<(), EngineError> {
@@ -88,7 +89,7 @@ impl Engine {
                     Item::Block(block) => (Topic::Blocks, wire::encode(&block)),
                     Item::Payment(tx) => (Topic::Transactions, wire::encode(&tx)),
                 };
-                self.send(NetCommand::Publish { topic, bytes }).await;
+                self.send(NetCommand::Publish { topic, bytes }).await?;
             }
             ReplicaEvent::Submitted { ticket, result } => {
                 if let Some(reply) = self.submits.remove(&ticket) {
@@ -111,7 +112,7 @@ impl Engine {
                         Verdict::Ignore => MessageAcceptance::Ignore,
                         Verdict::Reject => MessageAcceptance::Reject,
                     };
-                    self.send(NetCommand::Verdict { id, source, acceptance }).await;
+                    self.send(NetCommand::Verdict { id, source, acceptance }).await?;
                 }
             }
         }
@@ -126,18 +127,19 @@ impl Engine {
     }
 
     /// What the driver itself has to tell the network.
-    pub(super) async fn release_links(&mut self) {
+    pub(super) async fn release_links(&mut self) -> Result<(), EngineError> {
         for (id, source, acceptance) in std::mem::take(&mut self.links.verdicts) {
-            self.send(NetCommand::Verdict { id, source, acceptance }).await;
+            self.send(NetCommand::Verdict { id, source, acceptance }).await?;
         }
         for peer in std::mem::take(&mut self.links.dismissed) {
-            self.send(NetCommand::Disconnect { peer }).await;
+            self.send(NetCommand::Disconnect { peer }).await?;
         }
         if let Some(faults) = self.links.shape.take() {
-            self.send(NetCommand::Shape(faults)).await;
+            self.send(NetCommand::Shape(faults)).await?;
         }
         for reply in std::mem::take(&mut self.links.shape_replies) {
             let _ = reply.send(());
         }
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
+use synod_consensus::Fate;
 use synod_ledger::{
     Block, BlockId, BlockTree, Coinbase, CompactTarget, Header, Height, Mempool, MempoolLimits, Output, Seal, Tx, TxId,
     U256,
@@ -153,6 +154,10 @@ async fn status_says_where_the_node_stands() {
 struct Nothing;
 
 impl Recent for Nothing {
+    fn fate(&self, _: &TxId) -> Option<Fate> {
+        None
+    }
+
     fn recent_block(&self, _: &BlockId) -> Option<Block> {
         None
     }
