@@ -9,6 +9,7 @@
 //! libp2p program: it is identified, hears gossip and has its Kademlia questions answered, and no more.
 
 mod behaviour;
+pub mod frame;
 mod guard;
 mod identity;
 mod metrics;

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use futures::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use libp2p_stream::Control;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use super::frame::{self, BUFFER_BYTES_KEPT, PREFIX_BYTES};
 use super::metrics::Metrics;
 use super::table::{Entry, Table};
 use super::{FrameRefusal, NetEvent};
@@ -340,7 +341,7 @@ async fn read_all(
     stream: &mut Stream,
 ) -> Option<FrameRefusal> {
     loop {
-        let bytes = match read(stream, frame_bytes_max).await {
+        let bytes = match frame::read(stream, frame_bytes_max).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return None,
             Err(reason) => return Some(reason),
@@ -353,32 +354,6 @@ async fn read_all(
     }
 }
 
-/// One frame, or nothing where the stream ends before it.
-async fn read(stream: &mut (impl AsyncRead + Unpin), bytes_max: usize) -> Result<Option<Vec<u8>>, FrameRefusal> {
-    let mut prefix = [0; PREFIX_BYTES];
-    let mut filled = 0;
-    while filled < PREFIX_BYTES {
-        match stream.read(&mut prefix[filled..]).await {
-            Ok(0) | Err(_) if filled == 0 => return Ok(None),
-            Ok(0) | Err(_) => return Err(FrameRefusal::Malformed),
-            Ok(read) => filled += read,
-        }
-    }
-    let len = u32::from_le_bytes(prefix) as usize;
-    if len > bytes_max {
-        return Err(FrameRefusal::Oversized);
-    }
-    // Grows with what arrives: a length is only a claim.
-    let mut bytes = Vec::with_capacity(len.min(BUFFER_BYTES_KEPT));
-    let read = stream.take(len as u64).read_to_end(&mut bytes).await;
-    if read.is_err() || bytes.len() < len {
-        return Err(FrameRefusal::Malformed);
-    }
-    Ok(Some(bytes))
-}
-
-/// A frame's length, a `u32`.
-const PREFIX_BYTES: usize = 4;
 /// How long a stream may take to be opened: libp2p's own limit for the negotiation of one (`SubstreamProtocol`).
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Before a stream is asked for again; doubled each time.
@@ -389,8 +364,6 @@ const OPENS_MAX: u32 = 6;
 pub(super) const REOPENS_MAX: u32 = 16;
 /// The swarm tells of a broken connection right after its streams have ended.
 const BLAME_PAUSE: Duration = Duration::from_secs(1);
-/// What a write gathers, and the buffer kept between writes. A quarter of Yamux's first receive window.
-const BUFFER_BYTES_KEPT: usize = 64 * 1_024;
 /// Streams of one peer that wait to be looked at.
 const INBOUND_STREAMS_MAX: usize = 2;
 /// Frames that wait for one peer; above the blocks in flight and the small messages of some seconds.
@@ -400,31 +373,7 @@ pub(super) const QUEUE_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
 #[cfg(test)]
 mod tests {
-    use futures::executor::block_on;
-    use futures::io::Cursor;
-
     use super::*;
-
-    fn parse(bytes: &[u8]) -> Result<Option<Vec<u8>>, FrameRefusal> {
-        block_on(read(&mut Cursor::new(bytes), 3))
-    }
-
-    #[test]
-    fn a_frame_is_read_up_to_its_limit_and_no_further() {
-        assert_eq!(parse(&[2, 0, 0, 0, 7, 8, 9]), Ok(Some(vec![7, 8])));
-        assert_eq!(parse(&[3, 0, 0, 0, 7, 8, 9]), Ok(Some(vec![7, 8, 9])));
-        assert_eq!(parse(&[0, 0, 0, 0]), Ok(Some(Vec::new())));
-        assert_eq!(parse(&[4, 0, 0, 0, 1, 2, 3, 4]), Err(FrameRefusal::Oversized));
-        assert_eq!(parse(&[255, 255, 255, 255]), Err(FrameRefusal::Oversized));
-    }
-
-    #[test]
-    fn a_stream_may_end_between_frames_only() {
-        assert_eq!(parse(&[]), Ok(None));
-        assert_eq!(parse(&[1]), Err(FrameRefusal::Malformed));
-        assert_eq!(parse(&[1, 0, 0, 0]), Err(FrameRefusal::Malformed));
-        assert_eq!(parse(&[3, 0, 0, 0, 7, 8]), Err(FrameRefusal::Malformed));
-    }
 
     #[test]
     fn a_full_queue_drops_and_counts() {
