@@ -16,6 +16,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -70,13 +71,16 @@ enum Command {
     /// Run one peer in the foreground, or write the files to join a network
     Node(node::NodeArgs),
     /// Make, list and move wallets; show what they own
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  synod wallet balance\n  synod wallet new frank")]
     Wallet(wallet::WalletCommand),
     /// Send and show payments
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  synod tx send --from alice --to bob --amount 12.5 --wait 3\n  synod tx list"
+    )]
     Tx(tx::TxCommand),
     /// Show a block
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  synod block show 12")]
     Block(chain::BlockCommand),
     /// Show the chain, or the tree of all branches
     Chain(chain::ChainArgs),
@@ -85,10 +89,13 @@ enum Command {
     /// Pay around at a steady rate and measure
     Load(load::LoadArgs),
     /// Cut, slow, pause, kill and restart peers
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  synod fault partition peer1,peer2\n  synod fault delay all 50ms\n  synod fault heal"
+    )]
     Fault(fault::FaultCommand),
     /// Measure a part of the program on this machine
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  synod bench all\n  synod bench connect --json")]
     Bench(bench::BenchCommand),
     /// Write the completions for a shell
     #[command(after_help = "Example:\n  synod completions bash > ~/.local/share/bash-completion/completions/synod")]
@@ -139,6 +146,7 @@ async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError
     let done = match command {
         // Their reports say what happened, and so does the exit code.
         Command::Load(args) => return load::run(context, args).await,
+        Command::Wallet(command) => return unless_interrupted(wallet::run(context, command)).await,
         Command::Bench(command) => return unless_interrupted(bench::run(context, command)).await,
         Command::Up(args) => up::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
@@ -148,8 +156,8 @@ async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError
         Command::Down => unless_interrupted(up::down(context)).await,
         Command::Fault(command) => unless_interrupted(fault::run(context, command)).await,
         Command::Mempool(args) => unless_interrupted(chain::mempool(context, args)).await,
-        Command::Tx(command) => unless_interrupted(tx::run(context, command)).await,
-        Command::Wallet(command) => unless_interrupted(wallet::run(context, command)).await,
+        // A payment that was sent is not forgotten because of a signal.
+        Command::Tx(command) => tx::run(context, command).await,
         Command::Completions { .. } | Command::Node(_) => {
             unreachable!("these run without the async runtime")
         }
@@ -165,13 +173,21 @@ async fn unless_interrupted<T>(command: impl Future<Output = Result<T, LabError>
     }
 }
 
-/// Ends when Ctrl-C is pressed or the process is asked to end.
+/// Ends when Ctrl-C is pressed, the process is asked to end, or its terminal goes away.
 async fn interrupted() {
     let mut terminate = signal(SignalKind::terminate()).expect("the handler of SIGTERM can be set");
     let mut interrupt = signal(SignalKind::interrupt()).expect("the handler of SIGINT can be set");
+    let hangup = async {
+        // Under `nohup` it is to be ignored, which a handler of ours would undo.
+        if crate::process::ignores_hangup() {
+            std::future::pending::<()>().await;
+        }
+        signal(SignalKind::hangup()).expect("the handler of SIGHUP can be set").recv().await;
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = hangup => {}
     }
 }
 
@@ -182,12 +198,21 @@ fn usage(error: &clap::Error, json: bool) -> Exit {
         let _ = error.print();
         return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
     }
-    let text = error.render().to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
     let shell = Shell::new(true, Color::Never);
-    let value = error_value("usage", message, Some("`synod help` shows the commands and options"));
+    let value = error_value("usage", &usage_message(error), Some("`synod help` shows the commands and options"));
     shell.print(&serde_json::to_string_pretty(&value).expect("our own values are JSON"));
     Exit::Usage
+}
+
+/// What is wrong with the command line: which arguments are missing, which values are possible.
+fn usage_message(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "the command is not complete".to_owned();
+    }
+    let text = error.render().to_string();
+    // From the usage on, it is the same for every mistake in a command.
+    let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|mark| text.find(mark)).min();
+    text[..end.unwrap_or(text.len())].trim_start_matches("error: ").trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -203,16 +228,27 @@ mod tests {
     fn every_command_has_help_with_an_example() {
         fn check(command: &clap::Command, path: &str) {
             assert!(command.get_about().is_some(), "{path} has no help");
-            if command.has_subcommands() {
-                for sub in command.get_subcommands() {
-                    check(sub, &format!("{path} {}", sub.get_name()));
-                }
-                return;
+            for sub in command.get_subcommands() {
+                check(sub, &format!("{path} {}", sub.get_name()));
             }
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains("Example"), "{path} has no example");
         }
         check(&Cli::command(), "synod");
+    }
+
+    #[test]
+    fn a_usage_error_says_what_is_missing_or_possible() {
+        let message = |line: &str| {
+            usage_message(&Cli::try_parse_from(line.split_whitespace()).expect_err("a wrong command line"))
+        };
+        let missing = message("synod tx send --to bob --amount 1");
+        assert!(missing.contains("--from <WALLET>") && !missing.contains("Usage"), "{missing}");
+        let possible = message("synod up --transport tpc");
+        assert!(possible.contains("quic") && !possible.contains("For more"), "{possible}");
+        for line in ["synod tx send --from alice --to bob --amount -1", "synod load --rate -1 --duration 1s"] {
+            assert!(message(line).starts_with("invalid value '-1'"), "{}", message(line));
+        }
     }
 
     #[test]
@@ -228,6 +264,7 @@ mod tests {
         assert!(parse("synod load --rate 0 --duration 60s").is_err());
         assert!(parse("synod fault delay peer1,peer2 50ms --jitter 5ms").is_ok());
         assert!(parse("synod fault loss all 1.5").is_err());
+        assert!(parse("synod load --rate 50 --duration 0s").is_err());
         assert!(parse("synod node --config a/node.toml").is_ok());
         assert!(parse("synod node").is_err());
         assert!(parse("synod node init --out x --from-dir y --name carl").is_ok());

@@ -66,6 +66,9 @@ pub enum LabError {
     /// A fault for nobody, or a partition without sides.
     #[error(transparent)]
     FaultSpec(#[from] FaultSpecError),
+    /// Shaping links that cannot be shaped.
+    #[error("this network's transport is quic: only links over TCP can be delayed, lossy or narrow")]
+    FaultsNeedTcp,
     /// Too few coins.
     #[error("{wallet} can spend {got} coins now, {expected} are needed")]
     Funds {
@@ -85,6 +88,12 @@ pub enum LabError {
     /// Stopped by a signal.
     #[error("interrupted")]
     Interrupted,
+    /// Stopped by a signal while it waited for a payment that a peer had accepted.
+    #[error("interrupted while waiting for payment {id}, which was sent and accepted")]
+    InterruptedAfterSend {
+        /// The payment.
+        id: TxId,
+    },
     /// A file or directory could not be used.
     #[error("{}: {source}", path.display())]
     Io {
@@ -144,6 +153,12 @@ pub enum LabError {
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     NoRandomness,
+    /// A peer that is stopped where it is, and so would never answer.
+    #[error("{peer} is paused")]
+    Paused {
+        /// The peer.
+        peer: String,
+    },
     /// A coin list or a payment that cannot be made.
     #[error("cannot make the payment: {0}")]
     Payment(#[from] PaymentError),
@@ -277,10 +292,11 @@ impl LabError {
             Self::Conflicted { .. } => "payment_conflicted",
             Self::Contradiction { .. } => "contradiction",
             Self::FaultSpec(_) => "fault_spec",
+            Self::FaultsNeedTcp => "faults_need_tcp",
             Self::ForeignDirectory { .. } => "foreign_directory",
             Self::Funds { .. } => "insufficient_funds",
             Self::Genesis { .. } => "genesis_invalid",
-            Self::Interrupted => "interrupted",
+            Self::Interrupted | Self::InterruptedAfterSend { .. } => "interrupted",
             Self::Io { .. } => "io",
             Self::Key { .. } => "key",
             Self::KeyFormat { .. } => "key_format",
@@ -291,6 +307,7 @@ impl LabError {
             Self::NoPorts { .. } => "no_ports",
             Self::NoRandomness => "no_randomness",
             Self::NotRunning { .. } => "not_running",
+            Self::Paused { .. } => "paused",
             Self::Payment(_) => "payment",
             Self::PeerStopped { .. } => "peer_stopped",
             Self::Running { .. } => "running",
@@ -330,11 +347,13 @@ impl LabError {
             | Self::UnknownWallet { .. }
             | Self::WalletExists { .. }
             | Self::WalletName { .. } => Exit::User,
-            Self::Interrupted => Exit::Interrupted,
+            Self::Interrupted | Self::InterruptedAfterSend { .. } => Exit::Interrupted,
             Self::AlreadyRunning { .. }
+            | Self::FaultsNeedTcp
             | Self::NoNetwork { .. }
             | Self::NoPorts { .. }
             | Self::NotRunning { .. }
+            | Self::Paused { .. }
             | Self::PeerStopped { .. }
             | Self::Running { .. }
             | Self::TimedOut { .. } => Exit::Setup,
@@ -350,17 +369,24 @@ impl LabError {
             Self::AlreadyRunning { .. } => "`synod status` shows it, `synod fault restart PEER` starts a single peer",
             Self::Api { source: ClientError::Api(error), .. } => return error.hint.clone(),
             Self::Api { source: ClientError::Unreachable { .. }, .. } => "`synod status` shows which peers run",
+            Self::Config(ConfigError::Read { .. }) => "name a file that can be read, or put it back",
+            Self::Config(_) => "correct the file; `synod node --help` says what a node's configuration may hold",
             Self::Conflicted { .. } => "`synod mempool` shows the conflicts that were seen",
             Self::Contradiction { .. } => "take another --dir for another network",
             Self::ForeignDirectory { .. } | Self::NetworkExists { .. } => "name an empty or new directory with --dir",
+            Self::FaultsNeedTcp => "make the network with --transport tcp or both",
             Self::Funds { .. } => "`synod wallet balance` shows what waits for a block",
+            Self::KeyFormat { .. } => {
+                "a wallet's key file is what `synod wallet export` prints, a secret file holds 64 hexadecimal digits"
+            }
             Self::NoNetwork { .. } => "`synod up` makes one; --dir or SYNOD_DIR names its directory",
             Self::NoPassphrase { .. } => "set SYNOD_PASSPHRASE or --passphrase-file",
             Self::NoPeerAnswers { .. } | Self::NotRunning { .. } => "`synod up` or `synod fault restart` starts peers",
+            Self::Paused { peer } => return Some(format!("`synod fault resume {peer}` lets it go on")),
             Self::PeerStopped { .. } | Self::TimedOut { .. } => "`synod logs PEER` shows the whole log",
             Self::Schema { .. } => "use the version of synod that wrote it, or another --dir",
             Self::Start(error) => return Some(error.hint().to_string()).filter(|hint| !hint.is_empty()),
-            Self::UnknownResult { id, .. } => {
+            Self::InterruptedAfterSend { id } | Self::UnknownResult { id, .. } => {
                 return Some(format!(
                     "`synod tx show {id}` tells; sending the same payment again would be a second one"
                 ));
@@ -368,13 +394,11 @@ impl LabError {
             Self::UnknownWallet { .. } => "`synod wallet list` shows the wallets",
             Self::WalletName { .. } => "letters, digits, - and _, at most 32 of them, not an address",
             Self::Check { .. }
-            | Self::Config(_)
             | Self::FaultSpec(_)
             | Self::Genesis { .. }
             | Self::Interrupted
             | Self::Io { .. }
             | Self::Key { .. }
-            | Self::KeyFormat { .. }
             | Self::NoPorts { .. }
             | Self::NoRandomness
             | Self::Payment(_)

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use synod_node::api::client::Client;
-use synod_node::config::RunFile;
+use synod_node::config::{Config, RunFile, load_genesis};
 
 use crate::create::{self, CONFIG, DATA, GENESIS, LOG};
 use crate::error::LabError;
@@ -197,6 +197,20 @@ impl Network {
         }
     }
 
+    /// Reads the genesis and the configurations of the peers at `places` as those will. What is wrong with a file is
+    /// said better before anything starts than by the log of a peer that ended.
+    pub fn check_files(&self, places: &[usize]) -> Result<(), LabError> {
+        let chain_id = load_genesis(&self.genesis_path())?.chain_id().to_string();
+        if chain_id != self.manifest.chain_id {
+            let expected = self.manifest.chain_id.clone();
+            return Err(LabError::Contradiction { option: "genesis.toml of chain", expected, got: chain_id });
+        }
+        for &place in places {
+            Config::load(&self.config_path(place))?;
+        }
+        Ok(())
+    }
+
     /// Starts a peer's process. See [`process::spawn`] for what `attached` does.
     pub fn start(&mut self, place: usize, attached: bool) -> Result<(), LabError> {
         if self.state(place) != PeerState::Stopped {
@@ -294,6 +308,7 @@ impl Network {
 
     /// Stops the peers that run, starts all of `places`, and waits until they are ready.
     pub async fn restart(&mut self, places: &[usize], limit: Duration) -> Result<(), LabError> {
+        self.check_files(places)?;
         self.stop(places, STOP_GRACE).await?;
         for &place in places {
             self.start(place, false)?;
@@ -309,7 +324,7 @@ impl Network {
         self.manifest.settings = settings;
         for place in 0..self.peers().len() {
             let path = self.config_path(place);
-            let mut config: synod_node::config::Config =
+            let mut config: Config =
                 toml::from_str(&crate::files::read(&path)?).map_err(|error| LabError::toml(&path, &error))?;
             let fresh = create::node_config(&self.manifest, place);
             (config.listen, config.bootstrap, config.mining) = (fresh.listen, fresh.bootstrap, fresh.mining);

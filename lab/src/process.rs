@@ -59,6 +59,15 @@ pub fn stop_with_parent(parent: u32) -> bool {
     u32::try_from(nix::unistd::getppid().as_raw()) == Ok(parent)
 }
 
+/// Whether this process was started to live on when its terminal goes away, as by `nohup`.
+pub fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    // Signal number n is bit n - 1.
+    mask.is_some_and(|mask| mask & (1 << (Signal::SIGHUP as u32 - 1)) != 0)
+}
+
 /// What the process `pid` does, if it is the peer that was started with `config`.
 pub fn activity(pid: u32, config: &Path) -> Option<Activity> {
     let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use synod_ledger::{Address, Amount, LedgerParams};
+use synod_node::config::ConfigError;
 
 use crate::error::LabError;
 
@@ -148,7 +149,7 @@ impl LedgerSettings {
 impl Settings {
     /// Reads a settings file.
     pub fn load(path: &Path) -> Result<Self, LabError> {
-        let text = fs::read_to_string(path).map_err(|error| LabError::io(path, error))?;
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let settings: Self = toml::from_str(&text).map_err(|error| LabError::toml(path, &error))?;
         settings.check()?;
         Ok(settings)

@@ -79,10 +79,9 @@ impl Shell {
             return self.print(&pretty(&error_value(error.code(), &error.to_string(), error.hint().as_deref())));
         }
         let (start, end) = if self.color && io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        eprintln!("{start}error{end}: {error}");
-        if let Some(hint) = error.hint() {
-            eprintln!("  hint: {hint}");
-        }
+        let hint = error.hint().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+        // Standard error may be closed; the exit code still says what happened.
+        let _ = write!(io::stderr().lock(), "{start}error{end}: {error}\n{hint}");
     }
 
     /// A line that is rewritten while something is waited for. It is not shown where nobody sees it.

@@ -55,6 +55,15 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
     Ok(Duration::from_nanos((secs * 1e9).round() as u64))
 }
 
+/// Reads a duration as [`duration`] does, and refuses nothing at all.
+pub fn positive_duration(text: &str) -> Result<Duration, UnitError> {
+    let span = duration(text)?;
+    if span.is_zero() {
+        return Err(UnitError::Range { expected: "more than nothing", got: text.to_owned() });
+    }
+    Ok(span)
+}
+
 /// Reads bytes per second: `500000`, `500k`, `2M`.
 pub fn byte_rate(text: &str) -> Result<u64, UnitError> {
     let form = || UnitError::Form { expected: BYTE_RATE, got: text.to_owned() };

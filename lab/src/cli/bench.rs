@@ -33,14 +33,14 @@ pub(super) enum BenchCommand {
     #[command(after_help = "Example:\n  synod bench grind --duration 5s")]
     Grind {
         /// How long to measure
-        #[arg(long, value_name = "TIME", default_value = "3s", value_parser = units::duration)]
+        #[arg(long, value_name = "TIME", default_value = "3s", value_parser = units::positive_duration)]
         duration: Duration,
     },
     /// Memory and processor time of peers that have nothing to do
     #[command(after_help = "Example:\n  synod bench idle --duration 30s")]
     Idle {
         /// How long to measure
-        #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::duration)]
+        #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::positive_duration)]
         duration: Duration,
     },
     /// A peer that is far behind catches up from another over loopback

@@ -74,7 +74,7 @@ pub(super) async fn chain(context: &Context, args: ChainArgs) -> Result<(), LabE
 async fn tree(context: &Context, args: &ChainArgs) -> Result<(), LabError> {
     let peers = match &args.peer.peer {
         Some(_) => vec![context.reach(&args.peer).await?],
-        None => context.reach_all().await?,
+        None => context.reach_all().await?.into_iter().filter_map(Result::ok).collect(),
     };
     let mut tree = Tree::new();
     for peer in &peers {

@@ -7,7 +7,7 @@ use synod_node::api::types::Status;
 use zeroize::Zeroizing;
 
 use crate::error::LabError;
-use crate::network::Network;
+use crate::network::{Network, PeerState};
 use crate::shell::Shell;
 use crate::wallets::{PassphraseSource, Wallets};
 
@@ -27,6 +27,15 @@ pub(super) struct Reached {
     pub(super) client: Client,
     /// What it said.
     pub(super) status: Status,
+}
+
+/// A peer that did not answer.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(super) struct Missing {
+    /// Its name.
+    pub(super) peer: String,
+    /// Why not.
+    pub(super) error: String,
 }
 
 /// Which peer to ask.
@@ -70,11 +79,12 @@ impl Context {
         }
         let network = self.network()?;
         if let Some(name) = &wanted.peer {
-            return ask(name.clone(), network.client(network.find(name)?)).await;
+            let place = network.find(name)?;
+            return ask_place(&network, place).await;
         }
         let mut last = String::from("there is none");
-        for (place, entry) in network.peers().iter().enumerate() {
-            match ask(entry.name.clone(), network.client(place)).await {
+        for place in 0..network.peers().len() {
+            match ask_place(&network, place).await {
                 Ok(reached) => return Ok(reached),
                 Err(error) => last = error.to_string(),
             }
@@ -82,26 +92,39 @@ impl Context {
         Err(LabError::NoPeerAnswers { last })
     }
 
-    /// Every peer of the network that answers.
-    pub(super) async fn reach_all(&self) -> Result<Vec<Reached>, LabError> {
+    /// Every peer of the network, or its name and why it does not answer. At least one does.
+    pub(super) async fn reach_all(&self) -> Result<Vec<Result<Reached, Missing>>, LabError> {
         let network = self.network()?;
-        let asked = network.peers().iter().enumerate();
-        let answers = asked.map(|(place, entry)| ask(entry.name.clone(), network.client(place)));
-        let mut last = String::from("there is none");
-        let mut reached = Vec::new();
-        for answer in futures::future::join_all(answers).await {
-            match answer {
-                Ok(peer) => reached.push(peer),
-                Err(error) => last = error.to_string(),
-            }
+        let network = &network;
+        let answers = network.peers().iter().enumerate().map(|(place, entry)| async move {
+            let answer = ask_place(network, place).await;
+            answer.map_err(|error| Missing { peer: entry.name.clone(), error: error.to_string() })
+        });
+        let answers = futures::future::join_all(answers).await;
+        if answers.iter().any(Result::is_ok) {
+            return Ok(answers);
         }
-        if reached.is_empty() { Err(LabError::NoPeerAnswers { last }) } else { Ok(reached) }
+        let last = answers.into_iter().filter_map(Result::err).next_back();
+        Err(LabError::NoPeerAnswers { last: last.map_or("there is none".to_owned(), |missing| missing.error) })
+    }
+}
+
+/// Refuses a paused peer: its system accepts connections for it, so that only the time limit would end a question.
+pub(super) fn check_goes(network: &Network, place: usize) -> Result<(), LabError> {
+    match network.state(place) {
+        PeerState::Paused { .. } => Err(LabError::Paused { peer: network.peers()[place].name.clone() }),
+        PeerState::Ready(_) | PeerState::Starting { .. } | PeerState::Stopped => Ok(()),
     }
 }
 
 /// This program: peers are run by the same.
 pub(super) fn program() -> Result<PathBuf, LabError> {
     std::env::current_exe().map_err(|error| LabError::io("synod".as_ref(), error))
+}
+
+async fn ask_place(network: &Network, place: usize) -> Result<Reached, LabError> {
+    check_goes(network, place)?;
+    ask(network.peers()[place].name.clone(), network.client(place)).await
 }
 
 async fn ask(name: String, client: Client) -> Result<Reached, LabError> {

@@ -12,6 +12,7 @@ use super::context::Context;
 use crate::error::LabError;
 use crate::faults;
 use crate::network::{Network, PeerState};
+use crate::settings::Transport;
 use crate::shell::render;
 use crate::units::{self, show_duration};
 
@@ -52,7 +53,7 @@ Example:
         /// A list of peers, or all
         peers: String,
         /// The share, from 0 to 1
-        #[arg(value_parser = units::share)]
+        #[arg(value_parser = units::share, allow_negative_numbers = true)]
         share: f64,
     },
     /// Limit what peers can send and receive, in bytes per second; `none` takes it away
@@ -116,7 +117,7 @@ pub(super) async fn run(context: &Context, command: FaultCommand) -> Result<(), 
             say(context, &network, "heal", &chosen, "healed")
         }
         FaultCommand::Delay { peers, delay, jitter } => {
-            let chosen = all_ready(&network, places(&peers)?)?;
+            let chosen = all_shapeable(&network, places(&peers)?)?;
             let set = |_, faults: &mut Faults| {
                 (faults.default.delay_ms, faults.default.jitter_ms) = (millis(delay), millis(jitter));
             };
@@ -124,12 +125,12 @@ pub(super) async fn run(context: &Context, command: FaultCommand) -> Result<(), 
             say(context, &network, "delay", &chosen, &format!("delayed by {}:", show_duration(delay)))
         }
         FaultCommand::Loss { peers, share } => {
-            let chosen = all_ready(&network, places(&peers)?)?;
+            let chosen = all_shapeable(&network, places(&peers)?)?;
             change(&network, &chosen, |_, faults| faults.default.loss = share).await?;
             say(context, &network, "loss", &chosen, &format!("losing {} %:", share * 100.0))
         }
         FaultCommand::Bandwidth { peers, rate } => {
-            let chosen = all_ready(&network, places(&peers)?)?;
+            let chosen = all_shapeable(&network, places(&peers)?)?;
             let rate = rate.0.unwrap_or(0);
             change(&network, &chosen, |_, faults| faults.default.bandwidth_bytes_per_s = rate).await?;
             say(context, &network, "bandwidth", &chosen, "limited:")
@@ -230,13 +231,21 @@ fn ready(network: &Network, places: &[usize]) -> Vec<usize> {
     places.iter().copied().filter(|place| matches!(network.state(*place), PeerState::Ready(_))).collect()
 }
 
-/// The peers, all of which must be running.
-fn all_ready(network: &Network, places: Vec<usize>) -> Result<Vec<usize>, LabError> {
-    let reachable = ready(network, &places);
-    match places.iter().find(|place| !reachable.contains(place)) {
-        None => Ok(places),
-        Some(&place) => Err(LabError::NotRunning { peer: network.peers()[place].name.clone() }),
+/// The peers, all of which must be running, in a network whose links can be shaped.
+fn all_shapeable(network: &Network, places: Vec<usize>) -> Result<Vec<usize>, LabError> {
+    // A peer that shapes its links closes those over QUIC: every link of such a network would be cut.
+    if network.manifest().settings.transport == Transport::Quic {
+        return Err(LabError::FaultsNeedTcp);
     }
+    for &place in &places {
+        let peer = || network.peers()[place].name.clone();
+        match network.state(place) {
+            PeerState::Ready(_) => {}
+            PeerState::Paused { .. } => return Err(LabError::Paused { peer: peer() }),
+            PeerState::Starting { .. } | PeerState::Stopped => return Err(LabError::NotRunning { peer: peer() }),
+        }
+    }
+    Ok(places)
 }
 
 fn signal(network: &Network, places: &[usize], signal: Signal) -> Result<(), LabError> {
@@ -257,6 +266,16 @@ fn say(context: &Context, network: &Network, fault: &str, places: &[usize], done
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn links_over_quic_alone_are_not_shaped() {
+        let base = tempfile::tempdir().expect("a directory");
+        let settings = Settings { transport: Transport::Quic, ..Settings::default() };
+        let network = Network::create(&base.path().join("net"), &settings, "unused".as_ref()).expect("made");
+        let error = all_shapeable(&network, vec![0]).expect_err("refused");
+        assert_eq!((error.code(), error.exit()), ("faults_need_tcp", crate::exit::Exit::Setup));
+    }
 
     #[test]
     fn a_bandwidth_can_be_none() {

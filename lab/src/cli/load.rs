@@ -9,7 +9,7 @@ use clap::Args;
 use synod_ledger::Amount;
 use tokio::sync::watch;
 
-use super::context::{Context, PassphraseArg, PeerArg};
+use super::context::{Context, PassphraseArg, PeerArg, check_goes};
 use crate::error::LabError;
 use crate::exit::Exit;
 use crate::load::{self, Latencies, LoadReport, Payer, Plan, Target};
@@ -27,10 +27,10 @@ Payments are due at a fixed pace whatever the network does, and latencies count 
 and not answered is `unknown`, never `accepted`. Two loads at once need different wallets.")]
 pub(super) struct LoadArgs {
     /// Payments a second
-    #[arg(long, value_parser = units::rate)]
+    #[arg(long, value_parser = units::rate, allow_negative_numbers = true)]
     rate: f64,
     /// How long
-    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", value_parser = units::positive_duration)]
     duration: Duration,
     /// How many clients send them
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1_000))]
@@ -39,10 +39,10 @@ pub(super) struct LoadArgs {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     wallets: Vec<String>,
     /// What each payment pays, in coins
-    #[arg(long, default_value = "0.01")]
+    #[arg(long, default_value = "0.01", allow_negative_numbers = true)]
     amount: Amount,
     /// Each payment's fee in coins [default: the network's lowest]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     fee: Option<Amount>,
     /// How long to wait at the end for the last confirmations
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
@@ -105,7 +105,11 @@ fn targets(context: &Context, peer: &PeerArg) -> Result<Vec<Target>, LabError> {
     }
     let network = context.network()?;
     let chosen = match &peer.peer {
-        Some(name) => vec![network.find(name)?],
+        Some(name) => {
+            let place = network.find(name)?;
+            check_goes(&network, place)?;
+            vec![place]
+        }
         None => (0..network.peers().len()).collect(),
     };
     let target = |place: usize| {

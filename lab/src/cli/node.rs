@@ -21,6 +21,7 @@ use crate::settings::Transport;
 /// `synod node`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = EXAMPLE, after_long_help = LONG_HELP)]
 pub(super) struct NodeArgs {
     /// The peer's configuration file
     #[arg(long, value_name = "FILE", required = true)]
@@ -31,6 +32,40 @@ pub(super) struct NodeArgs {
     #[command(subcommand)]
     command: Option<NodeCommand>,
 }
+
+const EXAMPLE: &str = "\
+Example:
+  synod node init --out carl --name carl     # joins the network in --dir
+  synod node --config carl/node.toml
+
+`synod node --help` lists what the configuration may hold.";
+
+/// Every key of `synod_node::config::Config`, with its default; a test reads it as a configuration.
+const LONG_HELP: &str = "\
+Example:
+  synod node init --out carl --name carl     # joins the network in --dir
+  synod node --config carl/node.toml
+
+The configuration is TOML; its paths are relative to its folder. `name` and `genesis` must be there, and so must
+`address` and `hash_rate` where there is [mining]. The values of all others here are their defaults:
+
+  name = \"carl\"                        # what people call the peer
+  genesis = \"genesis.toml\"             # the chain's genesis file
+  data = \"data\"                        # the folder of its key, its store and run.json
+  listen = [\"/ip4/127.0.0.1/tcp/0\"]    # for peers: tcp/PORT or udp/PORT/quic-v1; port 0 takes a free one
+  bootstrap = []                       # peers to look for first: /ip4/ADDRESS/tcp/PORT/p2p/PEER
+  api = \"127.0.0.1:0\"                  # its HTTP API
+  faults = false                       # whether the API may shape and cut links
+  [mining]                             # without this section it does not mine
+  address = \"syn1...\"                  # who is paid
+  hash_rate = 50000                    # hashes per second of all threads together; 0 does not mine
+  threads = 1                          # they share the hash rate
+  [network]
+  neighbours_min = 4                   # it looks for more neighbours while it has fewer
+  neighbours_max = 12                  # it keeps no more neighbours
+  connections_max = 64                 # it accepts no more connections
+  gossip_signed = true                 # whether what it gossips carries its signature
+  kad_public = true                    # whether it answers the public Kademlia protocol /ipfs/kad/1.0.0";
 
 #[derive(Debug, Subcommand)]
 enum NodeCommand {
@@ -164,6 +199,23 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
     use crate::shell::Shell;
+
+    #[test]
+    fn the_help_shows_every_key_with_its_default() {
+        let start = LONG_HELP.find("  name = ").expect("the configuration");
+        let address = crate::wallets::new_key().expect("a key").address().to_string();
+        let shown = LONG_HELP[start..].replace("syn1...", &address);
+        let path = Path::new("node.toml");
+        let all = Config::parse(&shown, path).expect("valid");
+        let least = format!(
+            "name = \"carl\"\ngenesis = \"genesis.toml\"\n[mining]\naddress = \"{address}\"\nhash_rate = 50000"
+        );
+        assert_eq!(all, Config::parse(&least, path).expect("valid"));
+        let written = toml::to_string(&all).expect("TOML");
+        for key in written.lines().filter_map(|line| line.split_once(" = ")) {
+            assert!(LONG_HELP.contains(&format!("  {} = ", key.0)), "{} is missing", key.0);
+        }
+    }
 
     #[test]
     fn a_joining_peer_gets_the_networks_genesis_and_addresses() {

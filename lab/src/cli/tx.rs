@@ -13,6 +13,7 @@ use synod_node::api::types::{
 };
 
 use super::context::{Context, PassphraseArg, PeerArg, Reached};
+use super::{interrupted, unless_interrupted};
 use crate::error::LabError;
 use crate::proof;
 use crate::shell::render;
@@ -53,10 +54,10 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "WALLET|ADDRESS")]
     to: String,
     /// How many coins, as 12.5
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     amount: Amount,
     /// The fee in coins [default: the network's lowest]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     fee: Option<Amount>,
     /// Wait for so many confirmations
     #[arg(long, value_name = "N")]
@@ -121,29 +122,57 @@ struct Listed {
 pub(super) async fn run(context: &Context, command: TxCommand) -> Result<(), LabError> {
     match command {
         TxCommand::Send(args) => send(context, args).await,
-        TxCommand::Show { id, peer } => show(context, id, &peer).await,
-        TxCommand::List(args) => list(context, args).await,
+        TxCommand::Show { id, peer } => unless_interrupted(show(context, id, &peer)).await,
+        TxCommand::List(args) => unless_interrupted(list(context, args)).await,
     }
 }
 
+/// What a signal means depends on how far the payment has come: one that may have left is never passed over in silence.
 async fn send(context: &Context, args: SendArgs) -> Result<(), LabError> {
-    let wallets = context.wallets();
-    let to = wallets.resolve(&args.to)?.address;
-    let secret = wallets.unlock(&args.from, &args.passphrase.source())?;
-    let peer = context.reach(&args.peer).await?;
-    let fee = args.fee.unwrap_or(peer.status.chain.fee_min);
-    let tx = make_payment(&peer, &args.from, &secret, to, args.amount, fee).await?;
-    let id = tx.id();
-    match peer.client.submit(&tx).await {
+    // One listener for the whole command, so that no signal falls between two.
+    let interrupt = interrupted();
+    tokio::pin!(interrupt);
+    let (peer, tx, mut sent) = tokio::select! {
+        prepared = prepare(context, &args) => prepared?,
+        () = &mut interrupt => return Err(LabError::Interrupted),
+    };
+    let id = sent.id;
+    let answer = tokio::select! {
+        answer = peer.client.submit(&tx) => answer,
+        () = &mut interrupt => {
+            return Err(LabError::UnknownResult { id, reason: "interrupted before the peer answered".to_owned() });
+        }
+    };
+    match answer {
         Ok(_) => {}
         Err(error) if error.leaves_result_unknown() => {
             return Err(LabError::UnknownResult { id, reason: error.to_string() });
         }
         Err(error) => return Err(LabError::api(&peer.name, error)),
     }
-    let mut sent = Sent {
-        id,
-        from: args.from,
+    if let Some(wanted) = args.wait.filter(|wanted| *wanted > 0) {
+        let info = tokio::select! {
+            info = wait_confirmed(context, &peer, id, wanted, args.timeout) => info?,
+            () = &mut interrupt => return Err(LabError::InterruptedAfterSend { id }),
+        };
+        sent.status = "confirmed";
+        (sent.confirmations, sent.block, sent.height) = (info.confirmations, info.block, info.height);
+    }
+    context.shell.result(&sent, || sent_text(&sent));
+    Ok(())
+}
+
+/// The payment, the peer that it goes to, and what is said of it once the peer has accepted it.
+async fn prepare(context: &Context, args: &SendArgs) -> Result<(Reached, Tx, Sent), LabError> {
+    let wallets = context.wallets();
+    let to = wallets.resolve(&args.to)?.address;
+    let secret = wallets.unlock(&args.from, &args.passphrase.source())?;
+    let peer = context.reach(&args.peer).await?;
+    let fee = args.fee.unwrap_or(peer.status.chain.fee_min);
+    let tx = make_payment(&peer, &args.from, &secret, to, args.amount, fee).await?;
+    let sent = Sent {
+        id: tx.id(),
+        from: args.from.clone(),
         to,
         amount: args.amount,
         fee,
@@ -153,13 +182,7 @@ async fn send(context: &Context, args: SendArgs) -> Result<(), LabError> {
         block: None,
         height: None,
     };
-    if let Some(wanted) = args.wait.filter(|wanted| *wanted > 0) {
-        let info = wait_confirmed(context, &peer, id, wanted, args.timeout).await?;
-        sent.status = "confirmed";
-        (sent.confirmations, sent.block, sent.height) = (info.confirmations, info.block, info.height);
-    }
-    context.shell.result(&sent, || sent_text(&sent));
-    Ok(())
+    Ok((peer, tx, sent))
 }
 
 /// The payment of `amount` out of the wallet's largest coins.

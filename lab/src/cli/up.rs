@@ -129,6 +129,7 @@ fn prepare(context: &Context, args: &UpArgs) -> Result<(Network, bool), LabError
             if running > 0 {
                 return Err(LabError::AlreadyRunning { running, total: network.peers().len() });
             }
+            network.check_files(&(0..network.peers().len()).collect::<Vec<_>>())?;
             network.reconfigure(wanted)?;
             Ok((network, false))
         }

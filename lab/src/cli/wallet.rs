@@ -11,9 +11,9 @@ use synod_machine::Bytes;
 use synod_node::api::types::AddressQuery;
 use zeroize::Zeroizing;
 
-use super::context::{Context, PassphraseArg, PeerArg, Reached};
+use super::context::{Context, Missing, PassphraseArg, PeerArg, Reached};
 use crate::error::LabError;
-use crate::files;
+use crate::exit::Exit;
 use crate::shell::render;
 use crate::wallets::{Named, check_name, new_key, parse_key_file};
 
@@ -88,7 +88,15 @@ struct Balances {
     #[serde(skip_serializing_if = "Option::is_none")]
     wallet: Option<String>,
     address: Address,
-    peers: Vec<Balance>,
+    peers: Vec<At>,
+}
+
+/// What one peer says of a balance, or why it says nothing.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum At {
+    Known(Balance),
+    Missing(Missing),
 }
 
 /// A balance as one peer sees it.
@@ -105,17 +113,19 @@ struct Balance {
     coins_total: u64,
 }
 
-pub(super) async fn run(context: &Context, command: WalletCommand) -> Result<(), LabError> {
-    match command {
+pub(super) async fn run(context: &Context, command: WalletCommand) -> Result<Exit, LabError> {
+    let done = match command {
+        // These show what they can, and their exit codes say whether that was all.
+        WalletCommand::List => return list(context),
+        WalletCommand::Balance { name, peer, all } => return balance(context, name.as_deref(), &peer, all).await,
         WalletCommand::New { name, passphrase } => new(context, &name, &passphrase),
-        WalletCommand::List => list(context),
         WalletCommand::Show { name } => show(context, &name),
-        WalletCommand::Balance { name, peer, all } => balance(context, name.as_deref(), &peer, all).await,
         WalletCommand::Import { name, key_file, secret_file, passphrase } => {
             import(context, &name, key_file.as_deref(), secret_file.as_deref(), &passphrase)
         }
         WalletCommand::Export { name, secret, passphrase } => export(context, &name, secret, &passphrase),
-    }
+    };
+    done.map(|()| Exit::Ok)
 }
 
 fn new(context: &Context, name: &str, passphrase: &PassphraseArg) -> Result<(), LabError> {
@@ -126,21 +136,29 @@ fn new(context: &Context, name: &str, passphrase: &PassphraseArg) -> Result<(), 
     Ok(())
 }
 
-fn list(context: &Context) -> Result<(), LabError> {
+fn list(context: &Context) -> Result<Exit, LabError> {
     let wallets = context.wallets();
     let mut rows = Vec::new();
+    let mut exit = Exit::Ok;
     for name in wallets.names()? {
-        let file = wallets.load(&name)?;
-        rows.push(json!({ "wallet": name, "address": file.address, "public_key": file.public_key }));
+        rows.push(match wallets.load(&name) {
+            Ok(file) => json!({ "wallet": name, "address": file.address, "public_key": file.public_key }),
+            // One damaged file hides none of the others.
+            Err(error) => {
+                exit = Exit::User;
+                json!({ "wallet": name, "error": error.to_string() })
+            }
+        });
     }
     context.shell.result(&json!({ "wallets": rows }), || {
         let mut table = context.shell.table(&["WALLET", "ADDRESS"]);
         for row in &rows {
-            table.add_row([&row["wallet"], &row["address"]].map(|value| value.as_str().unwrap_or_default().to_owned()));
+            let address = if row["error"].is_null() { &row["address"] } else { &row["error"] };
+            table.add_row([&row["wallet"], address].map(|value| value.as_str().unwrap_or_default().to_owned()));
         }
         render(&table)
     });
-    Ok(())
+    Ok(exit)
 }
 
 fn show(context: &Context, name: &str) -> Result<(), LabError> {
@@ -159,7 +177,7 @@ fn show(context: &Context, name: &str) -> Result<(), LabError> {
     Ok(())
 }
 
-async fn balance(context: &Context, name: Option<&str>, peer: &PeerArg, all: bool) -> Result<(), LabError> {
+async fn balance(context: &Context, name: Option<&str>, peer: &PeerArg, all: bool) -> Result<Exit, LabError> {
     let wallets = context.wallets();
     let named = match name {
         Some(name) => vec![wallets.resolve(name)?],
@@ -168,24 +186,35 @@ async fn balance(context: &Context, name: Option<&str>, peer: &PeerArg, all: boo
             names.iter().map(|name| wallets.resolve(name)).collect::<Result<_, _>>()?
         }
     };
-    let peers = if all { context.reach_all().await? } else { vec![context.reach(peer).await?] };
+    let peers = if all { context.reach_all().await? } else { vec![Ok(context.reach(peer).await?)] };
     let mut found = Vec::new();
     for Named { wallet, address } in named {
-        let asked = futures::future::join_all(peers.iter().map(|peer| balance_at(peer, address))).await;
+        let asked = futures::future::join_all(peers.iter().map(|peer| balance_at(peer, address, all))).await;
         found.push(Balances { wallet, address, peers: asked.into_iter().collect::<Result<_, _>>()? });
     }
+    let is_whole = found.iter().flat_map(|balances| &balances.peers).all(|at| matches!(at, At::Known(_)));
     let text = || balance_table(context, &found);
     match (name, found.as_slice()) {
         (Some(_), [only]) => context.shell.result(only, text),
         _ => context.shell.result(&json!({ "wallets": found }), text),
     }
-    Ok(())
+    Ok(if is_whole { Exit::Ok } else { Exit::Network })
 }
 
-async fn balance_at(peer: &Reached, address: Address) -> Result<Balance, LabError> {
-    let info = peer.client.address(address, AddressQuery { coins: Some(1) }).await;
-    let info = info.map_err(|error| LabError::api(&peer.name, error))?;
-    Ok(Balance {
+/// A peer among many that does not answer is shown as missing; of the only one that was asked it is an error.
+async fn balance_at(peer: &Result<Reached, Missing>, address: Address, is_one_of_many: bool) -> Result<At, LabError> {
+    let peer = match peer {
+        Ok(peer) => peer,
+        Err(missing) => return Ok(At::Missing(missing.clone())),
+    };
+    let info = match peer.client.address(address, AddressQuery { coins: Some(1) }).await {
+        Ok(info) => info,
+        Err(error) if is_one_of_many => {
+            return Ok(At::Missing(Missing { peer: peer.name.clone(), error: error.to_string() }));
+        }
+        Err(error) => return Err(LabError::api(&peer.name, error)),
+    };
+    Ok(At::Known(Balance {
         peer: peer.name.clone(),
         height: peer.status.height,
         tip: peer.status.tip,
@@ -195,19 +224,34 @@ async fn balance_at(peer: &Reached, address: Address) -> Result<Balance, LabErro
         pending_in: info.pending_in,
         pending_out: info.pending_out,
         coins_total: info.coins_total,
-    })
+    }))
 }
 
 fn balance_table(context: &Context, found: &[Balances]) -> String {
-    let heads = ["WALLET", "PEER", "#HEIGHT", "#BALANCE", "#SPENDABLE", "#IMMATURE", "#PENDING IN", "#PENDING OUT"];
+    let mut heads =
+        vec!["WALLET", "PEER", "#HEIGHT", "#BALANCE", "#SPENDABLE", "#IMMATURE", "#PENDING IN", "#PENDING OUT"];
+    let numbers = heads.len() - 2;
+    if found.iter().flat_map(|balances| &balances.peers).any(|at| matches!(at, At::Missing(_))) {
+        heads.push("ERROR");
+    }
     let mut table = context.shell.table(&heads);
     for balances in found {
         let name = balances.wallet.clone().unwrap_or_else(|| balances.address.to_string());
         for at in &balances.peers {
-            let mut row = vec![name.clone(), at.peer.clone(), at.height.to_string()];
-            let amounts = [at.balance, at.spendable, at.immature, at.pending_in, at.pending_out];
-            row.extend(amounts.map(|amount| amount.to_string()));
-            table.add_row(row);
+            table.add_row(match at {
+                At::Known(at) => {
+                    let mut row = vec![name.clone(), at.peer.clone(), at.height.to_string()];
+                    let amounts = [at.balance, at.spendable, at.immature, at.pending_in, at.pending_out];
+                    row.extend(amounts.map(|amount| amount.to_string()));
+                    row
+                }
+                At::Missing(missing) => {
+                    let mut row = vec![name.clone(), missing.peer.clone()];
+                    row.extend(std::iter::repeat_n("-".to_owned(), numbers));
+                    row.push(missing.error.clone());
+                    row
+                }
+            });
         }
     }
     render(&table)
@@ -224,7 +268,7 @@ fn import(
     check_new(context, name)?;
     let address = match (key_file, secret_file) {
         (Some(path), _) => {
-            let file = parse_key_file(path, &files::read(path)?)?;
+            let file = parse_key_file(path, &read_key_text(path)?)?;
             wallets.adopt(name, &file)?;
             file.address
         }
@@ -270,13 +314,19 @@ fn read_secret(path: &Path) -> Result<SecretKey, LabError> {
         read.map_err(|error| LabError::io(path, error))?;
         Zeroizing::new(text)
     } else {
-        Zeroizing::new(files::read(path)?)
+        Zeroizing::new(read_key_text(path)?)
     };
     let bytes: Bytes<32> = text
         .trim()
         .parse()
         .map_err(|error| LabError::KeyFormat { path: path.to_owned(), reason: format!("no secret key: {error}") })?;
     Ok(SecretKey::from_bytes(bytes.0))
+}
+
+/// The text of a file that a key is expected in: one that is missing is a missing key.
+fn read_key_text(path: &Path) -> Result<String, LabError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| LabError::KeyFormat { path: path.to_owned(), reason: format!("cannot be read: {error}") })
 }
 
 fn say_wallet(context: &Context, name: &str, address: Address, done: &str) {
@@ -305,6 +355,36 @@ mod tests {
         assert_eq!(context.wallets().resolve("ally").expect("known").address, key.address());
         let again = import(&context, "ally", Some(&source), None, &none);
         assert!(matches!(again, Err(LabError::WalletExists { .. })));
+    }
+
+    #[test]
+    fn a_damaged_key_file_hides_no_other_wallet() {
+        let base = tempfile::tempdir().expect("a directory");
+        let context = context(base.path());
+        context.wallets().add_shared("alice", &new_key().expect("a key")).expect("added");
+        assert_eq!(list(&context).expect("listed"), Exit::Ok);
+        std::fs::write(context.wallets().path("bob"), "{").expect("written");
+        assert_eq!(list(&context).expect("listed"), Exit::User);
+    }
+
+    #[test]
+    fn a_missing_key_file_is_a_missing_key() {
+        let error = read_key_text(Path::new("/nonexistent")).expect_err("there is none");
+        assert_eq!(error.exit(), Exit::User);
+        assert!(error.hint().is_some());
+    }
+
+    #[test]
+    fn a_missing_peer_has_its_row() {
+        let base = tempfile::tempdir().expect("a directory");
+        let missing = Missing { peer: "peer2".into(), error: "peer2 is paused".into() };
+        let address = new_key().expect("a key").address();
+        let found = [Balances { wallet: Some("bob".into()), address, peers: vec![At::Missing(missing)] }];
+        let text = balance_table(&context(base.path()), &found);
+        let row = text.lines().nth(1).expect("a row");
+        assert!(row.starts_with("bob     peer2 ") && row.ends_with("  peer2 is paused"), "{text}");
+        let value = serde_json::to_value(&found[0]).expect("JSON");
+        assert_eq!(value["peers"][0], json!({ "peer": "peer2", "error": "peer2 is paused" }));
     }
 
     #[test]
