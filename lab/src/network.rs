@@ -386,6 +386,19 @@ mod tests {
         path
     }
 
+    #[test]
+    fn damaged_files_are_found_before_anything_starts() {
+        let (_base, network) = network("unused");
+        network.check_files(&[0, 1]).expect("as made");
+        fs::write(network.config_path(1), "x = 1").expect("written");
+        network.check_files(&[0]).expect("the other peer's file is whole");
+        let error = network.check_files(&[0, 1]).expect_err("damaged");
+        assert_eq!(error.exit(), crate::exit::Exit::Config, "{error}");
+        fs::write(network.genesis_path(), "x = 1").expect("written");
+        let error = network.check_files(&[0]).expect_err("damaged");
+        assert_eq!(error.exit(), crate::exit::Exit::Config, "{error}");
+    }
+
     #[tokio::test]
     async fn a_started_peer_is_found_by_another_command_paused_and_killed() {
         let (base, mut network) = network("unused");
