@@ -1,6 +1,6 @@
 //! The engine: one thread that owns the peer and its disk.
 //!
-//! It takes all inputs that wait and lets the peer step on each. What the steps want kept goes to the [`disk`] thread in
+//! It takes all inputs that wait and lets the peer step on each. What the steps want kept goes to the disk thread in
 //! one transaction, and only when that is durable are their other effects released, in order. So nothing is sent,
 //! forwarded or acknowledged before what precedes it is on disk, one sync pays for many steps, and the engine steps on
 //! meanwhile.
