@@ -12,7 +12,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
     write_with_mode(path, bytes, 0o644)
 }
 
-/// As [`write`], but nobody else may read it.
+/// As [`write()`], but nobody else may read it.
 pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
     write_with_mode(path, bytes, 0o600)
 }
