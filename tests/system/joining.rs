@@ -29,13 +29,12 @@ async fn a_peer_of_another_genesis_is_refused_on_both_sides() {
     theirs.start(&[0]).await;
 
     for (net, other) in [(&ours, &theirs), (&theirs, &ours)] {
-        let (status, other) = (net.status(0).await, other.status(0).await);
+        let other = other.status(0).await;
         wait("the refusal to be seen", async || !net.status(0).await.refused.is_empty()).await;
         let refused = net.status(0).await.refused;
         assert_eq!(refused[0].peer_id, other.peer_id);
         assert!(refused[0].reason.contains("genesis"), "{}", refused[0].reason);
         assert_eq!(net.status(0).await.peers, 0);
-        drop(status);
     }
 }
 
