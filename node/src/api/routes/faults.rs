@@ -10,6 +10,7 @@ use crate::api::Api;
 use crate::api::error::Failure;
 use crate::api::extract::Body;
 use crate::api::types::{ErrorBody, Faults, Shape};
+use crate::handle::View;
 use crate::net::{self, PeerId};
 
 /// What is wrong with this peer's links.
@@ -35,7 +36,7 @@ pub(in crate::api) async fn faults(State(api): State<Api>) -> Result<Json<Faults
     responses(
         (status = 200, description = "What is wrong from now on", body = Faults),
         (status = 403, description = "The node's config does not allow it", body = ErrorBody),
-        (status = 422, description = "No such peer id, or a share above one", body = ErrorBody),
+        (status = 422, description = "No such peer id, a share above one, or a shape where there is no TCP", body = ErrorBody),
         (status = 503, description = "The node is stopping", body = ErrorBody)
     )
 )]
@@ -43,7 +44,9 @@ pub(in crate::api) async fn set_faults(
     State(api): State<Api>,
     Body(wanted): Body<Faults>,
 ) -> Result<Json<Faults>, Failure> {
-    if !api.handle.query(|view| view.node.faults_allowed).await? {
+    let speaks_tcp = |view: &View<'_>| view.node.listen.iter().any(|address| address.contains("/tcp/"));
+    let (allowed, has_tcp) = api.handle.query(move |view| (view.node.faults_allowed, speaks_tcp(view))).await?;
+    if !allowed {
         return Err(Failure::new(
             StatusCode::FORBIDDEN,
             "faults_forbidden",
@@ -52,8 +55,22 @@ pub(in crate::api) async fn set_faults(
         .hint("set `faults = true` in the node's config"));
     }
     let faults = parse(&wanted)?;
+    if !has_tcp && faults_shape(&faults) {
+        // The network leaves QUIC connections that it cannot shape; without TCP that would cut the node off.
+        return Err(Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "faults_need_tcp",
+            "delay, loss and bandwidth act on TCP, which this node does not listen on",
+        )
+        .hint("give it a TCP address in `listen`; `cut` works over QUIC too"));
+    }
     api.handle.set_faults(faults.clone()).await?;
     Ok(Json(shown(&faults)))
+}
+
+fn faults_shape(faults: &net::Faults) -> bool {
+    let unshaped = net::Shape::default();
+    faults.default != unshaped || faults.links.values().any(|shape| *shape != unshaped)
 }
 
 fn parse(wanted: &Faults) -> Result<net::Faults, Failure> {

@@ -52,3 +52,14 @@ async fn a_node_that_does_not_allow_faults_says_which_setting_would() {
     assert!(body["error"]["hint"].as_str().is_some_and(|hint| hint.contains("faults = true")), "{body}");
     assert_eq!(node.get("/v1/faults").await.0.as_u16(), 200);
 }
+
+#[tokio::test]
+async fn a_node_without_tcp_can_be_cut_and_not_shaped() {
+    let listen = vec![format!("/ip4/127.0.0.1/udp/4001/quic-v1/p2p/{NEIGHBOUR}")];
+    let node = Node::start_as(NodeInfo { listen, ..node_info() });
+    for shaped in [json!({ "default": { "delay_ms": 1 } }), json!({ "links": { NEIGHBOUR: { "loss": 0.1 } } })] {
+        let (status, body) = node.send("PUT", "/v1/faults", &shaped).await;
+        assert_eq!((status.as_u16(), code(&body)), (422, "faults_need_tcp"), "{shaped}");
+    }
+    assert_eq!(node.send("PUT", "/v1/faults", &json!({ "cut": [NEIGHBOUR] })).await.0.as_u16(), 200);
+}
