@@ -47,6 +47,7 @@ fn a_coinbase_can_be_spent_from_maturity_on() {
     // Made at height 1, with a maturity of three: spendable at height 4.
     let early = mined(&rules, &state, 8, 1);
     let error = TxError::Immature { coin: reward.0, expected: Height(4), got: Height(3) };
+    assert_eq!(error.reason(), Reject::TxImmature);
     let refused = block(&rules, &early, 8, 50, vec![spend.clone()]);
     assert_eq!(error_of(&rules, &early, &refused), BlockError::Payment { index: 0, error });
     let mature = mined(&rules, &early, 8, 1);
