@@ -1,80 +1,74 @@
 //! One protocol, its timers and its counters, without I/O. The libp2p task and the simulator drive the same host.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
-use crate::{Effect, Input, Out, Protocol, Reject, Time, Wire};
-
-/// How much of one kind of message passed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Messages; a broadcast counts once per receiver.
-    pub messages: u64,
-    /// Encoded bytes, framing not included.
-    pub bytes: u64,
-}
-
-/// What a host counted since it began.
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
-    /// Messages received, by kind.
-    pub received: BTreeMap<&'static str, Count>,
-    /// Peers' mistakes, by reason.
-    pub rejects: BTreeMap<Reject, u64>,
-    /// Messages sent, by kind.
-    pub sent: BTreeMap<&'static str, Count>,
-    /// Steps taken.
-    pub steps: u64,
-}
+use crate::{Counters, Effect, Input, Out, Protocol, Reject, Time, Wire};
 
 /// Runs one protocol: keeps its timers, counts its effects, checks its invariants after every step.
+///
+/// It owns no buffer, so that a hundred thousand of them share one.
 pub struct Host<P: Protocol> {
     protocol: P,
     now: Time,
-    deadlines: BTreeMap<P::Timer, Time>,
-    due: BTreeSet<(Time, P::Timer)>,
+    timers: Timers<P::Timer>,
     counters: Counters,
-    out: Out<P>,
 }
 
 impl<P: Protocol> Host<P> {
     /// Starts the protocol at `now` and gives its first effects to `release`.
     pub fn start(protocol: P, now: Time, release: impl FnMut(Effect<P>)) -> Self {
-        let mut host = Self {
-            protocol,
-            now,
-            deadlines: BTreeMap::new(),
-            due: BTreeSet::new(),
-            counters: Counters::default(),
-            out: Out::new(),
-        };
-        host.protocol.start(now, &mut host.out);
-        host.settle(release);
+        let mut out = Out::new();
+        let host = Self::start_into(protocol, now, &mut out);
+        out.drain().for_each(release);
+        host
+    }
+
+    /// [`start`](Self::start), with the effects left in `out`.
+    pub fn start_into(protocol: P, now: Time, out: &mut Out<P>) -> Self {
+        let mut host = Self { protocol, now, timers: Timers(Vec::new()), counters: Counters::default() };
+        host.protocol.start(now, out);
+        host.settle(out);
         host
     }
 
     /// One step. `release` is given the effects that are not the host's own (all but `Set` and `Cancel`), in order.
     /// A time before the last one counts as the last one: a protocol never sees time run backwards.
     pub fn step(&mut self, now: Time, input: Input<P>, release: impl FnMut(Effect<P>)) {
+        let mut out = Out::new();
+        self.step_into(now, input, &mut out);
+        out.drain().for_each(release);
+    }
+
+    /// [`step`](Self::step), with the effects left in `out`, which is empty before.
+    pub fn step_into(&mut self, now: Time, input: Input<P>, out: &mut Out<P>) {
         self.now = self.now.max(now);
         self.counters.steps += 1;
         if let Input::Message { message, .. } = &input {
-            let len = message.encoded_len();
-            count(&mut self.counters.received, message.kind(), 1, len);
+            self.counters.traffic.received(message.kind(), message.encoded_len());
         }
-        self.protocol.handle(self.now, input, &mut self.out);
-        self.settle(release);
+        self.protocol.handle(self.now, input, out);
+        self.settle(out);
     }
 
     /// Steps for every timer that is due at `now`, earliest first.
     pub fn fire(&mut self, now: Time, mut release: impl FnMut(Effect<P>)) {
-        while let Some(timer) = self.pop_due(now) {
-            self.step(now, Input::Timer(timer), &mut release);
+        let mut out = Out::new();
+        while self.fire_into(now, &mut out) {
+            out.drain().for_each(&mut release);
         }
+    }
+
+    /// One step for the first timer that is due at `now`, with the effects left in `out`, which is empty before.
+    /// Whether one was due.
+    pub fn fire_into(&mut self, now: Time, out: &mut Out<P>) -> bool {
+        let Some(timer) = self.timers.pop_due(now.max(self.now)) else { return false };
+        self.step_into(now, Input::Timer(timer), out);
+        true
     }
 
     /// When the next timer is due, if one is set.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.due.first().map(|&(at, _)| at)
+        self.timers.next().map(|(at, _)| at)
     }
 
     /// The protocol, to look at.
@@ -89,54 +83,59 @@ impl<P: Protocol> Host<P> {
 
     /// Counts a mistake that the driver saw before the protocol could: bytes that no message has.
     pub fn count_reject(&mut self, reason: Reject) {
-        *self.counters.rejects.entry(reason).or_default() += 1;
+        self.counters.reject(reason);
     }
 
-    fn pop_due(&mut self, now: Time) -> Option<P::Timer> {
-        let &(at, timer) = self.due.first()?;
-        if at > now.max(self.now) {
-            return None;
-        }
-        self.due.pop_first();
-        self.deadlines.remove(&timer);
-        Some(timer)
-    }
-
-    fn settle(&mut self, mut release: impl FnMut(Effect<P>)) {
+    /// Takes what is the host's own out of a step's effects and counts the rest.
+    fn settle(&mut self, out: &mut Out<P>) {
         self.protocol.check();
-        for effect in self.out.drain() {
-            match &effect {
+        let (timers, counters) = (&mut self.timers, &mut self.counters);
+        out.retain(|effect| {
+            match effect {
                 Effect::Set { timer, at } => {
-                    if let Some(before) = self.deadlines.insert(*timer, *at) {
-                        self.due.remove(&(before, *timer));
-                    }
-                    self.due.insert((*at, *timer));
-                    continue;
+                    timers.set(*timer, *at);
+                    return false;
                 }
                 Effect::Cancel(timer) => {
-                    if let Some(before) = self.deadlines.remove(timer) {
-                        self.due.remove(&(before, *timer));
-                    }
-                    continue;
+                    timers.cancel(*timer);
+                    return false;
                 }
                 Effect::Broadcast { to, message } => {
-                    count(&mut self.counters.sent, message.kind(), to.len(), message.encoded_len());
+                    counters.traffic.sent(message.kind(), to.len(), message.encoded_len());
                 }
-                Effect::Send { message, .. } => {
-                    count(&mut self.counters.sent, message.kind(), 1, message.encoded_len());
-                }
-                Effect::Reject { reason, .. } => *self.counters.rejects.entry(*reason).or_default() += 1,
+                Effect::Send { message, .. } => counters.traffic.sent(message.kind(), 1, message.encoded_len()),
+                Effect::Reject { reason, .. } => counters.reject(*reason),
                 Effect::Emit(_) | Effect::Forget(_) | Effect::Persist { .. } => {}
             }
-            release(effect);
-        }
+            true
+        });
     }
 }
 
-fn count(counts: &mut BTreeMap<&'static str, Count>, kind: &'static str, receivers: usize, len: usize) {
-    let count = counts.entry(kind).or_default();
-    count.messages += receivers as u64;
-    count.bytes += (receivers * len) as u64;
+/// Pending deadlines, the next one last. A protocol has a handful of timers, and most hosts none that is pending.
+struct Timers<T>(Vec<(Time, T)>);
+
+impl<T: Copy + Ord> Timers<T> {
+    fn next(&self) -> Option<(Time, T)> {
+        self.0.last().copied()
+    }
+
+    fn set(&mut self, timer: T, at: Time) {
+        self.cancel(timer);
+        let place = self.0.partition_point(|later| *later > (at, timer));
+        self.0.insert(place, (at, timer));
+    }
+
+    fn cancel(&mut self, timer: T) {
+        if let Some(place) = self.0.iter().position(|(_, pending)| *pending == timer) {
+            self.0.remove(place);
+        }
+    }
+
+    fn pop_due(&mut self, now: Time) -> Option<T> {
+        self.next().filter(|(at, _)| *at <= now)?;
+        self.0.pop().map(|(_, timer)| timer)
+    }
 }
 
 #[cfg(test)]
@@ -149,8 +148,10 @@ mod tests {
 
     use serde::{Deserialize, Serialize};
 
+    use alloc::collections::BTreeMap;
+
     use super::*;
-    use crate::{Key, PeerId};
+    use crate::{Count, Key, PeerId, Traffic};
 
     /// Does what it is told and writes down when which timer came.
     #[derive(Debug, Default)]
@@ -285,9 +286,12 @@ mod tests {
         host.step(Time::ZERO, Input::Message { from: PeerId(1), message: Word(7) }, |_| {});
         host.count_reject(Reject::Oversized);
         let counters = host.counters();
-        let sent = [("word", Count { messages: 3, bytes: 9 }), ("zero", Count { messages: 1, bytes: 1 })];
-        assert_eq!(counters.sent, BTreeMap::from(sent));
-        assert_eq!(counters.received, BTreeMap::from([("word", Count { messages: 1, bytes: 1 })]));
+        let (none, one) = (Count::default(), Count { messages: 1, bytes: 1 });
+        let word = Traffic { kind: "word", sent: Count { messages: 3, bytes: 9 }, received: one };
+        let zero = Traffic { kind: "zero", sent: one, received: none };
+        assert_eq!(counters.traffic.by_kind(), [word, zero]);
+        assert_eq!(counters.traffic.of("word"), word);
+        assert_eq!(counters.traffic.of("other"), Traffic { kind: "other", sent: none, received: none });
         assert_eq!(counters.rejects, BTreeMap::from([(Reject::Malformed, 1), (Reject::Oversized, 1)]));
         assert_eq!(counters.steps, 2);
     }

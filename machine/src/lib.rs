@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate std;
 
 mod bytes;
+mod counters;
 mod host;
 mod key;
 mod out;
@@ -20,7 +21,8 @@ mod time;
 pub mod wire;
 
 pub use bytes::{Bytes, ParseBytesError};
-pub use host::{Count, Counters, Host};
+pub use counters::{Count, Counters, Traffic, Traffics};
+pub use host::Host;
 pub use key::Key;
 pub use out::Out;
 pub use protocol::{Effect, Input, Parent, PeerId, Protocol};

@@ -82,6 +82,11 @@ impl<P: Protocol> Out<P> {
         self.effects.drain(..)
     }
 
+    /// Keeps the effects for which `keep` holds.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Effect<P>) -> bool) {
+        self.effects.retain(keep);
+    }
+
     /// Whether no effect waits.
     pub const fn is_empty(&self) -> bool {
         self.effects.is_empty()

@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
-use synod_machine::Counters;
+use synod_machine::{Count, Counters, Traffic};
 
 use crate::handle::View;
 use crate::store::StoreSizes;
@@ -112,10 +112,13 @@ impl Figures {
         sheet.counter("synod_steps", "Steps the peer's machine took", counters.steps)?;
         let rejects: BTreeMap<_, _> = counters.rejects.iter().map(|(reason, &count)| (reason.name(), count)).collect();
         sheet.counters("synod_rejects", "Mistakes of other peers, by reason", "reason", &rejects)?;
-        let directions = [("sent", &counters.sent), ("received", &counters.received)];
-        for (direction, counts) in directions {
-            let messages = counts.iter().map(|(&kind, count)| (kind, count.messages)).collect();
-            let bytes = counts.iter().map(|(&kind, count)| (kind, count.bytes)).collect();
+        let traffic = counters.traffic.by_kind();
+        let directions: [(_, fn(&Traffic) -> Count); 2] =
+            [("sent", |traffic| traffic.sent), ("received", |traffic| traffic.received)];
+        for (direction, count) in directions {
+            let passed = || traffic.iter().map(|of| (of.kind, count(of))).filter(|(_, count)| count.messages > 0);
+            let messages = passed().map(|(kind, count)| (kind, count.messages)).collect();
+            let bytes = passed().map(|(kind, count)| (kind, count.bytes)).collect();
             let help = format!("Messages {direction}, by kind");
             sheet.counters(&format!("synod_messages_{direction}"), &help, "kind", &messages)?;
             let help = format!("Bytes of messages {direction}, by kind");

@@ -113,7 +113,7 @@ fn a_late_joiner_catches_up_from_several_peers_of_which_some_are_useless() {
 
 fn sent(world: &World, node: usize, kind: &str) -> u64 {
     let counters = world.nodes[node].host.as_ref().expect("the node is up").counters();
-    counters.sent.get(kind).map_or(0, |count| count.messages)
+    counters.traffic.of(kind).sent.messages
 }
 
 #[test]
