@@ -10,7 +10,7 @@ use once_cell::race::{OnceBox, OnceNonZeroUsize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use synod_machine::{Bytes, Wire, wire};
 
-use crate::{BlockError, BlockId, Coinbase, Header, Height, Rules, Signatures, State, Tx, Undo, merkle};
+use crate::{BlockError, BlockId, Coinbase, Header, Height, Rules, Signatures, State, Tx, Undo, digest, merkle};
 
 /// The longest encoding of a block that any chain can allow, in bytes.
 pub const BLOCK_BYTES_MAX: usize = 4 << 20;
@@ -25,6 +25,7 @@ struct Shared {
     id: OnceBox<BlockId>,
     len: OnceNonZeroUsize,
     root: OnceBox<Bytes<32>>,
+    fingerprint: OnceBox<Bytes<32>>,
     checked: OnceBox<Verdict>,
     trusted: OnceBox<Verdict>,
 }
@@ -88,6 +89,14 @@ impl Block {
         *self.0.root.get_or_init(|| Box::new(merkle::root(&self.leaves())))
     }
 
+    /// The hash of everything in the block, signatures too: the header's id and the root of what is in it, whatever the
+    /// header says. Two blocks of one id have two fingerprints where their payments differ, so that whoever carries
+    /// blocks by fingerprint does not take a spoilt one for the good one.
+    pub fn fingerprint(&self) -> Bytes<32> {
+        let compute = || Box::new(digest("block fingerprint", &(self.id(), self.merkle_root())));
+        *self.0.fingerprint.get_or_init(compute)
+    }
+
     /// The Merkle root that a header over these transactions must have.
     pub fn root_of(coinbase: &Coinbase, payments: &[Tx]) -> Bytes<32> {
         merkle::root(&leaves(coinbase, payments))
@@ -120,6 +129,7 @@ impl Block {
             id: OnceBox::new(),
             len: OnceNonZeroUsize::new(),
             root: OnceBox::new(),
+            fingerprint: OnceBox::new(),
             checked: OnceBox::new(),
             trusted: OnceBox::new(),
         }))

@@ -173,7 +173,31 @@ fn payments_with_one_id_can_differ_in_their_signatures_and_then_their_leaves_do(
     let other = Tx::from(other);
     assert_eq!(one.id(), other.id());
     assert_ne!(one.leaf(), other.leaf());
+    assert_ne!(one.fingerprint(), other.fingerprint());
     assert_ne!(one, other);
+}
+
+#[test]
+fn blocks_with_one_id_have_other_fingerprints_where_anything_in_them_differs() {
+    let good = block();
+    let mut resigned = (*payment()).clone();
+    resigned.inputs[0].signature.0.0[0] ^= 1;
+    let extra = Coinbase { extra: 10, ..coinbase() };
+    let with = |coinbase, payments| Block::new(good.header().clone(), coinbase, payments);
+    let blocks = [
+        with(coinbase(), vec![payment()]),
+        with(coinbase(), vec![Tx::from(resigned)]),
+        with(coinbase(), vec![]),
+        with(coinbase(), vec![payment(), payment()]),
+        with(extra, vec![payment()]),
+        Block::new(header(Seal::Genesis), coinbase(), vec![payment()]),
+    ];
+    assert_eq!(blocks[0].fingerprint(), good.fingerprint());
+    assert!(blocks[..5].iter().all(|block| block.id() == good.id()));
+    let mut fingerprints: Vec<Bytes<32>> = blocks.iter().map(Block::fingerprint).collect();
+    fingerprints.sort_unstable();
+    fingerprints.dedup();
+    assert_eq!(fingerprints.len(), 6);
 }
 
 #[test]

@@ -114,6 +114,12 @@ impl Tx {
         *self.0.leaf.get_or_init(|| Box::new(digest("payment leaf", &self.0.payment)))
     }
 
+    /// The hash of the whole content, signatures too: what names this very payment among those of one id, which may
+    /// carry other signatures. It is the Merkle leaf, since that covers everything.
+    pub fn fingerprint(&self) -> Bytes<32> {
+        self.leaf()
+    }
+
     /// The length of its encoding, in bytes.
     #[expect(clippy::len_without_is_empty, reason = "an encoding is never empty")]
     pub fn len(&self) -> usize {
