@@ -1,11 +1,23 @@
-//! Overlays: which peers know which, and how one is found.
+//! Overlays: which peers know which, how one is found, and how what one knows comes to all.
 //!
-//! So far the unstructured overlay that gossip runs on: [`neighbours`] decides whom to stay connected to.
+//! [`neighbours`] decides whom to stay connected to. On the links that it makes, [`mesh`] and [`flood`] disseminate items;
+//! [`rumour`] does so over a partial view that is shuffled; [`averaging`] computes the mean of all peers' numbers.
 
 #![no_std]
 
 extern crate alloc;
 
+pub mod averaging;
+pub mod flood;
+pub mod gossip;
+
 pub mod neighbours;
+
+#[cfg(test)]
+mod testing;
+
+pub use averaging::Averaging;
+pub use flood::Flood;
+pub use gossip::Parcel;
 
 pub use neighbours::{Contact, Identity, Neighbours};
