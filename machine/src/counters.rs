@@ -49,6 +49,15 @@ impl Count {
 }
 
 impl Counters {
+    /// Adds another host's.
+    pub fn merge(&mut self, other: &Self) {
+        for (&reason, count) in &other.rejects {
+            *self.rejects.entry(reason).or_default() += count;
+        }
+        self.steps += other.steps;
+        self.traffic.merge(&other.traffic);
+    }
+
     pub(crate) fn reject(&mut self, reason: Reject) {
         *self.rejects.entry(reason).or_default() += 1;
     }
