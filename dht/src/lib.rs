@@ -1,7 +1,7 @@
 //! Overlays: which peers know which, how one is found, and how what one knows comes to all.
 //!
-//! [`neighbours`] decides whom to stay connected to. On the links that it makes, [`mesh`] and [`flood`] disseminate items;
-//! [`rumour`] does so over a partial view that is shuffled; [`averaging`] computes the mean of all peers' numbers.
+//! [`neighbours`] decides whom to stay connected to. On the links that it makes, [`mesh`] and [`flood`] disseminate
+//! items; [`averaging`] computes the mean of all peers' numbers.
 
 #![no_std]
 
@@ -10,14 +10,13 @@ extern crate alloc;
 pub mod averaging;
 pub mod flood;
 pub mod gossip;
-
+pub mod mesh;
 pub mod neighbours;
-
 #[cfg(test)]
 mod testing;
 
 pub use averaging::Averaging;
 pub use flood::Flood;
 pub use gossip::Parcel;
-
+pub use mesh::Mesh;
 pub use neighbours::{Contact, Identity, Neighbours};
