@@ -1,0 +1,329 @@
+//! The peers and what lies between them: what may be done to them from outside, and what is scheduled.
+
+mod faults;
+mod links;
+mod transmit;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use synod_machine::{Counters, Host, PeerId, Protocol, Rng, Time};
+
+use crate::disk::{Disk, Tail};
+use crate::model::{End, Graph, LinkModel};
+use crate::peers::Place;
+use crate::queue::{Entry, Queue};
+use crate::slab::Slab;
+use crate::trace::{Digest, Recorder};
+pub(crate) use faults::Cut;
+pub use faults::{CutId, Direction};
+pub(crate) use transmit::Arrival;
+
+/// How a net is made.
+pub struct Setup {
+    /// Determines everything that is drawn.
+    pub seed: u64,
+    /// Who has a link to whom.
+    pub graph: Graph,
+    /// What links and access lines are like.
+    pub links: LinkModel,
+    /// How long a sync of a disk takes. At zero what is written is safe at once.
+    pub disk_sync: Duration,
+    /// Whether each message is encoded and decoded on its way, and each record on its way to the disk.
+    pub codec: bool,
+}
+
+/// Something scheduled that is not a message or a timer.
+pub(crate) enum Action<P: Protocol, A> {
+    Alarm(A),
+    Command {
+        peer: u32,
+        command: P::Command,
+    },
+    /// A peer learns what became of a connection.
+    Link {
+        peer: u32,
+        other: u32,
+    },
+    /// What a sync covers is released.
+    Release(u32),
+    /// A paused peer takes what came meanwhile.
+    Resume(u32),
+    Start(u32),
+}
+
+/// A message under way to one or several receivers.
+pub(crate) struct Envelope<M> {
+    pub(crate) message: M,
+    pub(crate) from: u32,
+    /// Encoded, in bytes.
+    pub(crate) len: u32,
+    /// Arrivals that are still to come.
+    pub(crate) left: u32,
+}
+
+/// What an [`Entry`] is about.
+pub(crate) enum Due {
+    Action(u32),
+    /// The first byte is at the receiver's access line, or the last one, where lines have no limit.
+    Arrival(u32),
+    /// The last byte came through the receiver's access line.
+    Delivery(u32),
+    Timer,
+}
+
+/// What happened so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Messages that were handed to a peer.
+    pub delivered: u64,
+    /// Their encoded bytes.
+    pub delivered_bytes: u64,
+    /// Messages lost to links and faults, or sent to a peer that was down.
+    pub lost: u64,
+    /// Steps of all peers.
+    pub steps: u64,
+    /// Entries taken from the queue.
+    pub events: u64,
+    /// Starts, the first ones among them.
+    pub starts: u64,
+    /// Crashes.
+    pub crashes: u64,
+}
+
+/// All peers and what lies between them.
+pub struct Net<P: Protocol, A> {
+    pub(crate) now: Time,
+    pub(crate) queue: Queue,
+    pub(crate) places: Vec<Place<P>>,
+    pub(crate) envelopes: Slab<Envelope<P::Message>>,
+    pub(crate) actions: Slab<Action<P, A>>,
+    pub(crate) links: LinkModel,
+    /// Whether any access line is bounded.
+    pub(crate) has_lines: bool,
+    pub(crate) seed: u64,
+    pub(crate) cuts: Vec<Cut>,
+    /// Whether any peer or link ever had a fault; if not, nothing is looked up.
+    pub(crate) troubled: bool,
+    pub(crate) disk_sync: Duration,
+    pub(crate) codec: bool,
+    pub(crate) tally: Tally,
+    pub(crate) digest: Digest,
+    pub(crate) recorder: Option<Box<Recorder>>,
+    pub(crate) stopped: Option<String>,
+    /// What peers counted in lives that a crash ended.
+    pub(crate) past: Counters,
+}
+
+impl<P: Protocol, A> Net<P, A> {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let Setup { seed, graph, links, disk_sync, codec } = setup;
+        let regions = links.assign(graph.peers(), &mut Rng::new(seed, 0, "regions"));
+        let is_bounded = |region: &u8| links.upload(*region).is_some() || links.download(*region).is_some();
+        let has_lines = regions.iter().any(is_bounded);
+        let mut net = Self {
+            now: Time::ZERO,
+            queue: Queue::new(),
+            places: Vec::new(),
+            envelopes: Slab::new(),
+            actions: Slab::new(),
+            links,
+            has_lines,
+            seed,
+            cuts: Vec::new(),
+            troubled: false,
+            disk_sync,
+            codec,
+            tally: Tally::default(),
+            digest: Digest::new(seed),
+            recorder: None,
+            stopped: None,
+            past: Counters::default(),
+        };
+        net.places.extend(regions.into_iter().map(Place::new));
+        for peer in 0..graph.peers() {
+            net.lay_edges(peer, graph.neighbours(peer));
+        }
+        net
+    }
+
+    /// The true time.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// How many peers there are, those that are down among them.
+    pub const fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is nobody.
+    pub const fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// All peers, those that are down among them.
+    pub fn peers(&self) -> impl Iterator<Item = PeerId> + use<P, A> {
+        (0..self.places.len() as u32).map(PeerId)
+    }
+
+    /// A peer's protocol, if it is up.
+    pub fn protocol(&self, peer: PeerId) -> Option<&P> {
+        self.host(peer).map(Host::protocol)
+    }
+
+    /// A peer's host, if it is up.
+    pub fn host(&self, peer: PeerId) -> Option<&Host<P>> {
+        self.places.get(peer.0 as usize)?.host.as_ref()
+    }
+
+    /// Whether a peer is up; a paused one is.
+    pub fn is_up(&self, peer: PeerId) -> bool {
+        self.host(peer).is_some()
+    }
+
+    /// What a peer's clock shows.
+    pub fn clock(&self, peer: PeerId) -> Time {
+        self.places[peer.0 as usize].clock().at(self.now)
+    }
+
+    /// A peer's disk.
+    pub fn disk(&self, peer: PeerId) -> &Disk<P::Record> {
+        &self.places[peer.0 as usize].disk
+    }
+
+    /// Whom a peer has a link to, whether its connection is open or not.
+    pub fn neighbours(&self, peer: PeerId) -> impl Iterator<Item = PeerId> + '_ {
+        self.places[peer.0 as usize].edges.iter().map(|edge| PeerId(edge.to))
+    }
+
+    /// What happened so far.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// A number that two runs share only if the same things happened at the same times in the same order.
+    pub const fn digest(&self) -> u64 {
+        self.digest.value()
+    }
+
+    /// What all peers counted, in all their lives.
+    pub fn counters(&self) -> Counters {
+        let mut sum = self.past.clone();
+        for host in self.places.iter().filter_map(|place| place.host.as_ref()) {
+            sum.merge(host.counters());
+        }
+        sum
+    }
+
+    /// How many things are scheduled, messages under way among them.
+    pub const fn scheduled(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Ends the run, and says why.
+    pub fn stop(&mut self, reason: impl Into<String>) {
+        self.stopped.get_or_insert(reason.into());
+    }
+
+    /// Reminds the experiment at `at`.
+    pub fn alarm(&mut self, at: Time, alarm: A) {
+        self.schedule(at, 0, Action::Alarm(alarm));
+    }
+
+    /// Gives a peer a command at `at`. It is dropped if the peer is not up then, or was started anew meanwhile.
+    pub fn command(&mut self, at: Time, peer: PeerId, command: P::Command) {
+        self.schedule(at, peer.0, Action::Command { peer: peer.0, command });
+    }
+
+    /// Starts a peer at `at` from what its disk holds, unless it is up then.
+    pub fn start(&mut self, at: Time, peer: PeerId) {
+        self.schedule(at, peer.0, Action::Start(peer.0));
+    }
+
+    /// Stops a peer now, in the middle of what it does. `tail` says what becomes of its writes that were not synced.
+    /// Those that it is connected to hear that the connection closed.
+    pub fn crash(&mut self, peer: PeerId, tail: Tail) {
+        let place = &mut self.places[peer.0 as usize];
+        let Some(host) = place.host.take() else { return };
+        self.past.merge(host.counters());
+        self.tally.crashes += 1;
+        place.wakes_at = Time::MAX;
+        let mut unsynced = VecDeque::new();
+        if let Some(trouble) = &mut place.trouble {
+            trouble.is_paused = false;
+            trouble.backlog.clear();
+            unsynced = trouble.outbox.take();
+        }
+        if tail == Tail::Kept {
+            unsynced.into_iter().flatten().for_each(|effect| place.write(effect));
+        }
+        self.troubled = true;
+        self.digest.crash(self.now, peer.0);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.crash(self.now, peer);
+        }
+        self.close_all(peer.0);
+    }
+
+    /// Empties the disk of a peer that is down.
+    pub fn wipe(&mut self, peer: PeerId) {
+        assert!(!self.is_up(peer), "only a stopped peer's disk is emptied");
+        self.places[peer.0 as usize].disk = Disk::new();
+    }
+
+    /// The end of a link at a peer.
+    pub(crate) fn end(&self, peer: u32) -> End {
+        End { peer, region: self.places[peer as usize].region }
+    }
+
+    pub(crate) fn schedule(&mut self, at: Time, peer: u32, action: Action<P, A>) {
+        let place = self.actions.insert(action);
+        self.push(at, peer, Due::Action(place));
+    }
+
+    pub(crate) fn push(&mut self, at: Time, peer: u32, due: Due) {
+        self.queue.push(at.max(self.now), peer, due.pack());
+    }
+
+    /// Takes the next entry that is due by `end` and moves the time there.
+    pub(crate) fn pop(&mut self, end: Time) -> Option<Entry> {
+        let entry = self.queue.pop(end)?;
+        debug_assert!(entry.at >= self.now, "time does not run backwards");
+        self.now = entry.at;
+        self.tally.events += 1;
+        Some(entry)
+    }
+
+    /// Sees to it that the world looks at a peer's timers when the first is due.
+    pub(crate) fn wake(&mut self, peer: u32) {
+        let place = &mut self.places[peer as usize];
+        let Some(deadline) = place.host.as_ref().and_then(Host::next_deadline) else { return };
+        let at = if self.troubled { place.clock().when(deadline) } else { deadline };
+        let at = at.max(self.now);
+        if at < place.wakes_at {
+            place.wakes_at = at;
+            self.queue.push(at, peer, Due::Timer.pack());
+        }
+    }
+}
+
+impl Due {
+    pub(crate) fn pack(self) -> u32 {
+        match self {
+            Self::Action(place) => place << 2,
+            Self::Arrival(place) => place << 2 | 1,
+            Self::Delivery(place) => place << 2 | 2,
+            Self::Timer => 3,
+        }
+    }
+
+    pub(crate) const fn unpack(what: u32) -> Self {
+        match what & 3 {
+            0 => Self::Action(what >> 2),
+            1 => Self::Arrival(what >> 2),
+            2 => Self::Delivery(what >> 2),
+            _ => Self::Timer,
+        }
+    }
+}

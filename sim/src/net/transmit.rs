@@ -1,0 +1,168 @@
+//! A message's way: uplink, link, downlink. Each draw is a hash of (seed, message, receiver), so that it does not depend
+//! on what else is drawn.
+
+use synod_machine::{Input, PeerId, Protocol, Time, Wire, wire};
+
+use super::{Due, Envelope, Net};
+use crate::model::{Chance, Draw};
+use crate::queue::Entry;
+
+/// What a message's arrival comes to.
+pub(crate) enum Arrival<P: Protocol> {
+    /// The peer takes it.
+    Handed(Input<P>, u32),
+    /// It is not there yet, or never will be.
+    Nothing,
+}
+
+/// What is drawn for a message, each from a stream of its own.
+#[derive(Clone, Copy)]
+enum Role {
+    Duplicate = 1,
+    Jitter,
+    Loss,
+    OmitReceived,
+    OmitSent,
+    Reorder,
+}
+
+impl<P: Protocol, A> Net<P, A> {
+    /// Sends one message to several peers: it is kept once, however many they are.
+    pub(crate) fn transmit(&mut self, from: u32, to: &[PeerId], message: P::Message) {
+        let len = message.encoded_len() as u32;
+        let envelope = self.envelopes.insert(Envelope { message, from, len, left: 1 });
+        if let Some(recorder) = &mut self.recorder {
+            recorder.sent(envelope, PeerId(from));
+        }
+        for to in to {
+            self.transmit_one(from, to.0, envelope, len);
+        }
+        self.drop_one(envelope);
+    }
+
+    fn transmit_one(&mut self, from: u32, to: u32, envelope: u32, len: u32) {
+        let sequence = self.queue.next_sequence();
+        if to as usize >= self.places.len() || (self.troubled && self.is_lost_on_leaving(from, to, sequence)) {
+            self.tally.lost += 1;
+            return;
+        }
+        if self.hits(self.links.loss(), Role::Loss, to, sequence) {
+            self.tally.lost += 1;
+            return;
+        }
+        let is_reordered = self.hits(self.links.reorder(), Role::Reorder, to, sequence);
+        let is_duplicated = self.hits(self.links.duplicate(), Role::Duplicate, to, sequence);
+        let left = if self.has_lines { self.pass_uplink(from, len) } else { self.now };
+        let jitter = self.links.jitter(self.draw(Role::Jitter, to, sequence));
+        let mut at = match self.places[from as usize].edge(to) {
+            // A message that is held back for as long again is overtaken by those after it.
+            Some(edge) if is_reordered => Time(left.0 + 2 * (edge.latency + jitter)),
+            Some(edge) => {
+                edge.last_arrival = edge.last_arrival.max(Time(left.0 + edge.latency + jitter));
+                edge.last_arrival
+            }
+            None => Time(left.0 + self.links.base(self.end(from), self.end(to)) + jitter),
+        };
+        for _ in 0..=u32::from(is_duplicated) {
+            self.envelopes.get_mut(envelope).left += 1;
+            let due = if self.has_lines { Due::Arrival(envelope) } else { Due::Delivery(envelope) };
+            self.push(at, to, due);
+            // The copy follows at once.
+            at = Time(at.0 + 1);
+        }
+    }
+
+    /// The first byte is at the receiver's line: when is the last one through?
+    pub(crate) fn arrive(&mut self, entry: Entry, envelope: u32) {
+        let place = &mut self.places[entry.peer as usize];
+        let len = self.envelopes.get(envelope).len;
+        let begun = place.download_free.max(entry.at);
+        place.download_free = Time(begun.0 + span(len, self.links.download(place.region)));
+        self.queue.push_again(place.download_free, entry, Due::Delivery(envelope).pack());
+    }
+
+    /// The message is here: whether its receiver takes it.
+    pub(crate) fn deliver(&mut self, entry: Entry, envelope: u32) -> Arrival<P> {
+        let from = self.envelopes.get(envelope).from;
+        let place = &self.places[entry.peer as usize];
+        let is_lost = place.host.is_none()
+            || entry.sequence < place.born
+            || (self.troubled && self.is_lost_on_arrival(from, entry));
+        if is_lost {
+            self.tally.lost += 1;
+            self.drop_one(envelope);
+            return Arrival::Nothing;
+        }
+        let under_way = self.envelopes.get_mut(envelope);
+        let len = under_way.len;
+        let message = if under_way.left == 1 {
+            self.envelopes.remove(envelope).message
+        } else {
+            under_way.left -= 1;
+            under_way.message.clone()
+        };
+        self.tally.delivered += 1;
+        self.tally.delivered_bytes += u64::from(len);
+        let message = if self.codec { recode(&message) } else { message };
+        Arrival::Handed(Input::Message { from: PeerId(from), message }, len)
+    }
+
+    fn drop_one(&mut self, envelope: u32) {
+        let under_way = self.envelopes.get_mut(envelope);
+        under_way.left -= 1;
+        if under_way.left == 0 {
+            self.envelopes.remove(envelope);
+        }
+    }
+
+    fn pass_uplink(&mut self, from: u32, len: u32) -> Time {
+        let place = &mut self.places[from as usize];
+        let begun = place.upload_free.max(self.now);
+        place.upload_free = Time(begun.0 + span(len, self.links.upload(place.region)));
+        place.upload_free
+    }
+
+    fn is_lost_on_leaving(&mut self, from: u32, to: u32, sequence: u64) -> bool {
+        if !self.cuts.is_empty() && self.is_cut(from, to) {
+            return true;
+        }
+        let place = &mut self.places[from as usize];
+        if place.edge(to).is_some_and(|edge| !edge.is_up) {
+            return true;
+        }
+        let omits = place.trouble.as_ref().map(|trouble| trouble.omits_sent);
+        omits.is_some_and(|chance| self.hits(chance, Role::OmitSent, to, sequence))
+    }
+
+    fn is_lost_on_arrival(&mut self, from: u32, entry: Entry) -> bool {
+        if !self.cuts.is_empty() && self.is_cut(from, entry.peer) {
+            return true;
+        }
+        let place = &mut self.places[entry.peer as usize];
+        let is_of_old = |edge: &mut crate::peers::Edge| !edge.is_up || entry.sequence < edge.opened;
+        if place.edge(from).is_some_and(is_of_old) {
+            return true;
+        }
+        let omits = place.trouble.as_ref().map(|trouble| trouble.omits_received);
+        omits.is_some_and(|chance| self.hits(chance, Role::OmitReceived, entry.peer, entry.sequence))
+    }
+
+    fn hits(&self, chance: Chance, role: Role, to: u32, sequence: u64) -> bool {
+        !chance.is_never() && chance.hits(self.draw(role, to, sequence))
+    }
+
+    fn draw(&self, role: Role, to: u32, sequence: u64) -> u64 {
+        Draw::at(self.seed ^ (role as u64) << 56, sequence, u64::from(to))
+    }
+}
+
+/// How long so many bytes take on a line, in nanoseconds.
+fn span(len: u32, bytes_per_second: Option<u64>) -> u64 {
+    bytes_per_second.map_or(0, |rate| u64::from(len) * 1_000_000_000 / rate.max(1))
+}
+
+fn recode<M: Wire>(message: &M) -> M {
+    let bytes = wire::encode(message);
+    assert!(bytes.len() == message.encoded_len(), "a {} knows its length", message.kind());
+    wire::decode(&bytes).expect("our own message comes back")
+}

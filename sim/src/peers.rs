@@ -1,0 +1,133 @@
+//! A peer's place in the world: its host while it is up, its disk, its links.
+
+use std::collections::VecDeque;
+
+use synod_machine::{Effect, Host, Input, PeerId, Protocol, Time};
+
+use crate::clock::Clock;
+use crate::disk::{Disk, Outbox};
+use crate::model::Chance;
+
+/// A link to another peer, as one end sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    pub(crate) to: u32,
+    /// How often its connection closed.
+    pub(crate) closings: u32,
+    /// Which connection the peer believes is open: the one after so many closings.
+    pub(crate) told: Option<u32>,
+    /// Whether a connection is open.
+    pub(crate) is_up: bool,
+    /// Whether the link was taken away.
+    pub(crate) is_gone: bool,
+    /// One-way latency before jitter, in nanoseconds.
+    pub(crate) latency: u64,
+    /// When the last message that was sent on it arrives: a connection keeps the order.
+    pub(crate) last_arrival: Time,
+    /// What was sent before this number went by an earlier connection.
+    pub(crate) opened: u64,
+}
+
+impl Edge {
+    pub(crate) const fn new(to: u32, latency: u64) -> Self {
+        Self { to, closings: 0, told: None, is_up: false, is_gone: false, latency, last_arrival: Time::ZERO, opened: 0 }
+    }
+
+    /// Which connection is open.
+    pub(crate) fn connection(&self) -> Option<u32> {
+        self.is_up.then_some(self.closings)
+    }
+}
+
+/// A peer's place.
+pub(crate) struct Place<P: Protocol> {
+    pub(crate) host: Option<Host<P>>,
+    /// When the world looks at its timers next.
+    pub(crate) wakes_at: Time,
+    /// What was scheduled before this number was meant for an earlier life.
+    pub(crate) born: u64,
+    /// By the other end's number.
+    pub(crate) edges: Vec<Edge>,
+    pub(crate) region: u8,
+    /// When the bytes that wait for the uplink have left, and those for the downlink have come.
+    pub(crate) upload_free: Time,
+    pub(crate) download_free: Time,
+    pub(crate) disk: Disk<P::Record>,
+    /// What is rare: most peers have none of it.
+    pub(crate) trouble: Option<Box<Trouble<P>>>,
+}
+
+/// What is wrong with a peer, or was.
+pub(crate) struct Trouble<P: Protocol> {
+    pub(crate) clock: Clock,
+    /// The chance that it omits to send a message.
+    pub(crate) omits_sent: Chance,
+    /// The chance that it omits to receive one.
+    pub(crate) omits_received: Chance,
+    pub(crate) is_paused: bool,
+    /// What came while it was paused.
+    pub(crate) backlog: VecDeque<Input<P>>,
+    pub(crate) outbox: Outbox<P>,
+}
+
+impl<P: Protocol> Place<P> {
+    pub(crate) fn new(region: u8) -> Self {
+        Self {
+            host: None,
+            wakes_at: Time::MAX,
+            born: 0,
+            edges: Vec::new(),
+            region,
+            upload_free: Time::ZERO,
+            download_free: Time::ZERO,
+            disk: Disk::new(),
+            trouble: None,
+        }
+    }
+
+    pub(crate) fn edge(&mut self, to: u32) -> Option<&mut Edge> {
+        let place = self.edges.binary_search_by_key(&to, |edge| edge.to).ok()?;
+        self.edges.get_mut(place)
+    }
+
+    pub(crate) fn trouble(&mut self) -> &mut Trouble<P> {
+        self.trouble.get_or_insert_with(|| Box::new(Trouble::new()))
+    }
+
+    /// What its clock shows.
+    pub(crate) fn clock(&self) -> Clock {
+        self.trouble.as_ref().map_or(Clock::TRUE, |trouble| trouble.clock)
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.is_paused)
+    }
+
+    /// Writes to the disk what an effect asks for; others are dropped.
+    pub(crate) fn write(&mut self, effect: Effect<P>) {
+        match effect {
+            Effect::Forget(key) => self.disk.remove(&key),
+            Effect::Persist { key, record } => self.disk.put(key, record),
+            Effect::Broadcast { .. } | Effect::Cancel(_) | Effect::Emit(_) => {}
+            Effect::Reject { .. } | Effect::Send { .. } | Effect::Set { .. } => {}
+        }
+    }
+
+    /// Whom it has an open connection to.
+    pub(crate) fn linked(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.edges.iter().filter(|edge| edge.is_up).map(|edge| PeerId(edge.to))
+    }
+}
+
+impl<P: Protocol> Trouble<P> {
+    fn new() -> Self {
+        Self {
+            clock: Clock::TRUE,
+            omits_sent: Chance::NEVER,
+            omits_received: Chance::NEVER,
+            is_paused: false,
+            backlog: VecDeque::new(),
+            outbox: Outbox::new(),
+        }
+    }
+}

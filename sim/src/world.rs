@@ -1,0 +1,337 @@
+//! The event loop: takes what is due, lets the peer step, and does what its effects say.
+
+use std::time::Duration;
+
+use synod_machine::{Effect, Host, Input, Out, PeerId, Protocol, Time, Wire, wire};
+
+use crate::disk::is_write;
+use crate::net::{Action, Arrival, Due, Setup};
+use crate::queue::Entry;
+use crate::trace::{Filter, Recorder, What, word};
+use crate::{Experiment, Net, NetOf};
+
+/// How far a run came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing is scheduled any more.
+    Idle,
+    /// The number of events that was asked for is over.
+    Paused,
+    /// The experiment stopped it.
+    Stopped,
+    /// The time that was asked for has come.
+    Until,
+}
+
+/// An experiment and the peers it is made with.
+pub struct World<E: Experiment> {
+    net: NetOf<E>,
+    experiment: E,
+    out: Out<E::Protocol>,
+}
+
+impl<E: Experiment> World<E> {
+    /// Peers that are all down, and nothing scheduled.
+    pub fn new(setup: Setup, experiment: E) -> Self {
+        Self { net: Net::new(setup), experiment, out: Out::new() }
+    }
+
+    /// The peers.
+    pub const fn net(&self) -> &NetOf<E> {
+        &self.net
+    }
+
+    /// The peers, to act on them between two runs.
+    pub const fn net_mut(&mut self) -> &mut NetOf<E> {
+        &mut self.net
+    }
+
+    /// The experiment.
+    pub const fn experiment(&self) -> &E {
+        &self.experiment
+    }
+
+    /// The experiment and the peers, to act on both between two runs.
+    pub const fn parts_mut(&mut self) -> (&mut E, &mut NetOf<E>) {
+        (&mut self.experiment, &mut self.net)
+    }
+
+    /// Records what happens from now on.
+    pub fn record(&mut self, filter: Filter) {
+        self.net.recorder = Some(Box::new(Recorder::new(filter)));
+    }
+
+    /// What was recorded.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.net.recorder.as_deref()
+    }
+
+    /// Why the experiment stopped the run, if it did.
+    pub fn stopped(&self) -> Option<&str> {
+        self.net.stopped.as_deref()
+    }
+
+    /// Lets things happen up to and at `until`, but no more than `events_max` of them.
+    pub fn run(&mut self, until: Time, events_max: u64) -> Status {
+        for _ in 0..events_max {
+            if self.net.stopped.is_some() {
+                return Status::Stopped;
+            }
+            let Some(entry) = self.net.pop(until) else {
+                let is_idle = self.net.scheduled() == 0;
+                self.net.now = self.net.now.max(if is_idle { self.net.now } else { until });
+                return if is_idle { Status::Idle } else { Status::Until };
+            };
+            self.happen(entry);
+        }
+        if self.net.stopped.is_some() { Status::Stopped } else { Status::Paused }
+    }
+
+    fn happen(&mut self, entry: Entry) {
+        match Due::unpack(entry.what) {
+            Due::Action(place) => self.act(entry, place),
+            Due::Arrival(envelope) => self.net.arrive(entry, envelope),
+            Due::Delivery(envelope) => {
+                if let Arrival::Handed(input, len) = self.net.deliver(entry, envelope) {
+                    self.step(entry.peer, input, Some((envelope, len)));
+                }
+            }
+            Due::Timer => self.fire(entry),
+        }
+    }
+
+    fn act(&mut self, entry: Entry, place: u32) {
+        let is_stale = entry.sequence < self.net.places.get(entry.peer as usize).map_or(0, |place| place.born);
+        match self.net.actions.remove(place) {
+            Action::Alarm(alarm) => {
+                self.net.digest.step(entry.at, entry.peer, word("alarm"));
+                self.experiment.on_alarm(&mut self.net, alarm);
+            }
+            Action::Command { peer, command } => {
+                if !is_stale {
+                    self.step(peer, Input::Command(command), None);
+                }
+            }
+            Action::Link { peer, other } => self.tell_link(peer, other),
+            Action::Release(peer) => {
+                if !is_stale {
+                    self.release_synced(peer);
+                }
+            }
+            Action::Resume(peer) => {
+                if !is_stale {
+                    self.resume(peer);
+                }
+            }
+            Action::Start(peer) => self.start(peer),
+        }
+    }
+
+    /// One step of a peer that is up.
+    fn step(&mut self, peer: u32, input: Input<E::Protocol>, message: Option<(u32, u32)>) {
+        let place = &mut self.net.places[peer as usize];
+        let Some(host) = &mut place.host else { return };
+        let mut now = self.net.now;
+        if let Some(trouble) = &mut place.trouble {
+            if trouble.is_paused {
+                trouble.backlog.push_back(input);
+                return;
+            }
+            now = trouble.clock.at(now);
+        }
+        self.net.digest.step(self.net.now, peer, digest_of(&input));
+        if let Some(recorder) = &mut self.net.recorder {
+            record(recorder, self.net.now, PeerId(peer), &input, message);
+        }
+        self.net.tally.steps += 1;
+        host.step_into(now, input, &mut self.out);
+        self.settle(peer);
+        self.net.wake(peer);
+    }
+
+    /// Steps for every timer of a peer that is due.
+    fn fire(&mut self, entry: Entry) {
+        let place = &mut self.net.places[entry.peer as usize];
+        if place.wakes_at != entry.at || entry.sequence < place.born {
+            return;
+        }
+        if place.is_paused() {
+            return;
+        }
+        place.wakes_at = Time::MAX;
+        loop {
+            let place = &mut self.net.places[entry.peer as usize];
+            let clock = place.clock();
+            let Some(host) = &mut place.host else { return };
+            if !host.fire_into(clock.at(self.net.now), &mut self.out) {
+                break;
+            }
+            self.net.tally.steps += 1;
+            self.net.digest.step(self.net.now, entry.peer, word("timer"));
+            if let Some(recorder) = &mut self.net.recorder {
+                recorder.record(self.net.now, PeerId(entry.peer), None, What::Timer, "timer", String::new);
+            }
+            self.settle(entry.peer);
+        }
+        self.net.wake(entry.peer);
+    }
+
+    fn start(&mut self, peer: u32) {
+        let id = PeerId(peer);
+        if self.net.is_up(id) {
+            return;
+        }
+        let params = self.experiment.params(&self.net, id);
+        let hot = self.net.places[peer as usize].disk.hot();
+        let protocol = E::Protocol::restore(params, hot.into_iter());
+        self.net.digest.step(self.net.now, peer, word("start"));
+        if let Some(recorder) = &mut self.net.recorder {
+            recorder.record(self.net.now, id, None, What::Start, "start", String::new);
+        }
+        self.net.tally.starts += 1;
+        let born = self.net.queue.next_sequence();
+        let place = &mut self.net.places[peer as usize];
+        place.born = born;
+        place.wakes_at = Time::MAX;
+        let now = place.clock().at(self.net.now);
+        place.host = Some(Host::start_into(protocol, now, &mut self.out));
+        self.settle(peer);
+        self.net.wake(peer);
+        self.experiment.on_start(&mut self.net, id);
+        if self.net.is_up(id) {
+            self.net.open_all(peer);
+        }
+    }
+
+    /// Tells a peer what became of a connection since it was last told.
+    fn tell_link(&mut self, peer: u32, other: u32) {
+        let place = &mut self.net.places[peer as usize];
+        if place.host.is_none() {
+            return;
+        }
+        let Some(edge) = place.edge(other) else { return };
+        let (before, now) = (edge.told, edge.connection());
+        edge.told = now;
+        if before == now {
+            return;
+        }
+        if before.is_some() {
+            self.step(peer, Input::PeerDown(PeerId(other)), None);
+        }
+        if now.is_some() {
+            self.step(peer, Input::PeerUp(PeerId(other)), None);
+        }
+    }
+
+    fn resume(&mut self, peer: u32) {
+        let Some(trouble) = &mut self.net.places[peer as usize].trouble else { return };
+        trouble.is_paused = false;
+        for input in std::mem::take(&mut trouble.backlog) {
+            self.step(peer, input, None);
+        }
+        self.net.places[peer as usize].wakes_at = Time::MAX;
+        self.net.wake(peer);
+    }
+
+    /// Does what a step's effects say, or keeps them until what must precede them is on disk.
+    fn settle(&mut self, peer: u32) {
+        let mut out = std::mem::take(&mut self.out);
+        if self.net.disk_sync > Duration::ZERO {
+            self.defer(peer, &mut out);
+        } else {
+            for effect in out.drain() {
+                self.release(peer, effect);
+            }
+        }
+        self.out = out;
+    }
+
+    /// A host may group many steps into one sync and releases their effects together.
+    fn defer(&mut self, peer: u32, out: &mut Out<E::Protocol>) {
+        let effects: Vec<_> = out.drain().collect();
+        let Some(place) = self.net.places.get_mut(peer as usize) else { return };
+        let is_waiting = place.trouble.as_ref().is_some_and(|trouble| !trouble.outbox.is_empty());
+        if effects.is_empty() || (!is_waiting && !effects.iter().any(is_write)) {
+            effects.into_iter().for_each(|effect| self.release(peer, effect));
+            return;
+        }
+        let outbox = &mut place.trouble().outbox;
+        outbox.push(effects);
+        if outbox.begin() {
+            self.net.schedule(self.net.now + self.net.disk_sync, peer, Action::Release(peer));
+        }
+    }
+
+    fn release_synced(&mut self, peer: u32) {
+        let Some(trouble) = &mut self.net.places[peer as usize].trouble else { return };
+        let synced = trouble.outbox.finish();
+        if trouble.outbox.begin() {
+            self.net.schedule(self.net.now + self.net.disk_sync, peer, Action::Release(peer));
+        }
+        for effect in synced.into_iter().flatten() {
+            self.release(peer, effect);
+        }
+    }
+
+    /// An effect leaves its peer, unless the peer has crashed over an earlier one.
+    fn release(&mut self, peer: u32, effect: Effect<E::Protocol>) {
+        let place = &mut self.net.places[peer as usize];
+        if place.host.is_none() {
+            return;
+        }
+        match effect {
+            Effect::Broadcast { to, message } => self.net.transmit(peer, &to, message),
+            Effect::Emit(event) => self.experiment.on_event(&mut self.net, PeerId(peer), event),
+            Effect::Forget(_) => place.write(effect),
+            Effect::Persist { key, record } => {
+                let record = if self.net.codec { recode(&record) } else { record };
+                place.write(Effect::Persist { key, record });
+            }
+            Effect::Reject { peer: by, reason } => {
+                self.experiment.on_reject(&mut self.net, PeerId(peer), by, reason);
+            }
+            Effect::Send { to, message } => self.net.transmit(peer, &[to], message),
+            Effect::Cancel(_) | Effect::Set { .. } => unreachable!("the host keeps timers to itself"),
+        }
+    }
+}
+
+fn recode<R: Wire>(record: &R) -> R {
+    let bytes = wire::encode(record);
+    assert!(bytes.len() == record.encoded_len(), "a {} knows its length", record.kind());
+    wire::decode(&bytes).expect("our own record comes back")
+}
+
+fn digest_of<P: Protocol>(input: &Input<P>) -> u64 {
+    match input {
+        Input::Command(_) => word("command"),
+        Input::Message { from, message } => {
+            word(message.kind()) ^ (message.encoded_len() as u64) << 40 ^ u64::from(from.0).rotate_left(16)
+        }
+        Input::PeerDown(peer) => word("down") ^ u64::from(peer.0) << 32,
+        Input::PeerUp(peer) => word("up") ^ u64::from(peer.0) << 32,
+        Input::Timer(_) => word("timer"),
+    }
+}
+
+fn record<P: Protocol>(
+    recorder: &mut Recorder,
+    now: Time,
+    peer: PeerId,
+    input: &Input<P>,
+    message: Option<(u32, u32)>,
+) {
+    let text = || format!("{input:?}");
+    let envelope = message.map(|(envelope, _)| envelope);
+    match input {
+        Input::Command(_) => recorder.record(now, peer, None, What::Command, "command", text),
+        Input::Message { from, message: said } => {
+            let bytes = message.map_or(0, |(_, len)| len);
+            let what = What::Message { from: *from, bytes, sent: now };
+            recorder.record(now, peer, envelope, what, said.kind(), text);
+        }
+        Input::PeerDown(other) => recorder.record(now, peer, None, What::Down(*other), "down", text),
+        Input::PeerUp(other) => recorder.record(now, peer, None, What::Up(*other), "up", text),
+        Input::Timer(_) => recorder.record(now, peer, None, What::Timer, "timer", text),
+    }
+}
