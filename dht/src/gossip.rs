@@ -5,6 +5,7 @@
 //! shown to the owner and travels on only when the owner accepts it, as under the validation of gossipsub v1.1
 //! (libp2p/specs, `pubsub/gossipsub/gossipsub-v1.1.md`, "Extended Validators"): what is not valid is not spread.
 
+mod beat;
 mod intake;
 mod seen;
 
@@ -13,6 +14,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use synod_machine::{Bytes, PeerId, Wire};
 
+pub(crate) use self::beat::Beat;
 pub(crate) use self::intake::Intake;
 pub(crate) use self::seen::Place;
 pub use self::seen::{SEEN_MAX, SEEN_TIME_MIN};

@@ -1,7 +1,7 @@
 //! Overlays: which peers know which, how one is found, and how what one knows comes to all.
 //!
 //! [`neighbours`] decides whom to stay connected to. On the links that it makes, [`mesh`] and [`flood`] disseminate
-//! items; [`averaging`] computes the mean of all peers' numbers.
+//! items; [`rumour`] does so over a partial view that is shuffled; [`averaging`] computes the mean of all peers' numbers.
 
 #![no_std]
 
@@ -12,6 +12,7 @@ pub mod flood;
 pub mod gossip;
 pub mod mesh;
 pub mod neighbours;
+pub mod rumour;
 #[cfg(test)]
 mod testing;
 
@@ -20,3 +21,4 @@ pub use flood::Flood;
 pub use gossip::Parcel;
 pub use mesh::Mesh;
 pub use neighbours::{Contact, Identity, Neighbours};
+pub use rumour::Rumour;

@@ -20,7 +20,7 @@ use synod_machine::{Input, Key, Out, PeerId, Protocol, Reject, Rng, Time};
 
 use self::history::{Answer, History};
 use self::links::Links;
-use crate::gossip::{Command, IDS_MAX, Id, Intake, Message, Parcel, Record, Timer, Verdict};
+use crate::gossip::{Beat, Command, IDS_MAX, Id, Intake, Message, Parcel, Record, Timer, Verdict};
 
 /// Checked configuration.
 #[derive(Clone, Debug)]
@@ -84,8 +84,6 @@ impl Params {
         assert!(self.degree <= self.degree_high, "a mesh is cut back below its upper bound");
         assert!(self.gossip_beats <= self.history_beats, "what is offered can be asked for");
         assert!(self.history_beats > 0, "what is accepted can be asked for");
-        assert!(!self.heartbeat.is_zero(), "a heartbeat takes time");
-        assert!(self.heartbeat < Duration::from_secs(1 << 32), "a heartbeat's length in nanoseconds fits");
         assert!(self.lazy_one_in > 0, "a share is of something");
     }
 }
@@ -99,8 +97,8 @@ pub struct Mesh<T: Parcel> {
     wanted: BTreeMap<Id, Wanted>,
     /// When the pending heartbeat is due.
     beat_at: Option<Time>,
-    /// Heartbeats are so long after a multiple of their period, which differs from peer to peer.
-    phase: u64,
+    /// When heartbeats fall.
+    beat: Beat,
     params: Params,
 }
 
@@ -199,7 +197,7 @@ impl<T: Parcel> Mesh<T> {
     }
 
     fn on_ihave(&mut self, now: Time, from: PeerId, mut ids: Vec<Id>, out: &mut Out<Self>) {
-        let beat = self.beat(now);
+        let beat = self.beat.count(now);
         let Some(link) = self.links.get_mut(from) else { return };
         if ids.len() > IDS_MAX {
             return out.reject(from, Reject::Oversized);
@@ -231,7 +229,7 @@ impl<T: Parcel> Mesh<T> {
     }
 
     fn on_iwant(&mut self, now: Time, from: PeerId, ids: &[Id], out: &mut Out<Self>) {
-        let beat = self.beat(now);
+        let beat = self.beat.count(now);
         let Some(link) = self.links.get_mut(from) else { return };
         if ids.len() > IDS_MAX {
             return out.reject(from, Reject::Oversized);
@@ -310,7 +308,7 @@ impl<T: Parcel> Mesh<T> {
 
     /// Sets or drops the deadline of the next heartbeat. A pending one that comes early enough stays.
     fn plan(&mut self, now: Time, out: &mut Out<Self>) {
-        let wanted = self.reason_to_beat(now).map(|earliest| self.beat_after(earliest));
+        let wanted = self.reason_to_beat(now).map(|earliest| self.beat.after(earliest));
         match (wanted, self.beat_at) {
             (None, None) => return,
             (None, Some(_)) => out.cancel(Timer::Round),
@@ -330,20 +328,6 @@ impl<T: Parcel> Mesh<T> {
             return None;
         }
         self.links.graftable_from().map(|from| from.max(now))
-    }
-
-    /// How many heartbeats there would have been up to now, had all been made. Limits are counted by it.
-    fn beat(&self, now: Time) -> u64 {
-        let period = self.params.heartbeat.as_nanos() as u64;
-        now.0.saturating_sub(self.phase) / period
-    }
-
-    fn beat_after(&self, time: Time) -> Time {
-        if time.0 < self.phase {
-            return Time(self.phase);
-        }
-        let period = self.params.heartbeat.as_nanos() as u64;
-        Time((self.beat(time) + 1).saturating_mul(period).saturating_add(self.phase))
     }
 }
 
@@ -366,14 +350,14 @@ impl<T: Parcel> Protocol for Mesh<T> {
 
     fn restore(mut params: Params, _: impl Iterator<Item = (Key, Record)>) -> Self {
         params.check();
-        let phase = params.rng.below(params.heartbeat.as_nanos() as u64);
+        let beat = Beat::random(params.heartbeat, &mut params.rng);
         Self {
             intake: Intake::new(params.rng.next_u64()),
             links: Links::new(),
             history: History::new(),
             wanted: BTreeMap::new(),
             beat_at: None,
-            phase,
+            beat,
             params,
         }
     }

@@ -15,7 +15,7 @@ fn at(millis: u64) -> Time {
 /// A machine whose heartbeats fall on whole seconds, with these links, which came up at 0.5 s.
 fn machine_of(params: Params, links: impl IntoIterator<Item = u32>) -> Mesh<Note> {
     let mut machine = Mesh::restore(params, core::iter::empty());
-    machine.phase = 0;
+    machine.beat = Beat::aligned(Duration::from_secs(1));
     for link in links {
         step(&mut machine, at(500), Input::PeerUp(PeerId(link)));
     }
@@ -307,20 +307,6 @@ fn what_other_machines_say_is_refused_and_a_foreign_timer_ignored() {
         assert_eq!(hear(&mut machine, 1_000, 1, message), ["reject p1: unsolicited"]);
     }
     assert!(step(&mut machine, at(1_000), Input::Timer(Timer::Shuffle)).is_empty());
-}
-
-#[test]
-fn heartbeats_keep_their_phase() {
-    let mut machine = machine_of(params(), []);
-    machine.phase = 300_000_000;
-    for (now, next) in [(0, 300), (299, 300), (300, 1_300), (1_299, 1_300), (1_300, 2_300)] {
-        assert_eq!(machine.beat_after(at(now)), at(next), "at {now} ms");
-    }
-    let phases: Vec<u64> = (0..3)
-        .map(|peer| Mesh::<Note>::restore(Params::new(Rng::new(1, peer, "mesh")), core::iter::empty()).phase)
-        .collect();
-    assert!(phases[0] != phases[1] && phases[1] != phases[2], "{phases:?}");
-    assert!(phases.iter().all(|&phase| phase < 1_000_000_000), "{phases:?}");
 }
 
 #[test]
