@@ -25,9 +25,17 @@ impl<P: Protocol> Host<P> {
 
     /// [`start`](Self::start), with the effects left in `out`.
     pub fn start_into(protocol: P, now: Time, out: &mut Out<P>) -> Self {
-        let mut host = Self { protocol, now, timers: Timers(Vec::new()), counters: Counters::default() };
+        let mut counters = Counters::default();
+        let mut host = Self::start_counting(protocol, now, out, &mut counters);
+        host.counters = counters;
+        host
+    }
+
+    /// [`start_into`](Self::start_into), counted in `counters` that many hosts share.
+    pub fn start_counting(protocol: P, now: Time, out: &mut Out<P>, counters: &mut Counters) -> Self {
+        let mut host = Self { protocol, now, timers: Timers::new(), counters: Counters::default() };
         host.protocol.start(now, out);
-        host.settle(out);
+        host.settle(out, counters);
         host
     }
 
@@ -41,34 +49,39 @@ impl<P: Protocol> Host<P> {
 
     /// [`step`](Self::step), with the effects left in `out`, which is empty before.
     pub fn step_into(&mut self, now: Time, input: Input<P>, out: &mut Out<P>) {
+        let mut counters = core::mem::take(&mut self.counters);
+        self.step_counting(now, input, out, &mut counters);
+        self.counters = counters;
+    }
+
+    /// [`step_into`](Self::step_into), counted in `counters` that many hosts share.
+    pub fn step_counting(&mut self, now: Time, input: Input<P>, out: &mut Out<P>, counters: &mut Counters) {
         self.now = self.now.max(now);
-        self.counters.steps += 1;
+        counters.steps += 1;
         if let Input::Message { message, .. } = &input {
-            self.counters.traffic.received(message.kind(), message.encoded_len());
+            counters.traffic.received(message.kind(), message.encoded_len());
         }
         self.protocol.handle(self.now, input, out);
-        self.settle(out);
+        self.settle(out, counters);
     }
 
     /// Steps for every timer that is due at `now`, earliest first.
     pub fn fire(&mut self, now: Time, mut release: impl FnMut(Effect<P>)) {
         let mut out = Out::new();
-        while self.fire_into(now, &mut out) {
+        while let Some(timer) = self.pop_due(now) {
+            self.step_into(now, Input::Timer(timer), &mut out);
             out.drain().for_each(&mut release);
         }
     }
 
-    /// One step for the first timer that is due at `now`, with the effects left in `out`, which is empty before.
-    /// Whether one was due.
-    pub fn fire_into(&mut self, now: Time, out: &mut Out<P>) -> bool {
-        let Some(timer) = self.timers.pop_due(now.max(self.now)) else { return false };
-        self.step_into(now, Input::Timer(timer), out);
-        true
+    /// The first timer that is due at `now`, which the driver then steps for.
+    pub fn pop_due(&mut self, now: Time) -> Option<P::Timer> {
+        self.timers.pop_due(now.max(self.now))
     }
 
     /// When the next timer is due, if one is set.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.timers.next().map(|(at, _)| at)
+        self.timers.next.map(|(at, _)| at)
     }
 
     /// The protocol, to look at.
@@ -87,9 +100,9 @@ impl<P: Protocol> Host<P> {
     }
 
     /// Takes what is the host's own out of a step's effects and counts the rest.
-    fn settle(&mut self, out: &mut Out<P>) {
+    fn settle(&mut self, out: &mut Out<P>, counters: &mut Counters) {
         self.protocol.check();
-        let (timers, counters) = (&mut self.timers, &mut self.counters);
+        let timers = &mut self.timers;
         out.retain(|effect| {
             match effect {
                 Effect::Set { timer, at } => {
@@ -112,29 +125,41 @@ impl<P: Protocol> Host<P> {
     }
 }
 
-/// Pending deadlines, the next one last. A protocol has a handful of timers, and most hosts none that is pending.
-struct Timers<T>(Vec<(Time, T)>);
+/// Pending deadlines. A protocol has a handful of timers, and most hosts one that is pending, or none.
+struct Timers<T> {
+    next: Option<(Time, T)>,
+    /// The others, the next one last.
+    later: Vec<(Time, T)>,
+}
 
 impl<T: Copy + Ord> Timers<T> {
-    fn next(&self) -> Option<(Time, T)> {
-        self.0.last().copied()
+    const fn new() -> Self {
+        Self { next: None, later: Vec::new() }
     }
 
     fn set(&mut self, timer: T, at: Time) {
         self.cancel(timer);
-        let place = self.0.partition_point(|later| *later > (at, timer));
-        self.0.insert(place, (at, timer));
+        let mut put_off = (at, timer);
+        if self.next.is_none_or(|next| put_off < next) {
+            let Some(next) = self.next.replace(put_off) else { return };
+            put_off = next;
+        }
+        let place = self.later.partition_point(|later| *later > put_off);
+        self.later.insert(place, put_off);
     }
 
     fn cancel(&mut self, timer: T) {
-        if let Some(place) = self.0.iter().position(|(_, pending)| *pending == timer) {
-            self.0.remove(place);
+        if self.next.is_some_and(|(_, next)| next == timer) {
+            self.next = self.later.pop();
+        } else if let Some(place) = self.later.iter().position(|(_, later)| *later == timer) {
+            self.later.remove(place);
         }
     }
 
     fn pop_due(&mut self, now: Time) -> Option<T> {
-        self.next().filter(|(at, _)| *at <= now)?;
-        self.0.pop().map(|(_, timer)| timer)
+        let (_, timer) = self.next.filter(|(at, _)| *at <= now)?;
+        self.next = self.later.pop();
+        Some(timer)
     }
 }
 

@@ -17,6 +17,6 @@ mod world;
 
 pub use disk::{Disk, Tail};
 pub use experiment::{Experiment, NetOf};
-pub use net::{CutId, Direction, Net, Setup, Tally};
+pub use net::{CutId, Direction, Net, Passed, Setup, Tally};
 pub use trace::{Filter, Happening, Recorder, What};
 pub use world::{Status, World};

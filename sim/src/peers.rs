@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use synod_machine::{Effect, Host, Input, PeerId, Protocol, Time};
+use prefetch_index::prefetch_index;
+use synod_machine::{Count, Effect, Host, Input, PeerId, Protocol, Time};
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Outbox};
@@ -39,11 +40,21 @@ impl Edge {
     }
 }
 
+/// What went through a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Messages sent, and their encoded bytes.
+    pub sent: Count,
+    /// Messages received, and their encoded bytes.
+    pub received: Count,
+}
+
 /// A peer's place.
+#[repr(C)]
 pub(crate) struct Place<P: Protocol> {
-    pub(crate) host: Option<Host<P>>,
-    /// When the world looks at its timers next.
+    /// When the world looks at its timers next. The first field: [`Place::fetch`] counts from it.
     pub(crate) wakes_at: Time,
+    pub(crate) passed: Passed,
     /// What was scheduled before this number was meant for an earlier life.
     pub(crate) born: u64,
     /// By the other end's number.
@@ -52,9 +63,10 @@ pub(crate) struct Place<P: Protocol> {
     /// When the bytes that wait for the uplink have left, and those for the downlink have come.
     pub(crate) upload_free: Time,
     pub(crate) download_free: Time,
-    pub(crate) disk: Disk<P::Record>,
     /// What is rare: most peers have none of it.
     pub(crate) trouble: Option<Box<Trouble<P>>>,
+    pub(crate) host: Option<Host<P>>,
+    pub(crate) disk: Disk<P::Record>,
 }
 
 /// What is wrong with a peer, or was.
@@ -70,18 +82,32 @@ pub(crate) struct Trouble<P: Protocol> {
     pub(crate) outbox: Outbox<P>,
 }
 
+/// Lines fetched of one place: a kilobyte, more would push out what is fetched for the others.
+const LINES_MAX: usize = 16;
+
 impl<P: Protocol> Place<P> {
     pub(crate) fn new(region: u8) -> Self {
         Self {
-            host: None,
             wakes_at: Time::MAX,
+            passed: Passed::default(),
             born: 0,
             edges: Vec::new(),
             region,
             upload_free: Time::ZERO,
             download_free: Time::ZERO,
-            disk: Disk::new(),
             trouble: None,
+            host: None,
+            disk: Disk::new(),
+        }
+    }
+
+    /// Has memory fetch the place, as far as it lies in one piece.
+    pub(crate) fn fetch(&self) {
+        const LINE: usize = 64;
+        let first = std::slice::from_ref(&self.wakes_at);
+        for line in 0..size_of::<Self>().div_ceil(LINE).min(LINES_MAX) {
+            // Beyond the slice lies the rest of the place. Nothing is read: an address is told to the cache.
+            prefetch_index(first, line * LINE / size_of::<Time>());
         }
     }
 

@@ -114,6 +114,11 @@ impl Queue {
         if self.today.last() == Some(next) { self.today.pop() } else { self.late.pop().map(|Reverse(late)| late) }
     }
 
+    /// What will be taken after so many others, as far as that is known.
+    pub(crate) fn ahead(&self, count: usize) -> Option<&Entry> {
+        self.today.len().checked_sub(count + 1).map(|place| &self.today[place])
+    }
+
     fn place(&mut self, entry: Entry) {
         let day = entry.at.0 >> self.shift;
         let (year, place) = (day / YEAR, day % YEAR);

@@ -1,5 +1,7 @@
 //! Values under short numbers that are used again.
 
+use prefetch_index::prefetch_index;
+
 /// A list with holes.
 pub(crate) struct Slab<T> {
     places: Vec<Option<T>>,
@@ -18,6 +20,11 @@ impl<T> Slab<T> {
         }
         self.places.push(Some(value));
         u32::try_from(self.places.len() - 1).expect("fewer than 2^32 things are under way")
+    }
+
+    /// Has memory fetch a value that is needed soon.
+    pub(crate) fn fetch(&self, place: u32) {
+        prefetch_index(&self.places, place as usize);
     }
 
     pub(crate) fn get(&self, place: u32) -> &T {

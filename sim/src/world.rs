@@ -82,6 +82,7 @@ impl<E: Experiment> World<E> {
                 self.net.now = self.net.now.max(if is_idle { self.net.now } else { until });
                 return if is_idle { Status::Idle } else { Status::Until };
             };
+            self.net.look_ahead();
             self.happen(entry);
         }
         if self.net.stopped.is_some() { Status::Stopped } else { Status::Paused }
@@ -144,7 +145,10 @@ impl<E: Experiment> World<E> {
             record(recorder, self.net.now, PeerId(peer), &input, message);
         }
         self.net.tally.steps += 1;
-        host.step_into(now, input, &mut self.out);
+        if let Some((_, len)) = message {
+            place.passed.received.add(1, u64::from(len));
+        }
+        host.step_counting(now, input, &mut self.out, &mut self.net.counters);
         self.settle(peer);
         self.net.wake(peer);
     }
@@ -163,9 +167,9 @@ impl<E: Experiment> World<E> {
             let place = &mut self.net.places[entry.peer as usize];
             let clock = place.clock();
             let Some(host) = &mut place.host else { return };
-            if !host.fire_into(clock.at(self.net.now), &mut self.out) {
-                break;
-            }
+            let now = clock.at(self.net.now);
+            let Some(timer) = host.pop_due(now) else { break };
+            host.step_counting(now, Input::Timer(timer), &mut self.out, &mut self.net.counters);
             self.net.tally.steps += 1;
             self.net.digest.step(self.net.now, entry.peer, word("timer"));
             if let Some(recorder) = &mut self.net.recorder {
@@ -194,7 +198,7 @@ impl<E: Experiment> World<E> {
         place.born = born;
         place.wakes_at = Time::MAX;
         let now = place.clock().at(self.net.now);
-        place.host = Some(Host::start_into(protocol, now, &mut self.out));
+        place.host = Some(Host::start_counting(protocol, now, &mut self.out, &mut self.net.counters));
         self.settle(peer);
         self.net.wake(peer);
         self.experiment.on_start(&mut self.net, id);

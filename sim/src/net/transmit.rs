@@ -34,6 +34,7 @@ impl<P: Protocol, A> Net<P, A> {
         if let Some(recorder) = &mut self.recorder {
             recorder.sent(envelope, PeerId(from));
         }
+        self.places[from as usize].passed.sent.add(to.len() as u64, u64::from(len) * to.len() as u64);
         for to in to {
             self.transmit_one(from, to.0, envelope, len);
         }
@@ -55,8 +56,7 @@ impl<P: Protocol, A> Net<P, A> {
         let left = if self.has_lines { self.pass_uplink(from, len) } else { self.now };
         let jitter = self.links.jitter(self.draw(Role::Jitter, to, sequence));
         let mut at = match self.places[from as usize].edge(to) {
-            // A message that is held back for as long again is overtaken by those after it.
-            Some(edge) if is_reordered => Time(left.0 + 2 * (edge.latency + jitter)),
+            Some(edge) if is_reordered => Time(left.0 + edge.latency + jitter),
             Some(edge) => {
                 edge.last_arrival = edge.last_arrival.max(Time(left.0 + edge.latency + jitter));
                 edge.last_arrival
