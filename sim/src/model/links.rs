@@ -22,13 +22,12 @@ pub struct Links {
     /// The latency of a link, one way, drawn once for each link. A duration alone is the latency of every link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Distribution>,
-    /// Latencies and bandwidths by region instead: a built-in measurement, `"bitcoin-2015"` or `"bitcoin-2019"`, or the path of
-    /// a data file, relative to the scenario's own folder, that ends in `.toml`.
+    /// Latencies and bandwidths by region instead: the path of a data file, relative to the scenario's own folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regions: Option<String>,
     /// With `regions`: how much links between the same two regions differ, as the standard deviation of the logarithm of a
-    /// factor whose mean is 1, drawn once for each link; from 0 to 2. 0 if left out, as in the published parameters, which
-    /// give two regions one mean.
+    /// factor whose mean is 1, drawn once for each link; from 0 to 2. 0 if left out: published parameters
+    /// give two regions one mean, and say nothing of how links differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread: Option<f64>,
     /// What is added for each message. If left out: nothing with `delay`, so that a constant network can be had, and with
@@ -84,11 +83,10 @@ impl Links {
         Ok(())
     }
 
-    /// The compiled form for the run of this seed. `read` gives the text of the data file that `regions` names, and is not
-    /// called for a built-in one.
+    /// The compiled form for the run of this seed. `read` gives the text of the data file that `regions` names.
     pub fn compile(&self, seed: u64, read: impl FnOnce(&str) -> io::Result<String>) -> Result<LinkModel, ModelError> {
         self.check()?;
-        let regions = self.regions.as_deref().map(|name| find_regions(name, read)).transpose()?;
+        let regions = self.regions.as_deref().map(|path| read_regions(path, read)).transpose()?;
         let jitter = self.jitter.as_ref().or(regions.as_ref().map(|regions| &regions.jitter));
         let base = match (&self.delay, &regions) {
             (Some(delay), _) => Base::Drawn(Quantiles::new(delay)?),
@@ -132,13 +130,9 @@ impl Links {
     }
 }
 
-fn find_regions(name: &str, read: impl FnOnce(&str) -> io::Result<String>) -> Result<Regions, ModelError> {
-    let file = std::path::Path::new(name).extension().is_some_and(|extension| extension == "toml");
-    if !file {
-        return Regions::builtin(name);
-    }
-    let text = read(name).map_err(|error| file_error(name, &error))?;
-    Regions::parse(&text).map_err(|error| file_error(name, &error))
+fn read_regions(path: &str, read: impl FnOnce(&str) -> io::Result<String>) -> Result<Regions, ModelError> {
+    let text = read(path).map_err(|error| file_error(path, &error))?;
+    Regions::parse(&text).map_err(|error| file_error(path, &error))
 }
 
 /// One end of a link: a peer and where it is. Without regions, everybody is in region 0.
@@ -238,7 +232,7 @@ impl LinkModel {
 }
 
 /// The stream that links' own latencies are drawn from, of the run's seed: "links" in ASCII.
-const STREAM: u64 = 0x6c69_6e6b_73;
+const STREAM: u64 = 0x006c_696e_6b73;
 /// The factor 1 in fixed point.
 const UNIT: u64 = 1_000_000_000;
 /// One link in six is then seven times as long as the median.

@@ -50,16 +50,6 @@ pub struct Region {
 }
 
 impl Regions {
-    /// A built-in measurement by its name.
-    pub fn builtin(name: &str) -> Result<Self, ModelError> {
-        let Some((_, text)) = BUILTIN.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<_> = BUILTIN.iter().map(|(known, _)| *known).collect();
-            let expected = format!("{}, or a file whose name ends in .toml", known.join(", "));
-            return Err(ModelError::value("regions", expected, format!("`{name}`")));
-        };
-        Self::parse(text)
-    }
-
     /// The regions of a data file's text.
     pub fn parse(text: &str) -> Result<Self, ModelError> {
         let regions: Self = toml::from_str(text)
@@ -81,7 +71,7 @@ impl Regions {
         }
         let sum: f64 = self.regions.iter().map(|region| region.share).sum();
         if (sum - 1.0).abs() > SHARE_SLACK {
-            return Err(ModelError::value("share", "shares of all regions that add up to 1", sum));
+            return Err(ModelError::value("share", "shares of all regions that add up to 1", format!("{sum:.4}")));
         }
         self.jitter.check().map_err(|error| error.within("jitter"))?;
         if self.latency_ms.len() != count || self.latency_ms.iter().any(|row| row.len() != count) {
@@ -139,8 +129,6 @@ impl Regions {
     }
 }
 
-/// Data files that the program carries.
-const BUILTIN: [(&str, &str); 0] = [];
 /// A region is a byte.
 const REGIONS_MAX: usize = 255;
 /// How far the sum of shares that were rounded to four digits may be from 1.
@@ -149,4 +137,4 @@ const SHARE_SLACK: f64 = 0.001;
 const LATENCY_MS_MAX: f64 = 60_000.0;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
