@@ -26,8 +26,8 @@ pub struct Links {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regions: Option<String>,
     /// With `regions`: how much links between the same two regions differ, as the standard deviation of the logarithm of a
-    /// factor whose mean is 1, drawn once for each link; from 0 to 2. 0 if left out: published parameters
-    /// give two regions one mean, and say nothing of how links differ.
+    /// factor whose mean is 1, drawn once for each link; from 0 to 2. If left out, 0: parameters are published as one mean for
+    /// two regions, and say nothing of how links differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread: Option<f64>,
     /// What is added for each message. If left out: nothing with `delay`, so that a constant network can be had, and with
