@@ -1,9 +1,9 @@
 //! Who comes and goes: sessions and gaps by turns, an alternating renewal process for each peer (Leonard, Rai and Loguinov
 //! 2005, "On lifetime-based node failure and stochastic resilience of decentralized peer-to-peer networks").
 //!
-//! A run begins in the stationary state, as if the process had gone on for ever: a peer is up with the probability
-//! that the mean session has of mean session and mean gap together, and its present period is one that an instant falls into, of which a uniform part is
-//! over (Cox 1962, "Renewal theory", chapter 5). Both are drawn exactly, so no time is lost to warm up.
+//! A run begins in the stationary state, as if the process had gone on for ever: a peer is up with a probability that is the
+//! mean session's share of mean session and mean gap together, and its present period is one that an instant falls into, of
+//! which a uniform part is over (Cox 1962, "Renewal theory", chapter 5). Both are drawn exactly, so no time is lost to warm up.
 
 use std::sync::Arc;
 
