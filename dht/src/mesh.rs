@@ -253,8 +253,13 @@ impl<T: Parcel> Mesh<T> {
         }
     }
 
+    /// A mesh that wants links takes a new one in at once, as rust-libp2p's does when a peer subscribes: a peer that has just
+    /// come would otherwise hear and forward nothing until its first heartbeat.
     fn on_peer_up(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
-        self.links.insert(peer);
+        if self.links.insert(peer) && self.links.grafted() < self.params.degree_low {
+            self.links.graft(peer);
+            out.send(peer, Message::Graft);
+        }
         self.plan(now, out);
     }
 

@@ -273,6 +273,7 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
     let extra = u64::from_le_bytes(key[..8].try_into().expect("a key has more than eight bytes"));
     let mining = config.mining.as_ref().filter(|mining| mining.hash_rate > 0 && mining.threads > 0);
     synod_peer::Params {
+        gossip: synod_peer::GossipParams::Host,
         neighbours: neighbours::Params {
             own: PublicIdentity(Bytes(key)),
             neighbours_min: config.network.neighbours_min,

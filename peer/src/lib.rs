@@ -1,4 +1,5 @@
-//! What one participant is: a [`Replica`] of the chain and its [`Neighbours`], composed by types.
+//! What one participant is: a [`Replica`] of the chain, its [`Neighbours`] and the [`Carrier`] of what it publishes, composed
+//! by types.
 //!
 //! The parts do not know each other. Each part's effects are wrapped into this crate's enums, in order; inputs are routed
 //! by the same enums. A new part is one variant in each enum, one [`Parent`] and one arm in `handle`.
@@ -7,32 +8,43 @@
 
 extern crate alloc;
 
+mod gossip;
+
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use synod_consensus::Replica;
 use synod_dht::{Neighbours, neighbours};
-use synod_machine::{Input, Key, Out, Parent, Protocol, Time, Wire};
+use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time, Wire};
+
+pub use self::gossip::{Carrier, GossipParams, Item};
+use self::gossip::{Step, told};
 
 /// What the parts are made from.
 #[derive(Clone, Debug)]
 pub struct Params {
+    /// Who carries blocks and payments.
+    pub gossip: GossipParams,
     /// The neighbours'.
     pub neighbours: neighbours::Params,
     /// The replica's.
     pub replica: synod_consensus::Params,
 }
 
-/// A message of one of the parts.
+/// A message of one of the parts. The order is that of the tags on the wire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Message {
     /// Between replicas.
     Replica(synod_consensus::Message),
+    /// Between carriers.
+    Gossip(synod_dht::gossip::Message<Item>),
 }
 
 /// A timer of one of the parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
+    /// The carrier's.
+    Gossip(synod_dht::gossip::Timer),
     /// The neighbours'.
     Neighbours(neighbours::Timer),
     /// The replica's.
@@ -68,16 +80,24 @@ pub enum Record {
 
 impl Wire for Message {
     // One byte of tag.
-    const BYTES_MAX: usize = synod_consensus::Message::BYTES_MAX + 1;
+    const BYTES_MAX: usize = {
+        let replica = synod_consensus::Message::BYTES_MAX;
+        let gossip = <synod_dht::gossip::Message<Item> as Wire>::BYTES_MAX;
+        1 + if replica > gossip { replica } else { gossip }
+    };
 
     fn kind(&self) -> &'static str {
-        let Self::Replica(message) = self;
-        message.kind()
+        match self {
+            Self::Replica(message) => message.kind(),
+            Self::Gossip(message) => message.kind(),
+        }
     }
 
     fn encoded_len(&self) -> usize {
-        let Self::Replica(message) = self;
-        1 + message.encoded_len()
+        1 + match self {
+            Self::Replica(message) => message.encoded_len(),
+            Self::Gossip(message) => message.encoded_len(),
+        }
     }
 }
 
@@ -92,12 +112,19 @@ impl Wire for Record {
     }
 }
 
-/// The machine.
+/// The machine. Its parts' effects pass through buffers that live for a step, so that an idle peer holds no memory for them.
 pub struct Peer {
+    carrier: Carrier,
     neighbours: Neighbours,
-    neighbours_out: Out<Neighbours>,
     replica: Replica,
-    replica_out: Out<Replica>,
+    touched: Touched,
+}
+
+/// Which parts took part in the last step: the invariants of the others hold as they did.
+#[derive(Clone, Copy, Default)]
+struct Touched {
+    neighbours: bool,
+    replica: bool,
 }
 
 impl Peer {
@@ -111,9 +138,43 @@ impl Peer {
         &self.neighbours
     }
 
-    fn gather(&mut self, out: &mut Out<Self>) {
-        out.adopt(&mut self.neighbours_out, |event, out| out.emit(Event::Neighbours(event)));
-        out.adopt(&mut self.replica_out, |event, out| out.emit(Event::Replica(event)));
+    /// The part that carries blocks and payments.
+    pub const fn carrier(&self) -> &Carrier {
+        &self.carrier
+    }
+
+    /// A step of the carrier's, and of the replica's if an item arrived in it.
+    fn carry(&mut self, now: Time, step: Step, out: &mut Out<Self>) {
+        if let Some(arrived) = self.carrier.step(now, step, out) {
+            self.replicate(now, told(arrived), out);
+        }
+    }
+
+    fn meet(&mut self, now: Time, input: Input<Neighbours>, out: &mut Out<Self>) {
+        self.touched.neighbours = true;
+        let mut effects = Out::new();
+        self.neighbours.handle(now, input, &mut effects);
+        out.adopt(&mut effects, |event, out| out.emit(Event::Neighbours(event)));
+    }
+
+    /// A step of the replica's. What it wants spread goes to the carrier, at its place among the effects.
+    fn replicate(&mut self, now: Time, input: Input<Replica>, out: &mut Out<Self>) {
+        self.touched.replica = true;
+        let mut effects = Out::new();
+        self.replica.handle(now, input, &mut effects);
+        out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
+    }
+
+    fn on_peer_down(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
+        self.carry(now, Step::PeerDown(peer), out);
+        self.meet(now, Input::PeerDown(peer), out);
+        self.replicate(now, Input::PeerDown(peer), out);
+    }
+
+    fn on_peer_up(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
+        self.carry(now, Step::PeerUp(peer), out);
+        self.meet(now, Input::PeerUp(peer), out);
+        self.replicate(now, Input::PeerUp(peer), out);
     }
 }
 
@@ -169,47 +230,51 @@ impl Protocol for Peer {
             }
         }
         Self {
+            carrier: Carrier::new(params.gossip),
             neighbours: Neighbours::restore(params.neighbours, contacts.into_iter()),
-            neighbours_out: Out::new(),
             replica: Replica::restore(params.replica, records.into_iter()),
-            replica_out: Out::new(),
+            touched: Touched { neighbours: true, replica: true },
         }
     }
 
     fn start(&mut self, now: Time, out: &mut Out<Self>) {
-        self.neighbours.start(now, &mut self.neighbours_out);
-        self.replica.start(now, &mut self.replica_out);
-        self.gather(out);
+        self.carrier.start(now, out);
+        let mut effects = Out::new();
+        self.neighbours.start(now, &mut effects);
+        out.adopt(&mut effects, |event, out| out.emit(Event::Neighbours(event)));
+        let mut effects = Out::new();
+        self.replica.start(now, &mut effects);
+        out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
     }
 
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
-        let neighbours = &mut self.neighbours_out;
-        let replica = &mut self.replica_out;
+        self.touched = Touched::default();
         match input {
-            Input::Command(Command::Neighbours(command)) => {
-                self.neighbours.handle(now, Input::Command(command), neighbours);
-            }
-            Input::Command(Command::Replica(command)) => self.replica.handle(now, Input::Command(command), replica),
+            Input::Command(Command::Neighbours(command)) => self.meet(now, Input::Command(command), out),
+            Input::Command(Command::Replica(command)) => self.replicate(now, Input::Command(command), out),
             Input::Message { from, message: Message::Replica(message) } => {
-                self.replica.handle(now, Input::Message { from, message }, replica);
+                self.replicate(now, Input::Message { from, message }, out);
             }
-            Input::PeerDown(peer) => {
-                self.neighbours.handle(now, Input::PeerDown(peer), neighbours);
-                self.replica.handle(now, Input::PeerDown(peer), replica);
+            Input::Message { from, message: Message::Gossip(message) } => {
+                self.carry(now, Step::Message { from, message }, out);
             }
-            Input::PeerUp(peer) => {
-                self.neighbours.handle(now, Input::PeerUp(peer), neighbours);
-                self.replica.handle(now, Input::PeerUp(peer), replica);
-            }
-            Input::Timer(Timer::Neighbours(timer)) => self.neighbours.handle(now, Input::Timer(timer), neighbours),
-            Input::Timer(Timer::Replica(timer)) => self.replica.handle(now, Input::Timer(timer), replica),
+            Input::PeerDown(peer) => self.on_peer_down(now, peer, out),
+            Input::PeerUp(peer) => self.on_peer_up(now, peer, out),
+            Input::Timer(Timer::Gossip(timer)) => self.carry(now, Step::Timer(timer), out),
+            Input::Timer(Timer::Neighbours(timer)) => self.meet(now, Input::Timer(timer), out),
+            Input::Timer(Timer::Replica(timer)) => self.replicate(now, Input::Timer(timer), out),
         }
-        self.gather(out);
     }
 
+    /// 1. The invariants of each part that took part in the last step.
     fn check(&self) {
-        self.neighbours.check();
-        self.replica.check();
+        self.carrier.check();
+        if self.touched.neighbours {
+            self.neighbours.check();
+        }
+        if self.touched.replica {
+            self.replica.check();
+        }
     }
 }
 
@@ -224,12 +289,13 @@ mod tests {
     use synod_dht::{Contact, Identity};
     use synod_ledger::{
         Amount, Balance, CompactTarget, Engine, Genesis, LedgerParams, PaymentBuilder, PowParams, Retarget, SecretKey,
+        Tx,
     };
     use synod_machine::{Bytes, Effect, Host, PeerId, Reject, Rng, wire};
 
     use super::*;
 
-    fn chain() -> Arc<Chain> {
+    pub(crate) fn chain() -> Arc<Chain> {
         let owner = SecretKey::from_bytes([1; 32]).address();
         let pow =
             PowParams { target: CompactTarget::MAX, block_time_ms: 1_000, retarget: Retarget::Off, declared: true };
@@ -245,9 +311,10 @@ mod tests {
         Chain::simulated(genesis).expect("a chain can start like this")
     }
 
-    fn params() -> Params {
+    pub(crate) fn params() -> Params {
         let own = Identity(Bytes([0; 32]));
         Params {
+            gossip: GossipParams::Host,
             neighbours: neighbours::Params { own, neighbours_min: 2, rng: Rng::new(1, 0, "neighbours") },
             replica: synod_consensus::Params { chain: chain(), limits: Limits::default(), miner: None, extra: 0 },
         }
@@ -257,13 +324,17 @@ mod tests {
         Contact { identity: Identity(Bytes([byte; 32])), addresses: vec![neighbours::Address(vec![byte; 8])] }
     }
 
-    fn submit() -> Command {
+    pub(crate) fn submit() -> Command {
+        Command::Replica(synod_consensus::Command::Submit { ticket: 1, tx: payment() })
+    }
+
+    pub(crate) fn payment() -> Tx {
         let owner = SecretKey::from_bytes([1; 32]);
         let chain = chain();
         let (name, coin) = chain.state().coins()[0];
         let builder = PaymentBuilder::new(chain.rules().chain).spend(name, coin, &owner);
         let tx = builder.pay(owner.address(), Amount(10)).fee(Amount(1)).build(owner.address());
-        Command::Replica(synod_consensus::Command::Submit { ticket: 1, tx: tx.expect("the coin covers it") })
+        tx.expect("the coin covers it")
     }
 
     /// The disk after these commands.
@@ -329,8 +400,13 @@ mod tests {
     fn timers_of_both_parts_are_told_apart_and_reach_their_part() {
         let mut host = Host::start(Peer::restore(params(), core::iter::empty()), Time::from_secs(1), |_| {});
         assert!(Timer::Neighbours(neighbours::Timer::Seek) < Timer::Replica(synod_consensus::Timer::Announce));
+        host.step(Time::from_secs(1), Input::Command(submit()), |_| {});
         host.fire(Time::from_secs(100), |_| {});
-        assert_eq!(host.next_deadline(), Some(Time::from_secs(115)), "the replica offers its payments for ever");
+        assert_eq!(
+            host.next_deadline(),
+            Some(Time::from_secs(115)),
+            "the replica offers its payment until it is confirmed"
+        );
     }
 
     #[test]
@@ -339,12 +415,16 @@ mod tests {
         assert_eq!(wire::encode(&message), [0, 5, 0]);
         assert_eq!(message.encoded_len(), 3);
         assert_eq!(wire::decode(&[0, 5, 0]), Ok(message));
+        let message = Message::Gossip(synod_dht::gossip::Message::Graft);
+        assert_eq!(wire::encode(&message), [1, 0]);
+        assert_eq!(message.encoded_len(), 2);
+        assert_eq!(wire::decode(&[1, 0]), Ok(message));
         let record = Record::Neighbours(Contact { identity: Identity(Bytes([9; 32])), addresses: vec![] });
         let mut expected = vec![0, 32];
         expected.extend([9; 32]);
         expected.push(0);
         assert_eq!(wire::encode(&record), expected);
         assert_eq!(wire::decode(&expected), Ok(record));
-        assert!(wire::decode::<Message>(&[1, 5, 0]).is_err());
+        assert!(wire::decode::<Message>(&[2, 5, 0]).is_err());
     }
 }

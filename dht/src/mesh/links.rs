@@ -67,14 +67,15 @@ impl Links {
         self.links.get_mut(place)
     }
 
-    /// A second connection to the same peer is the same link.
-    pub(super) fn insert(&mut self, peer: PeerId) {
-        if let Err(place) = self.place(peer)
-            && self.links.len() < LINKS_MAX
-        {
+    /// Whether the link is new and there is room for it. A second connection to the same peer is the same link.
+    pub(super) fn insert(&mut self, peer: PeerId) -> bool {
+        let Err(place) = self.place(peer) else { return false };
+        let is_new = self.links.len() < LINKS_MAX;
+        if is_new {
             let (barred_until, counts) = (Time::ZERO, Counts::default());
             self.links.insert(place, Link { barred_until, beat: 0, peer, counts, is_grafted: false });
         }
+        is_new
     }
 
     pub(super) fn remove(&mut self, peer: PeerId) {
