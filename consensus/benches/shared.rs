@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use synod_consensus::pow::target_for;
 use synod_consensus::{Chain, Claim, Command, Event, Item, Limits, Message, Params, Replica, Seen};
 use synod_ledger::{Address, Amount, Balance, Block, Engine, Genesis, LedgerParams, PowParams, Retarget};
-use synod_machine::{Bytes, Effect, Host, Input, Out, PeerId, Protocol, Time};
+use synod_machine::{Bytes, Counters, Effect, Host, Input, Out, PeerId, Protocol, Time};
 
 /// Neighbours of a replica: Bitcoin Core's outbound connections.
 const LINKS: u32 = 8;
@@ -64,10 +64,11 @@ struct Spent {
     timers: Duration,
 }
 
-/// Replicas that share one buffer of effects.
+/// Replicas that share one buffer of effects and one set of counters.
 struct Crowd {
     hosts: Vec<Host<Replica>>,
     out: Out<Replica>,
+    counters: Counters,
     sent: usize,
     records: usize,
     fired: usize,
@@ -75,10 +76,11 @@ struct Crowd {
 
 impl Crowd {
     fn new(chain: &Arc<Chain>, replicas: usize) -> Self {
-        let mut crowd = Self { hosts: Vec::new(), out: Out::new(), sent: 0, records: 0, fired: 0 };
+        let mut crowd =
+            Self { hosts: Vec::new(), out: Out::new(), counters: Counters::default(), sent: 0, records: 0, fired: 0 };
         for _ in 0..replicas {
             let replica = Replica::restore(params(chain, true), std::iter::empty());
-            crowd.hosts.push(Host::start_into(replica, Time::ZERO, &mut crowd.out));
+            crowd.hosts.push(Host::start_counting(replica, Time::ZERO, &mut crowd.out, &mut crowd.counters));
             crowd.release();
         }
         for link in 0..LINKS {
@@ -90,10 +92,14 @@ impl Crowd {
     fn all(&mut self, now: Time, input: impl Fn(usize) -> Input<Replica>) -> Duration {
         let start = Instant::now();
         for place in 0..self.hosts.len() {
-            self.hosts[place].step_into(now, input(place), &mut self.out);
-            self.release();
+            self.step(place, now, input(place));
         }
         start.elapsed()
+    }
+
+    fn step(&mut self, place: usize, now: Time, input: Input<Replica>) {
+        self.hosts[place].step_counting(now, input, &mut self.out, &mut self.counters);
+        self.release();
     }
 
     fn gossip(&mut self, now: Time, block: &Block, from: u32) -> Duration {
@@ -109,12 +115,10 @@ impl Crowd {
     fn fire(&mut self, now: Time) -> Duration {
         let start = Instant::now();
         for place in 0..self.hosts.len() {
-            // A timer that is set for ever would never let us go.
-            while self.hosts[place].next_deadline().is_some_and(|due| due <= now) {
-                let due = self.hosts[place].next_deadline().expect("it was just seen");
-                self.hosts[place].fire_into(due, &mut self.out);
+            while let Some(due) = self.hosts[place].next_deadline().filter(|due| *due <= now) {
+                let timer = self.hosts[place].pop_due(due).expect("it was just seen");
+                self.step(place, due, Input::Timer(timer));
                 self.fired += 1;
-                self.release();
             }
         }
         start.elapsed()

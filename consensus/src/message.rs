@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Block, BlockId, Header, Height, Tx, TxId};
+use synod_ledger::{Block, BlockId, Height, SharedHeader, Tx, TxId};
 use synod_machine::{Bytes, Wire};
 
 /// Headers in one answer.
@@ -41,7 +41,7 @@ pub enum Message {
     /// Asks for payments out of the receiver's mempool.
     GetPayments(Vec<TxId>),
     /// An answer to `GetHeaders`, in order, at most [`HEADERS_MAX`].
-    Headers(Vec<Header>),
+    Headers(Vec<SharedHeader>),
     /// An answer to `GetBlocks`: these are not to be had here.
     Missing(Vec<BlockId>),
     /// An answer to `GetPayments`.
@@ -73,6 +73,9 @@ impl Wire for Message {
         match self {
             // One byte of tag; a block knows its own length.
             Self::Block(block) => 1 + block.encoded_len(),
+            // Every message is measured, and of these there are most: a tip, a height and a work, two of them with
+            // their lengths.
+            Self::Tip(claim) => 1 + 33 + synod_machine::wire::encoded_len(&claim.height) + 33,
             _ => synod_machine::wire::encoded_len(self),
         }
     }

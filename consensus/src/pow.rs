@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use synod_ledger::{BlockId, BlockTree, CompactTarget, Header, Node, PowParams, Retarget, Seal, U256};
+use synod_ledger::{BlockId, BlockTree, CompactTarget, Header, Outlook, PowParams, Retarget, Seal, SharedHeader, U256};
 use synod_machine::{Reject, Time};
 
 /// A block is later than the median of so many before it (Bitcoin's rule).
@@ -100,7 +100,7 @@ impl Pow {
     }
 
     /// Checks a header whose parent is in the tree.
-    pub fn check(&self, tree: &BlockTree, header: &Header, now: Time) -> Result<(), HeaderError> {
+    pub fn check(&self, tree: &BlockTree, header: &SharedHeader, now: Time) -> Result<(), HeaderError> {
         let parent = tree.get(&header.parent).expect("the caller looked the parent up").header();
         if header.chain != parent.chain {
             return Err(HeaderError::ForeignChain);
@@ -108,10 +108,10 @@ impl Pow {
         if header.height != parent.height.next() {
             return Err(HeaderError::Height { expected: parent.height.next().0, got: header.height.0 });
         }
-        self.check_seal(tree, header)?;
-        let median = median_time(tree, &header.parent);
-        if header.time <= median {
-            return Err(HeaderError::Past { expected: median, got: header.time });
+        let outlook = self.outlook(tree, &header.parent);
+        self.check_seal(header, outlook.target)?;
+        if header.time <= outlook.median {
+            return Err(HeaderError::Past { expected: outlook.median, got: header.time });
         }
         let latest = now + self.future_max();
         if header.time > latest {
@@ -120,7 +120,7 @@ impl Pow {
         Ok(())
     }
 
-    fn check_seal(&self, tree: &BlockTree, header: &Header) -> Result<(), HeaderError> {
+    fn check_seal(&self, header: &SharedHeader, expected: CompactTarget) -> Result<(), HeaderError> {
         let (target, declared) = match header.seal {
             Seal::Declared { target, .. } => (target, true),
             Seal::Genesis => return Err(HeaderError::Seal),
@@ -129,7 +129,6 @@ impl Pow {
         if declared != self.params.declared {
             return Err(HeaderError::Seal);
         }
-        let expected = self.target_after(tree, &header.parent);
         if target != expected {
             return Err(HeaderError::Target { expected: expected.0, got: target.0 });
         }
@@ -144,16 +143,24 @@ impl Pow {
         FUTURE_MIN.max(self.block_time() * 10)
     }
 
-    /// The target of a block on `parent`.
+    /// What a block on `parent`, which is in the tree, is held to. It is worked out once for all who share the parent's
+    /// header.
+    pub fn outlook(&self, tree: &BlockTree, parent: &BlockId) -> Outlook {
+        let header = tree.get(parent).expect("the caller looked the parent up").shared_header();
+        let target = || match self.params.retarget {
+            Retarget::Lwma { window } => self.lwma(tree, parent, window),
+            Retarget::Off => self.params.target,
+        };
+        header.outlook(|| Outlook { median: median_time(tree, parent), target: target() })
+    }
+
+    /// The target of a block on `parent`, which is in the tree.
     ///
     /// Linearly weighted moving average: the mean target of the last `window` blocks times their weighted mean interval
     /// over the block time, the newest interval weighing most (zawy12's LWMA-1, as in Zcash forks and Bitcoin Gold).
     /// Blocks before genesis count as found on time at the genesis's target.
     pub fn target_after(&self, tree: &BlockTree, parent: &BlockId) -> CompactTarget {
-        match self.params.retarget {
-            Retarget::Lwma { window } => self.lwma(tree, parent, window),
-            Retarget::Off => self.params.target,
-        }
+        self.outlook(tree, parent).target
     }
 
     fn lwma(&self, tree: &BlockTree, parent: &BlockId, window: u32) -> CompactTarget {
@@ -161,7 +168,8 @@ impl Pow {
         let window = u64::from(window);
         let first = number(self.params.target);
         // Newest first: (time, target) of up to window + 1 blocks; the last gives only its time.
-        let headers: Vec<(Time, U256)> = ancestry(tree, parent)
+        let headers: Vec<(Time, U256)> = tree
+            .ancestry(parent)
             .take(window as usize + 1)
             .map(|header| (header.time, header.seal.target().map_or(first, number)))
             .collect();
@@ -196,6 +204,11 @@ impl Pow {
         header.seal.target().map_or(U256::ZERO, work)
     }
 
+    /// The same, worked out once for all who share the header.
+    pub fn shared_weight(header: &SharedHeader) -> U256 {
+        header.weight(|| Self::weight(header))
+    }
+
     /// The earliest time that a block on `parent` may carry.
     pub fn earliest(tree: &BlockTree, parent: &BlockId) -> Time {
         median_time(tree, parent) + Duration::from_nanos(1)
@@ -224,12 +237,7 @@ fn number(target: CompactTarget) -> U256 {
 }
 
 fn median_time(tree: &BlockTree, tip: &BlockId) -> Time {
-    let mut times: Vec<Time> = ancestry(tree, tip).take(MEDIAN_BLOCKS).map(|header| header.time).collect();
+    let mut times: Vec<Time> = tree.ancestry(tip).take(MEDIAN_BLOCKS).map(|header| header.time).collect();
     times.sort_unstable();
     times[times.len() / 2]
-}
-
-fn ancestry<'a>(tree: &'a BlockTree, tip: &BlockId) -> impl Iterator<Item = &'a Header> {
-    let first = tree.get(tip).map(Node::header);
-    core::iter::successors(first, |header| tree.get(&header.parent).map(Node::header))
 }

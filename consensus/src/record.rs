@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Block, BlockId, Header, Status, Tx, TxId, Undo};
+use synod_ledger::{Block, BlockId, SharedHeader, Status, Tx, TxId, Undo};
 use synod_machine::{Key, Wire};
 
 const SHELF_HEADER: u8 = 0x00;
@@ -14,8 +14,8 @@ const SHELF_UNDO: u8 = Key::COLD + 1;
 /// A header with what is known of its block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredHeader {
-    /// The header.
-    pub header: Header,
+    /// The header, shared with the tree.
+    pub header: SharedHeader,
     /// The when-th it came in: ties between chains of headers go to the first seen, also after a restart.
     pub arrival: u64,
     /// The when-th its chain of bodies became complete: ties between branches go by it, also after a restart.

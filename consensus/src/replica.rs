@@ -4,8 +4,10 @@
 //! time towards the best tip; what is not in memory any more is asked back from disk (`Event::Load`), so that a
 //! reorganisation may be of any depth and a restart is the same walk, from genesis.
 
+mod announce;
 mod bodies;
 mod follow;
+mod links;
 mod mine;
 mod own;
 mod pool;
@@ -14,21 +16,22 @@ mod sync;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use synod_ledger::{
-    Address, Block, BlockId, BlockTree, Conflict, Height, Mempool, MempoolLimits, Orphans, State, Status, Tx, TxError,
-    TxId, U256,
+    Address, Block, BlockId, BlockTree, Conflict, Height, Mempool, MempoolLimits, Node, Orphans, Place, State, Status,
+    Tx, TxError, TxId, U256,
 };
 use synod_machine::{Bytes, Input, Key, Out, PeerId, Protocol, Time};
 
+use self::announce::Announcing;
 use self::bodies::Bodies;
 use self::follow::Journey;
+use self::links::Links;
 use self::mine::Mining;
 pub use self::mine::{Job, Seen};
 pub use self::own::Fate;
 use self::own::Promises;
-use self::sync::{Download, Link};
+use self::sync::Download;
 use crate::{Chain, Message, Pow, Record, StoredHeader};
 
 /// The content hash under which gossip carries an item.
@@ -190,7 +193,7 @@ pub enum SubmitError {
 /// A replica's timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// Tell peers of a tip that they may not have heard of.
+    /// Tell peers of a tip that they are not known to have.
     Announce,
     /// Offer this peer's own unconfirmed payments again.
     Offer,
@@ -200,10 +203,6 @@ pub enum Timer {
     Sync,
 }
 
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(3);
-const OFFER_EVERY: Duration = Duration::from_secs(15);
-const REPEAT_EVERY: Duration = Duration::from_secs(30);
-
 /// The machine.
 #[derive(Debug)]
 pub struct Replica {
@@ -211,18 +210,19 @@ pub struct Replica {
     limits: Limits,
     tree: BlockTree,
     state: State,
+    /// The place of the block that the coins are those of.
+    place: Place,
     mempool: Mempool,
     bodies: Bodies,
     orphans: Orphans,
     journey: Journey,
     loading: BTreeSet<Key>,
     serving: BTreeMap<BlockId, BTreeSet<PeerId>>,
-    links: BTreeMap<PeerId, Link>,
+    links: Links,
     download: Download,
     own: Promises,
     mining: Mining,
-    /// The tip that neighbours were last told of, and when.
-    announced: (BlockId, Time),
+    announcing: Announcing,
 }
 
 impl Replica {
@@ -253,7 +253,11 @@ impl Replica {
 
     /// A block, if it is in memory.
     pub fn block(&self, id: &BlockId) -> Option<Block> {
-        if *id == self.chain.id() { Some(self.chain.block().clone()) } else { self.bodies.get(id) }
+        if *id == self.chain.id() {
+            return Some(self.chain.block().clone());
+        }
+        let height = self.tree.get(id)?.height();
+        self.bodies.get(height, id).map(|held| held.block.clone())
     }
 
     /// Whether the coins are those of the best tip; not so while it reads from disk or reorganises.
@@ -261,9 +265,9 @@ impl Replica {
         self.journey.is_over() && self.tree.best().id() == self.state.tip()
     }
 
-    /// The tip that a peer said it has.
+    /// The best tip that a peer said it has, or that it has for having given it to us.
     pub fn claim(&self, peer: PeerId) -> Option<crate::Claim> {
-        self.links.get(&peer).and_then(Link::claim)
+        self.links.get(peer).and_then(|link| link.claim(&self.tree))
     }
 
     /// What became of a payment that this peer acknowledged; nothing of others, and of those that are deep in the chain.
@@ -276,13 +280,23 @@ impl Replica {
         self.mining.address()
     }
 
+    /// The job under way: what the last [`Event::Mine`] asked for.
+    pub const fn job(&self) -> Option<&Job> {
+        self.mining.job()
+    }
+
     fn on_command(&mut self, now: Time, command: Command, out: &mut Out<Self>) {
         match command {
             Command::Gossip { id, from, item } => self.on_gossip(now, id, from, item, out),
             Command::Loaded { key, record } => self.on_loaded(now, key, record, out),
             Command::Mined { job, seen } => self.on_mined(now, job, seen, out),
-            Command::Submit { ticket, tx } => self.on_submit(ticket, tx, out),
+            Command::Submit { ticket, tx } => self.on_submit(now, ticket, tx, out),
         }
+    }
+
+    /// The node of a block that is known.
+    fn node(&self, id: &BlockId) -> Option<(Place, &Node)> {
+        self.tree.find(id).map(|place| (place, self.tree.at(place)))
     }
 
     fn on_gossip(&mut self, now: Time, id: GossipId, from: PeerId, item: Item, out: &mut Out<Self>) {
@@ -294,7 +308,7 @@ impl Replica {
     }
 
     fn on_message(&mut self, now: Time, from: PeerId, message: Message, out: &mut Out<Self>) {
-        if !self.links.contains_key(&from) {
+        if !self.links.contains(from) {
             return; // The connection closed while the message was under way.
         }
         match message {
@@ -311,14 +325,11 @@ impl Replica {
     }
 
     fn on_peer_up(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
-        if self.links.contains_key(&peer) {
+        if self.links.contains(peer) {
             return; // A second connection to the same peer is the same link.
         }
-        if self.links.is_empty() {
-            out.set(Timer::Announce, now + ANNOUNCE_EVERY);
-        }
-        self.links.insert(peer, Link::default());
-        out.send(peer, Message::Tip(self.own_claim()));
+        self.links.insert(peer);
+        self.announce_to(now, peer, out);
         let ids = self.inventory();
         if !ids.is_empty() {
             out.send(peer, Message::Pool(ids));
@@ -334,39 +345,23 @@ impl Replica {
         }
     }
 
-    /// Gossip loses messages; a claim every few seconds lets a neighbour see that it missed a block. Claims get lost
-    /// too, so the last one is repeated now and then.
-    fn on_announce(&mut self, now: Time, out: &mut Out<Self>) {
-        if self.links.is_empty() {
-            return;
-        }
-        let tip = self.state.tip();
-        let (announced, at) = self.announced;
-        let is_due = tip != announced || now.since(at) >= REPEAT_EVERY;
-        if is_due && self.is_settled() {
-            self.announced = (tip, now);
-            out.broadcast(self.links.keys().copied().collect(), Message::Tip(self.own_claim()));
-        }
-        out.set(Timer::Announce, now + ANNOUNCE_EVERY);
-    }
-
-    fn store_header(&self, id: &BlockId, out: &mut Out<Self>) {
-        let node = self.tree.get(id).expect("only known headers are stored");
-        let (header, arrival, completed) = (node.header().clone(), node.arrival(), node.completed());
-        let stored = StoredHeader { header, arrival, completed, status: node.status() };
-        out.persist(Record::header_key(*id), Record::Header(stored));
+    fn store_header(&self, place: Place, out: &mut Out<Self>) {
+        let node = self.tree.at(place);
+        let (header, arrival, completed) = (node.shared_header().clone(), node.arrival(), node.completed());
+        let key = Record::header_key(node.id());
+        out.persist(key, Record::Header(StoredHeader { header, arrival, completed, status: node.status() }));
     }
 }
 
 /// The tree as it was: headers come in as they came, and chains become complete in the order in which they did, so that
 /// ties fall as before.
 fn grow_tree(chain: &Chain, mut headers: Vec<StoredHeader>) -> BlockTree {
-    let mut tree = BlockTree::new(chain.block().header().clone(), U256::ZERO);
+    let mut tree = BlockTree::new(chain.block().shared_header().clone(), U256::ZERO);
     headers.sort_by_key(|stored| stored.arrival);
     let mut known: Vec<(BlockId, StoredHeader)> = Vec::new();
     for stored in headers {
         let id = stored.header.id();
-        let weight = Pow::weight(&stored.header);
+        let weight = Pow::shared_weight(&stored.header);
         // A parent is always written before its children, so a header that does not fit was never a whole commit.
         if tree.insert_as(stored.header.clone(), weight, stored.arrival).is_ok() {
             known.push((id, stored));
@@ -411,7 +406,6 @@ impl Protocol for Replica {
         }
         let tree = grow_tree(&chain, headers);
         let state = chain.state().clone();
-        let genesis = state.tip();
         Self {
             mempool: Mempool::new(params.limits.mempool),
             bodies: Bodies::new(params.limits.bodies_max, params.limits.bodies_bytes_max),
@@ -420,20 +414,21 @@ impl Protocol for Replica {
             tree,
             journey: Journey::new(&state),
             state,
+            place: Place::ROOT,
             loading: BTreeSet::new(),
             serving: BTreeMap::new(),
-            links: BTreeMap::new(),
+            links: Links::default(),
             download: Download::default(),
             own,
             mining: Mining::new(params.miner, params.extra),
-            announced: (genesis, Time::ZERO),
+            announcing: Announcing::new(),
             chain,
         }
     }
 
     fn start(&mut self, now: Time, out: &mut Out<Self>) {
         self.follow(now, out);
-        out.set(Timer::Offer, now + OFFER_EVERY);
+        self.offer_soon(now, out);
     }
 
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
@@ -449,8 +444,8 @@ impl Protocol for Replica {
     /// 1. The coins are those of a known block. 2. Money is conserved: the supply is the genesis's and the subsidies
     ///    since, no more. 3. No more blocks are held or waited for than allowed.
     fn check(&self) {
-        let tip = self.tree.get(&self.state.tip()).expect("the coins are those of a known block");
-        assert!(tip.height() == self.state.height(), "coins and tree agree on the height");
+        assert!(self.tree.at(self.place).id() == self.state.tip(), "the coins are those of a known block");
+        assert!(self.tree.at(self.place).height() == self.state.height(), "coins and tree agree on the height");
         let issued = self.chain.rules().issued(self.state.height());
         let most = self.chain.state().supply().checked_add(issued).expect("a checked genesis bounds the issue");
         assert!(self.state.supply() <= most, "no block makes more money than the schedule");

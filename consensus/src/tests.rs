@@ -1,5 +1,6 @@
 //! Whole replicas: several in a world of virtual time, and one against tables of steps.
 
+mod announce;
 mod faults;
 mod mining;
 mod payments;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use synod_consensus::{Message, Record};
+use synod_consensus::{Message, Record, StoredHeader};
 use synod_dht::{Contact, Identity, neighbours};
 use synod_ledger::{
     Address, Amount, Block, BlockId, Coin, Coinbase, CompactTarget, Genesis, Header, Height, OutPoint, Output,
@@ -130,7 +130,7 @@ pub fn messages() -> Vec<Message> {
         Message::GetBlocks(vec![block.id(), unknown]),
         Message::GetHeaders(vec![block.id(), unknown]),
         Message::GetPayments(vec![tx.id()]),
-        Message::Headers(vec![header(), header()]),
+        Message::Headers(vec![header().into(), header().into()]),
         Message::Missing(vec![unknown]),
         Message::Payments(vec![tx.clone(), tx.clone()]),
         Message::Pool(vec![tx.id()]),
@@ -142,6 +142,6 @@ pub fn messages() -> Vec<Message> {
 /// One of each record of a replica.
 pub fn records() -> Vec<Record> {
     let stored =
-        synod_consensus::StoredHeader { header: header(), arrival: 9, completed: Some(300), status: Status::Valid };
+        StoredHeader { header: header().into(), arrival: 9, completed: Some(300), status: Status::Valid };
     vec![Record::Header(stored), Record::Payment(tx()), Record::Undo(Arc::new(undo())), Record::Body(block())]
 }

@@ -10,45 +10,50 @@ use once_cell::race::{OnceBox, OnceNonZeroUsize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use synod_machine::{Bytes, Wire, wire};
 
-use crate::{BlockError, BlockId, Coinbase, Header, Height, Rules, Signatures, State, Tx, Undo, digest, merkle};
+use crate::verdict::Verdict;
+use crate::{
+    BlockError, BlockId, Coinbase, Header, Height, Outcome, Rules, SharedHeader, Signatures, State, Tx, digest, merkle,
+};
 
 /// The longest encoding of a block that any chain can allow, in bytes.
 pub const BLOCK_BYTES_MAX: usize = 4 << 20;
 
-/// A block that is shared, with its id and length computed at most once and its verdict remembered. Cloning is one
+/// A block that is shared, with its length and root computed at most once and its verdict remembered. Cloning is one
 /// reference count; on the wire it is header, coinbase and payments.
 #[derive(Clone)]
 pub struct Block(Arc<Shared>);
 
 struct Shared {
     parts: Parts,
-    id: OnceBox<BlockId>,
     len: OnceNonZeroUsize,
     root: OnceBox<Bytes<32>>,
     fingerprint: OnceBox<Bytes<32>>,
-    checked: OnceBox<Verdict>,
-    trusted: OnceBox<Verdict>,
+    checked: Verdict,
+    trusted: Verdict,
 }
 
 /// What a block is on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename = "Block")]
 struct Parts {
-    header: Header,
+    header: SharedHeader,
     coinbase: Coinbase,
     payments: Vec<Tx>,
 }
 
-type Verdict = Result<(State, Arc<Undo>), BlockError>;
-
 impl Block {
     /// A block of these parts. Nothing is checked.
-    pub fn new(header: Header, coinbase: Coinbase, payments: Vec<Tx>) -> Self {
-        Self::from_parts(Parts { header, coinbase, payments })
+    pub fn new(header: impl Into<SharedHeader>, coinbase: Coinbase, payments: Vec<Tx>) -> Self {
+        Self::from_parts(Parts { header: header.into(), coinbase, payments })
     }
 
     /// The header.
     pub fn header(&self) -> &Header {
+        &self.0.parts.header
+    }
+
+    /// The header, shared.
+    pub fn shared_header(&self) -> &SharedHeader {
         &self.0.parts.header
     }
 
@@ -69,7 +74,7 @@ impl Block {
 
     /// The header's id.
     pub fn id(&self) -> BlockId {
-        *self.0.id.get_or_init(|| Box::new(self.header().id()))
+        self.0.parts.header.id()
     }
 
     /// The length of its encoding, in bytes.
@@ -102,36 +107,39 @@ impl Block {
         merkle::root(&leaves(coinbase, payments))
     }
 
-    /// [`State::connect`], done once for all who share this block. `parent` is the state that the block builds on.
+    /// [`State::connect`], done once for all who share this block while one of them holds the outcome. `parent` is the
+    /// state that the block builds on.
     ///
     /// The verdict is a pure function of the block's content and its ancestry, which the parent's id pins. It belongs
     /// to this value and not to the id: two blocks with one header can differ in their payments, of which one at most
     /// fits the root. What was connected without checking signatures never answers one who wants them checked.
-    pub fn connect(&self, parent: &State, rules: &Rules, signatures: Signatures) -> &Verdict {
+    pub fn connect(&self, parent: &State, rules: &Rules, signatures: Signatures) -> Result<Arc<Outcome>, BlockError> {
         assert!(parent.tip() == self.header().parent, "a block connects to the state after its parent");
-        let compute = || Box::new(parent.connect(rules, self, signatures));
-        match (signatures, self.0.checked.get()) {
-            (_, Some(verdict)) => verdict,
-            (Signatures::Check, None) => self.0.checked.get_or_init(compute),
-            (Signatures::Trust, None) => self.0.trusted.get_or_init(compute),
+        let verdict = match signatures {
+            Signatures::Check => &self.0.checked,
+            Signatures::Trust => &self.0.trusted,
+        };
+        if let Some(known) = self.0.checked.get().or_else(|| verdict.get()) {
+            return known;
         }
+        let found = parent.connect(rules, self, signatures);
+        verdict.set(found.map(|(state, undo)| Arc::new(Outcome { state, undo })))
     }
 
-    /// What [`connect`](Self::connect) found, if it was asked.
-    pub fn connected(&self) -> Option<&(State, Arc<Undo>)> {
-        let verdict = self.0.checked.get().or_else(|| self.0.trusted.get());
-        verdict.and_then(|verdict| verdict.as_ref().ok())
+    /// What [`connect`](Self::connect) found, if it connected and somebody holds the outcome.
+    pub fn connected(&self) -> Option<Arc<Outcome>> {
+        let known = self.0.checked.get().or_else(|| self.0.trusted.get());
+        known.and_then(Result::ok)
     }
 
     fn from_parts(parts: Parts) -> Self {
         Self(Arc::new(Shared {
             parts,
-            id: OnceBox::new(),
             len: OnceNonZeroUsize::new(),
             root: OnceBox::new(),
             fingerprint: OnceBox::new(),
-            checked: OnceBox::new(),
-            trusted: OnceBox::new(),
+            checked: Verdict::default(),
+            trusted: Verdict::default(),
         }))
     }
 }

@@ -1,9 +1,12 @@
 //! Block headers and the 80 bytes whose hash names a block.
 
+mod shared;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use synod_machine::{Bytes, Time};
 
+pub use self::shared::{Outlook, SharedHeader};
 use crate::{BlockId, ChainId, CompactTarget, Height, digest};
 
 /// What makes a block acceptable to the consensus engine.

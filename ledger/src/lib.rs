@@ -35,6 +35,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod tree;
+mod verdict;
 
 pub use address::{Address, ParseAddressError};
 pub use amount::{Amount, ParseAmountError};
@@ -45,7 +46,7 @@ pub use coinbase::Coinbase;
 pub use errors::{BlockError, TxError};
 pub use genesis::{Balance, Engine, Genesis, GenesisError, PowParams, Retarget, WINDOW_MAX};
 pub use hash::digest;
-pub use header::{Header, Seal};
+pub use header::{Header, Outlook, Seal, SharedHeader};
 pub use ids::{BlockId, ChainId, Height, TxId};
 pub use keyfile::{KdfCost, KeyFile, KeyFileError, seal};
 pub use keys::{Batch, PublicKey, SecretKey, Signature};
@@ -55,7 +56,8 @@ pub use payment::{OutPoint, Output, Payment, TX_BYTES_MAX, Tx, TxInput};
 pub use rules::{LedgerParams, Rules};
 pub use state::{Coin, Signatures, State, Undo};
 pub use target::CompactTarget;
-pub use tree::{BlockTree, Inserted, Node, Status, TreeError};
+pub use tree::{BlockTree, Inserted, Node, Place, Status, TreeError};
+pub use verdict::Outcome;
 
 /// Unsigned 256-bit numbers: targets and chain weights.
 pub type U256 = ruint::Uint<256, 4>;

@@ -1,8 +1,11 @@
 //! Taking blocks in and walking the coins towards the best tip.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
-use synod_ledger::{Block, BlockError, BlockId, Header, Height, Node, Rules, Signatures, State, Status, Tx};
+use synod_ledger::{
+    Block, BlockError, BlockId, Height, Node, Place, Rules, SharedHeader, Signatures, State, Status, Tx,
+};
 use synod_machine::{Key, Out, PeerId, Reject, Time};
 
 use super::{Event, Item, Replica, Verdict};
@@ -35,6 +38,20 @@ impl Journey {
             connect: VecDeque::new(),
             has_undone: false,
             returned: VecDeque::new(),
+        }
+    }
+
+    /// Goes another way: what to take back, and then what to connect.
+    fn turn(&mut self, (disconnect, connect): (Vec<BlockId>, Vec<BlockId>), toward: BlockId) {
+        self.toward = toward;
+        self.disconnect = disconnect.into();
+        self.connect = connect.into();
+    }
+
+    /// Goes on with that block when it has been read.
+    fn wait_for(&mut self, id: BlockId) {
+        if self.connect.is_empty() {
+            self.connect.push_back(id);
         }
     }
 
@@ -119,15 +136,17 @@ impl Replica {
         out: &mut Out<Self>,
     ) -> Result<Taken, Fault> {
         let id = block.id();
-        let parent = block.header().parent;
         if block.header().chain != self.chain.rules().chain {
             return Err(Fault::Header(HeaderError::ForeignChain));
         }
-        match self.tree.get(&id).map(Node::status) {
-            Some(Status::Body | Status::Valid) => return Ok(Taken::Known),
-            Some(Status::Invalid) => return Err(Fault::Parent),
-            Some(Status::Header) => {}
-            None if self.tree.get(&parent).is_none() => {
+        match self.node(&id).map(|(place, node)| (place, node.status())) {
+            Some((place, Status::Body | Status::Valid)) => {
+                self.gave(from, place);
+                return Ok(Taken::Known);
+            }
+            Some((_, Status::Invalid)) => return Err(Fault::Parent),
+            Some((_, Status::Header)) => {}
+            None if !self.tree.contains(&block.header().parent) => {
                 check_form(&block, self.chain.rules()).map_err(Fault::Block)?;
                 self.orphans.insert(block);
                 if let Some(peer) = from {
@@ -138,55 +157,70 @@ impl Replica {
             None => {}
         }
         check_form(&block, self.chain.rules()).map_err(Fault::Block)?;
-        self.take_header(now, block.header().clone(), out)?;
-        self.take_body(block, out);
+        let place = self.take_header(now, block.shared_header(), out)?;
+        self.gave(from, place);
+        self.take_body(place, block, out);
         self.adopt_orphans(now, id, out);
         let mut faults = self.follow(now, out);
         self.request_blocks(now, out);
         match faults.remove(&id) {
             Some(error) => Err(Fault::Block(error)),
-            None if self.tree.get(&id).is_some_and(|node| node.status() == Status::Invalid) => Err(Fault::Parent),
+            None if self.tree.at(place).status() == Status::Invalid => Err(Fault::Parent),
             None => Ok(Taken::New),
         }
     }
 
+    /// Notes who has a block, having given it.
+    fn gave(&mut self, from: Option<PeerId>, place: Place) {
+        if let Some(link) = from.and_then(|peer| self.links.get_mut(peer)) {
+            link.gave(&self.tree, place);
+        }
+    }
+
     /// Puts a header whose parent is known into the tree and on disk.
-    pub(super) fn take_header(&mut self, now: Time, header: Header, out: &mut Out<Self>) -> Result<BlockId, Fault> {
+    pub(super) fn take_header(
+        &mut self,
+        now: Time,
+        header: &SharedHeader,
+        out: &mut Out<Self>,
+    ) -> Result<Place, Fault> {
         let id = header.id();
-        if self.tree.get(&id).is_some() {
-            return Ok(id);
+        if let Some(place) = self.tree.find(&id) {
+            return Ok(place);
         }
         let parent = self.tree.get(&header.parent).expect("the caller looked the parent up");
         if parent.status() == Status::Invalid {
             return Err(Fault::Parent);
         }
-        self.chain.pow().check(&self.tree, &header, now).map_err(Fault::Header)?;
-        let weight = Pow::weight(&header);
-        self.tree.insert(header, weight).expect("the header is new and its parent is known and not invalid");
-        self.store_header(&id, out);
-        Ok(id)
+        self.chain.pow().check(&self.tree, header, now).map_err(Fault::Header)?;
+        let inserted = self.tree.insert(header.clone(), Pow::shared_weight(header));
+        let place = inserted.expect("the header is new and its parent is known and not invalid").place;
+        self.store_header(place, out);
+        Ok(place)
     }
 
-    fn take_body(&mut self, block: Block, out: &mut Out<Self>) {
+    fn take_body(&mut self, place: Place, block: Block, out: &mut Out<Self>) {
         let id = block.id();
         self.tree.set_status(&id, Status::Body);
         self.download.arrived(&id, block.len(), &mut self.links);
         out.persist(Record::body_key(id), Record::Body(block.clone()));
         self.bodies.insert(block);
         // Bodies that waited for this one are complete now, too, and their place among equals is kept.
-        let mut stored = alloc::vec![id];
-        while let Some(id) = stored.pop() {
-            self.store_header(&id, out);
-            let complete = self.tree.children(&id).filter(|child| child.completed().is_some()).map(Node::id);
-            let first = stored.len();
-            stored.extend(complete);
-            stored[first..].reverse();
+        let (mut next, mut open) = (Some(place), Vec::new());
+        while let Some(place) = next.take().or_else(|| open.pop()) {
+            self.store_header(place, out);
+            let first = open.len();
+            open.extend(self.tree.children_of(place).filter(|&child| self.tree.at(child).completed().is_some()));
+            open[first..].reverse();
         }
     }
 
     /// Takes in what waited for `parent`, and what waited for that. Nobody is blamed for a bad orphan: who sent it is
     /// forgotten.
     fn adopt_orphans(&mut self, now: Time, parent: BlockId, out: &mut Out<Self>) {
+        if self.orphans.is_empty() {
+            return;
+        }
         let mut parents = alloc::vec![parent];
         while let Some(parent) = parents.pop() {
             for child in self.orphans.take_children(&parent) {
@@ -194,8 +228,8 @@ impl Replica {
                 if self.tree.get(&id).is_some_and(|node| node.status() != Status::Header) {
                     continue;
                 }
-                if self.take_header(now, child.header().clone(), out).is_ok() {
-                    self.take_body(child, out);
+                if let Ok(place) = self.take_header(now, child.shared_header(), out) {
+                    self.take_body(place, child, out);
                     parents.push(id);
                 }
             }
@@ -206,21 +240,28 @@ impl Replica {
     pub(super) fn follow(&mut self, now: Time, out: &mut Out<Self>) -> BTreeMap<BlockId, BlockError> {
         let mut faults = BTreeMap::new();
         loop {
-            let best = self.tree.best().id();
-            if self.journey.toward != best {
-                let (disconnect, connect) = self.tree.path(&self.state.tip(), &best);
-                self.journey.toward = best;
-                self.journey.disconnect = disconnect.into();
-                self.journey.connect = connect.into();
-            }
-            if self.journey.is_over() {
+            let best = self.tree.best();
+            let (id, is_next) = (best.id(), best.header().parent == self.state.tip());
+            let is_over = self.journey.is_over();
+            if is_over && self.journey.toward == id {
                 self.settle(now, out);
                 return faults;
             }
-            match self.step_on(out) {
+            let step = if is_over && is_next {
+                // The rule: the next block of the chain that we are on.
+                self.journey.toward = id;
+                self.connect(id, out)
+            } else {
+                if self.journey.toward != id {
+                    self.journey.turn(self.tree.path(&self.state.tip(), &id), id);
+                }
+                self.step_on(out)
+            };
+            match step {
                 Step::Invalid(id, error) => {
                     for gone in self.tree.invalidate(&id) {
-                        self.store_header(&gone, out);
+                        let place = self.tree.find(&gone).expect("it was just in the tree");
+                        self.store_header(place, out);
                     }
                     faults.insert(id, error);
                 }
@@ -234,27 +275,33 @@ impl Replica {
         if let Some(&id) = self.journey.disconnect.front() {
             return self.disconnect(id, out);
         }
-        let &id = self.journey.connect.front().expect("a journey that is not over has a step");
-        self.connect(id, out)
+        match self.journey.connect.front() {
+            Some(&id) => self.connect(id, out),
+            None => Step::Moved,
+        }
     }
 
     fn connect(&mut self, id: BlockId, out: &mut Out<Self>) -> Step {
-        let Some(block) = self.bodies.get(&id) else { return self.load(Record::body_key(id), out) };
-        let was_valid = self.tree.get(&id).is_some_and(|node| node.status() == Status::Valid);
+        let (place, node) = self.node(&id).expect("a way leads over known blocks");
+        let (height, was_valid) = (node.height(), node.status() == Status::Valid);
+        let Some(held) = self.bodies.get(height, &id) else {
+            self.journey.wait_for(id);
+            return self.load(Record::body_key(id), out);
+        };
+        let block = held.block.clone();
         let signatures = if was_valid { Signatures::Trust } else { Signatures::Check };
-        match block.connect(&self.state, self.chain.rules(), signatures) {
-            Err(error) => return Step::Invalid(id, *error),
-            Ok((state, undo)) => {
-                self.state = state.clone();
-                if !was_valid {
-                    out.persist(Record::undo_key(id), Record::Undo(undo.clone()));
-                }
-            }
-        }
+        let outcome = match block.connect(&self.state, self.chain.rules(), signatures) {
+            Err(error) => return Step::Invalid(id, error),
+            Ok(outcome) => outcome,
+        };
+        self.state = outcome.state.clone();
+        self.place = place;
         if !was_valid {
+            out.persist(Record::undo_key(id), Record::Undo(outcome.undo.clone()));
             self.tree.set_status(&id, Status::Valid);
-            self.store_header(&id, out);
+            self.store_header(place, out);
         }
+        self.bodies.hold(&block, outcome);
         self.journey.connect.pop_front();
         let left = self.mempool.connected(&block);
         self.tell_conflicts(&block, &left.conflicted, out);
@@ -263,13 +310,15 @@ impl Replica {
     }
 
     fn disconnect(&mut self, id: BlockId, out: &mut Out<Self>) -> Step {
-        let Some(block) = self.bodies.get(&id) else { return self.load(Record::body_key(id), out) };
+        let height = self.state.height();
+        let Some(held) = self.bodies.get(height, &id) else { return self.load(Record::body_key(id), out) };
+        let block = held.block.clone();
         let parent = block.header().parent;
-        let known = self.bodies.get(&parent).and_then(|parent| Some(parent.connected()?.0.clone()));
-        let undo = block.connected().map(|(_, undo)| undo);
-        let before = match (known, undo) {
-            (Some(state), _) => state,
-            (None, Some(undo)) => self.state.disconnect(&block, undo),
+        let below = Height(height.0 - 1);
+        let known = self.bodies.get(below, &parent).and_then(|parent| parent.block.connected());
+        let before = match (known, block.connected()) {
+            (Some(outcome), _) => outcome.state.clone(),
+            (None, Some(outcome)) => self.state.disconnect(&block, &outcome.undo),
             (None, None) if parent == self.chain.id() => self.chain.state().clone(),
             (None, None) => return self.load(Record::undo_key(id), out),
         };
@@ -279,6 +328,7 @@ impl Replica {
 
     fn take_back(&mut self, block: &Block, before: State) {
         self.state = before;
+        self.place = self.tree.at(self.place).parent();
         self.journey.disconnect.pop_front();
         for tx in block.payments().iter().rev() {
             self.journey.returned.push_front(tx.clone());
@@ -307,8 +357,9 @@ impl Replica {
             Some(Record::Undo(undo)) => {
                 if for_us
                     && self.journey.disconnect.front() == Some(&id)
-                    && let Some(block) = self.bodies.get(&id)
+                    && let Some(held) = self.bodies.get(self.state.height(), &id)
                 {
+                    let block = held.block.clone();
                     let before = self.state.disconnect(&block, &undo);
                     self.take_back(&block, before);
                 }
@@ -340,12 +391,22 @@ impl Replica {
             self.keep(&back.returned, out);
         }
         self.restore_own(out);
+        self.offer_soon(now, out);
         if tip != origin {
-            let height = |id| self.tree.get(id).map_or(Height::GENESIS, Node::height);
-            let fork = self.tree.common_ancestor(&origin, &tip).height();
-            out.emit(Event::Tip { tip, height: self.state.height(), depth: height(&origin).0 - fork.0 });
+            out.emit(Event::Tip { tip, height: self.state.height(), depth: self.depth_below(&origin) });
+            self.announce_soon(now, out);
         }
         self.mine(now, out);
+    }
+
+    /// How many blocks were taken back on the way from a former tip to this one.
+    fn depth_below(&self, origin: &BlockId) -> u64 {
+        let tip = self.tree.at(self.place);
+        if tip.header().parent == *origin {
+            return 0;
+        }
+        let height = self.tree.get(origin).map_or(Height::GENESIS, Node::height);
+        height.0 - self.tree.common_ancestor(origin, &tip.id()).height().0
     }
 
     pub(super) fn publish_block(&mut self, block: Block, out: &mut Out<Self>) {

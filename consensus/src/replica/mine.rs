@@ -55,12 +55,22 @@ pub(super) struct Mining {
     address: Option<Address>,
     extra: u64,
     jobs: u64,
+    /// What was asked for last.
+    job: Option<Job>,
     candidates: VecDeque<Candidate>,
 }
 
 impl Mining {
     pub(super) const fn new(address: Option<Address>, extra: u64) -> Self {
-        Self { address, extra, jobs: 0, candidates: VecDeque::new() }
+        Self { address, extra, jobs: 0, job: None, candidates: VecDeque::new() }
+    }
+
+    pub(super) const fn extra(&self) -> u64 {
+        self.extra
+    }
+
+    pub(super) const fn job(&self) -> Option<&Job> {
+        self.job.as_ref()
     }
 
     pub(super) const fn address(&self) -> Option<Address> {
@@ -79,18 +89,23 @@ impl Replica {
         let params = self.chain.pow().params();
         if params.declared {
             let target = self.chain.pow().target_after(&self.tree, &self.state.tip());
-            out.emit(Event::Mine(Some(Job { id: self.mining.jobs, target, preimage: None })));
+            self.ask(Job { id: self.mining.jobs, target, preimage: None }, out);
             return;
         }
         let candidate = self.candidate(now, address, None);
         let target = candidate.header.seal.target().expect("a candidate carries a target");
         let preimage = Some(candidate.header.preimage());
-        out.emit(Event::Mine(Some(Job { id: candidate.job, target, preimage })));
+        self.ask(Job { id: candidate.job, target, preimage }, out);
         self.mining.candidates.push_back(candidate);
         while self.mining.candidates.len() > CANDIDATES_MAX {
             self.mining.candidates.pop_front();
         }
         out.set(Timer::Refresh, now + REFRESH_EVERY);
+    }
+
+    fn ask(&mut self, job: Job, out: &mut Out<Self>) {
+        self.mining.job = Some(job.clone());
+        out.emit(Event::Mine(Some(job)));
     }
 
     pub(super) fn on_refresh(&mut self, now: Time, out: &mut Out<Self>) {

@@ -29,6 +29,8 @@ pub(super) struct Promises {
     list: BTreeMap<TxId, Own>,
     /// Who spends a coin; two may, if the second was promised when the first could not be found.
     spends: BTreeSet<(OutPoint, TxId)>,
+    /// Whether [`Timer::Offer`](super::Timer::Offer) is set.
+    pub(super) is_offered: bool,
 }
 
 impl Promises {

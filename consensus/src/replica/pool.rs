@@ -3,12 +3,13 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use synod_ledger::{Block, Height, OutPoint, TX_BYTES_MAX, Tx, TxError, TxId};
 use synod_machine::{Out, PeerId, Reject, Time};
 
 use super::own::Fate;
-use super::{Event, Item, OFFER_EVERY, Replica, SubmitError, Timer, Verdict};
+use super::{Event, Item, Replica, SubmitError, Timer, Verdict};
 use crate::message::{INVENTORY_MAX, PAYMENTS_BYTES_MAX};
 use crate::{Message, Record};
 
@@ -17,10 +18,14 @@ pub(super) const OWN_MAX: usize = 100_000;
 /// Below so many blocks an acknowledged payment's record is removed. A deeper reorganisation promises it anew.
 pub(super) const OWN_DEPTH: u64 = 100;
 
+/// How often own payments are offered that no block decided yet.
+const OFFER_EVERY: Duration = Duration::from_secs(15);
+
 impl Replica {
-    pub(super) fn on_submit(&mut self, ticket: u64, tx: Tx, out: &mut Out<Self>) {
+    pub(super) fn on_submit(&mut self, now: Time, ticket: u64, tx: Tx, out: &mut Out<Self>) {
         let result = self.submit(tx, out);
         out.emit(Event::Submitted { ticket, result });
+        self.offer_soon(now, out);
     }
 
     fn submit(&mut self, tx: Tx, out: &mut Out<Self>) -> Result<TxId, SubmitError> {
@@ -139,11 +144,20 @@ impl Replica {
 
     /// Acknowledged payments are offered until they are confirmed: gossip would drop a second publication.
     pub(super) fn on_offer(&mut self, now: Time, out: &mut Out<Self>) {
+        self.own.is_offered = false;
         let ids: Vec<TxId> = self.pending_own().take(INVENTORY_MAX).collect();
         if !ids.is_empty() {
-            out.broadcast(self.links.keys().copied().collect(), Message::Pool(ids));
+            out.broadcast(self.links.peers(), Message::Pool(ids));
         }
-        out.set(Timer::Offer, now + OFFER_EVERY);
+        self.offer_soon(now, out);
+    }
+
+    /// Sets the timer of the next offer where something is open.
+    pub(super) fn offer_soon(&mut self, now: Time, out: &mut Out<Self>) {
+        if !self.own.is_offered && self.own.open().next().is_some() {
+            self.own.is_offered = true;
+            out.set(Timer::Offer, now + OFFER_EVERY);
+        }
     }
 
     pub(super) fn on_pool(&mut self, from: PeerId, ids: &[TxId], out: &mut Out<Self>) {
@@ -153,11 +167,12 @@ impl Replica {
         if !self.is_settled() {
             return;
         }
-        let Some(link) = self.links.get_mut(&from) else { return };
-        link.wanted = ids.iter().filter(|id| !self.mempool.contains(id)).copied().collect();
-        if !link.wanted.is_empty() {
-            out.send(from, Message::GetPayments(link.wanted.iter().copied().collect()));
+        let wanted: BTreeSet<TxId> = ids.iter().filter(|id| !self.mempool.contains(id)).copied().collect();
+        let Some(link) = self.links.get_mut(from) else { return };
+        if !wanted.is_empty() {
+            out.send(from, Message::GetPayments(wanted.iter().copied().collect()));
         }
+        link.set_wanted(wanted);
     }
 
     pub(super) fn on_get_payments(&mut self, from: PeerId, ids: &[TxId], out: &mut Out<Self>) {
@@ -181,7 +196,7 @@ impl Replica {
         let mut is_unsolicited = false;
         for tx in payments {
             let id = tx.id();
-            if !self.links.get_mut(&from).is_some_and(|link| link.wanted.remove(&id)) {
+            if !self.links.get_mut(from).is_some_and(|link| link.takes(&id)) {
                 // The list may have been replaced by a newer one meanwhile; the rest of the answer is still good.
                 is_unsolicited = true;
                 continue;
@@ -199,18 +214,21 @@ impl Replica {
         if is_unsolicited {
             out.reject(from, Reject::Unsolicited);
         }
-        let Some(link) = self.links.get_mut(&from) else { return };
+        let Some(link) = self.links.get_mut(from) else { return };
         // Room for one more payment means that there was none. So a rest is asked for only after half a megabyte came:
         // payments given one by one would make us repeat the list each time.
         if bytes + TX_BYTES_MAX <= PAYMENTS_BYTES_MAX {
-            link.wanted.clear();
-        } else if !link.wanted.is_empty() {
-            out.send(from, Message::GetPayments(link.wanted.iter().copied().collect()));
+            link.set_wanted(BTreeSet::new());
+        } else if let Some(rare) = link.rare().filter(|rare| !rare.wanted.is_empty()) {
+            out.send(from, Message::GetPayments(rare.wanted.iter().copied().collect()));
         }
     }
 
     /// Puts undecided payments back into the mempool and forgets those decided long ago.
     pub(super) fn restore_own(&mut self, out: &mut Out<Self>) {
+        if self.own.len() == 0 {
+            return;
+        }
         if let Some(deep) = self.state.height().0.checked_sub(OWN_DEPTH) {
             for id in self.own.decided_up_to(Height(deep)) {
                 self.own.remove(&id);

@@ -1,12 +1,13 @@
 //! Catching up: headers first from whoever claims more work, then bodies from several peers at once.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use synod_ledger::{Block, BlockId, BlockTree, Header, Status};
-use synod_machine::{Bytes, Out, PeerId, Reject, Time};
+use synod_ledger::{Block, BlockId, Place, SharedHeader, Status};
+use synod_machine::{Out, PeerId, Reject, Time};
 
+use super::links::{Link, Links};
 use super::{Event, Replica, Timer};
 use crate::message::{BLOCKS_MAX, HEADERS_MAX, LOCATOR_MAX};
 use crate::{Claim, Message, Record};
@@ -21,55 +22,11 @@ const IN_FLIGHT_BYTES: usize = 4 << 20;
 const IN_FLIGHT_MIN: usize = 4;
 /// A request that was not answered for so long goes to another peer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
-/// A peer that did not answer, or did not have what it claimed, is asked no more for this long, and twice as long each
-/// further time in a row. It is not given up: all peers may have been out of reach for a while.
-const REST: Duration = Duration::from_secs(5);
-const REST_DOUBLINGS_MAX: u32 = 3;
 /// Peers asked for headers at a time; they would all give the same.
 const HEADERS_ASKED_MAX: usize = 2;
 /// Blocks that are read from disk for one peer at a time.
 const SERVING_MAX: usize = 4 * BLOCKS_MAX;
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-
-/// What is known of a neighbour.
-#[derive(Debug, Default)]
-pub(super) struct Link {
-    claim: Option<Claim>,
-    /// The last header that it gave: it has the blocks up to there.
-    has: Option<BlockId>,
-    headers_asked: Option<Time>,
-    in_flight: usize,
-    /// Failures in a row, and until when it is therefore not asked.
-    failures: u32,
-    rests_until: Time,
-    /// Headers that it gave since one of them was on the best chain.
-    side_headers: u64,
-    /// Payments asked for and not yet given.
-    pub(super) wanted: BTreeSet<synod_ledger::TxId>,
-}
-
-impl Link {
-    pub(super) const fn claim(&self) -> Option<Claim> {
-        self.claim
-    }
-
-    fn rests(&self, now: Time) -> bool {
-        now < self.rests_until
-    }
-
-    fn fail(&mut self, now: Time) {
-        if !self.rests(now) {
-            self.rests_until = now + REST * (1 << self.failures.min(REST_DOUBLINGS_MAX));
-            self.failures = self.failures.saturating_add(1);
-        }
-    }
-
-    /// Whether it has the block, as far as it said.
-    fn has(&self, tree: &BlockTree, id: &BlockId) -> bool {
-        let claimed = self.claim.map(|claim| claim.tip);
-        [claimed, self.has].iter().flatten().any(|tip| tree.is_on_chain(id, tip))
-    }
-}
 
 /// The bodies that are missing on the way to the best header.
 #[derive(Debug, Default)]
@@ -87,29 +44,34 @@ pub(super) struct Download {
 
 impl Download {
     /// A body came, from whomever.
-    pub(super) fn arrived(&mut self, id: &BlockId, len: usize, links: &mut BTreeMap<PeerId, Link>) {
+    pub(super) fn arrived(&mut self, id: &BlockId, len: usize, links: &mut Links) {
         // Sizes rise at once and fall slowly.
         self.block_bytes = len.max(self.block_bytes - self.block_bytes / 8);
         if let Some(link) = self.release(id, links) {
-            link.failures = 0;
+            link.succeed();
         }
     }
 
     /// Blocks that may be asked of one peer at a time.
-    fn in_flight_max(&self) -> usize {
-        (IN_FLIGHT_BYTES / self.block_bytes.max(1)).clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX)
+    fn in_flight_max(&self) -> u32 {
+        (IN_FLIGHT_BYTES / self.block_bytes.max(1)).clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX) as u32
+    }
+
+    /// Whether nothing is planned and nothing awaited.
+    fn is_idle(&self) -> bool {
+        self.plan.is_empty() && self.in_flight.is_empty()
     }
 
     /// The peer that was asked for it does not give it.
-    fn give_up(&mut self, now: Time, id: &BlockId, links: &mut BTreeMap<PeerId, Link>) {
+    fn give_up(&mut self, now: Time, id: &BlockId, links: &mut Links) {
         if let Some(link) = self.release(id, links) {
             link.fail(now);
         }
     }
 
-    fn release<'a>(&mut self, id: &BlockId, links: &'a mut BTreeMap<PeerId, Link>) -> Option<&'a mut Link> {
+    fn release<'a>(&mut self, id: &BlockId, links: &'a mut Links) -> Option<&'a mut Link> {
         let (peer, _) = self.in_flight.remove(id)?;
-        let link = links.get_mut(&peer)?;
+        let link = links.get_mut(peer)?;
         link.in_flight -= 1;
         Some(link)
     }
@@ -124,23 +86,18 @@ impl Download {
 }
 
 impl Replica {
-    pub(super) fn own_claim(&self) -> Claim {
-        let tip = self.state.tip();
-        let node = self.tree.get(&tip).expect("the coins are those of a known block");
-        Claim { tip, height: node.height(), work: Bytes(node.weight().to_be_bytes()) }
-    }
-
     pub(super) fn on_tip(&mut self, now: Time, from: PeerId, claim: Claim, out: &mut Out<Self>) {
-        let Some(link) = self.links.get_mut(&from) else { return };
-        link.claim = Some(claim);
+        let Some(link) = self.links.get_mut(from) else { return };
+        let is_repeated = link.claims(&self.tree, claim);
+        self.answer_claim(now, from, is_repeated, out);
         self.ask_if_more(now, from, out);
         self.request_blocks(now, out);
     }
 
     /// Asks a peer for headers if it claims a heavier chain whose tip we do not know.
     fn ask_if_more(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
-        let Some(link) = self.links.get(&peer).filter(|link| self.claims_more(link)) else { return };
-        let asked = self.links.values().filter(|link| link.headers_asked.is_some()).count();
+        let Some(link) = self.links.get(peer).filter(|link| self.claims_more(link)) else { return };
+        let asked = self.links.iter().filter(|link| link.headers_asked().is_some()).count();
         if asked < HEADERS_ASKED_MAX && !link.rests(now) {
             self.ask_headers(now, peer, out);
         }
@@ -148,8 +105,8 @@ impl Replica {
     }
 
     fn claims_more(&self, link: &Link) -> bool {
-        let best = self.tree.best_header().weight().to_be_bytes::<32>();
-        link.claim.is_some_and(|claim| claim.work.0 > best && !self.tree.contains(&claim.tip))
+        let best = || self.tree.best_header().weight().to_be_bytes::<32>();
+        link.unknown_claim().is_some_and(|claim| claim.work.0 > best() && !self.tree.contains(&claim.tip))
     }
 
     /// Looks at what is unanswered in a moment.
@@ -167,11 +124,12 @@ impl Replica {
 
     fn ask_headers_after(&mut self, now: Time, peer: PeerId, locator: Vec<BlockId>, out: &mut Out<Self>) {
         let most = self.side_headers_max();
-        let Some(link) = self.links.get_mut(&peer) else { return };
-        if link.headers_asked.is_some() || link.side_headers > most {
+        let Some(link) = self.links.get_mut(peer) else { return };
+        let rare = link.rare_mut();
+        if rare.headers_asked.is_some() || rare.side_headers > most {
             return;
         }
-        link.headers_asked = Some(now);
+        rare.headers_asked = Some(now);
         out.send(peer, Message::GetHeaders(locator));
         self.watch(now, out);
     }
@@ -190,8 +148,8 @@ impl Replica {
         out.send(from, Message::Headers(headers));
     }
 
-    pub(super) fn on_headers(&mut self, now: Time, from: PeerId, headers: Vec<Header>, out: &mut Out<Self>) {
-        let asked = self.links.get_mut(&from).and_then(|link| link.headers_asked.take());
+    pub(super) fn on_headers(&mut self, now: Time, from: PeerId, headers: Vec<SharedHeader>, out: &mut Out<Self>) {
+        let asked = self.links.get_mut(from).and_then(Link::take_headers_asked);
         if asked.is_none() {
             return out.reject(from, Reject::Unsolicited);
         }
@@ -204,13 +162,20 @@ impl Replica {
         let news = (self.tree.len() - known) as u64;
         self.credit(now, from, last, news, out);
         if let Some(last) = last.filter(|_| full && news > 0) {
-            self.ask_headers_after(now, from, self.tree.locator(&last), out);
+            let locator = self.tree.locator(&self.tree.at(last).id());
+            self.ask_headers_after(now, from, locator, out);
         }
         self.request_blocks(now, out);
     }
 
     /// Takes headers in up to the first bad one, and gives the last that is in the tree.
-    fn take_headers(&mut self, now: Time, from: PeerId, headers: Vec<Header>, out: &mut Out<Self>) -> Option<BlockId> {
+    fn take_headers(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        headers: Vec<SharedHeader>,
+        out: &mut Out<Self>,
+    ) -> Option<Place> {
         let mut last = None;
         for header in headers {
             if header.chain != self.chain.rules().chain {
@@ -221,8 +186,8 @@ impl Replica {
                 out.reject(from, Reject::Malformed);
                 break;
             }
-            match self.take_header(now, header, out) {
-                Ok(id) => last = Some(id),
+            match self.take_header(now, &header, out) {
+                Ok(place) => last = Some(place),
                 Err(fault) => {
                     out.reject(from, fault.reason());
                     break;
@@ -233,19 +198,22 @@ impl Replica {
     }
 
     /// Notes what a peer's answer shows that it has: who gives a header has its block, though its last claim may be older.
-    fn credit(&mut self, now: Time, peer: PeerId, last: Option<BlockId>, news: u64, out: &mut Out<Self>) {
+    fn credit(&mut self, now: Time, peer: PeerId, last: Option<Place>, news: u64, out: &mut Out<Self>) {
         let most = self.side_headers_max();
         let best = self.tree.best_header().id();
-        let is_best = last.is_some_and(|last| self.tree.is_on_chain(&last, &best));
-        let keeps_claim = news > 0 || !self.links.get(&peer).is_some_and(|link| self.claims_more(link));
-        let Some(link) = self.links.get_mut(&peer) else { return };
-        link.has = last.or(link.has);
-        link.side_headers = if is_best { 0 } else { link.side_headers.saturating_add(news) };
-        if link.side_headers > most {
+        let is_best = last.is_some_and(|last| self.tree.is_on_chain(&self.tree.at(last).id(), &best));
+        let keeps_claim = news > 0 || !self.links.get(peer).is_some_and(|link| self.claims_more(link));
+        let Some(link) = self.links.get_mut(peer) else { return };
+        if let Some(last) = last {
+            link.gave_header(last);
+        }
+        let rare = link.rare_mut();
+        rare.side_headers = if is_best { 0 } else { rare.side_headers.saturating_add(news) };
+        if rare.side_headers > most {
             out.reject(peer, Reject::TooMany);
         }
         if keeps_claim {
-            link.failures = 0;
+            link.succeed();
         } else {
             // A header from the future may come to be taken; a claim that is not kept is asked about ever less.
             link.fail(now);
@@ -277,7 +245,7 @@ impl Replica {
             let (tree, links) = (&self.tree, &mut self.links);
             self.download.in_flight.retain(|id, (peer, _)| {
                 let is_wanted = tree.is_on_chain(id, &goal);
-                if let Some(link) = links.get_mut(peer).filter(|_| !is_wanted) {
+                if let Some(link) = links.get_mut(*peer).filter(|_| !is_wanted) {
                     link.in_flight -= 1;
                 }
                 is_wanted
@@ -289,6 +257,11 @@ impl Replica {
 
     /// Asks for the next missing bodies, of the peers that have least to do.
     pub(super) fn request_blocks(&mut self, now: Time, out: &mut Out<Self>) {
+        let goal = self.tree.best_header();
+        if goal.completed().is_some() && self.download.is_idle() {
+            self.download.planned_to = Some(goal.id());
+            return;
+        }
         self.plan();
         while let Some(id) = self.download.plan.front() {
             if self.tree.get(id).is_some_and(|node| node.status() == Status::Header) {
@@ -310,9 +283,10 @@ impl Replica {
             let free = self
                 .links
                 .iter_mut()
-                .filter(|(_, link)| link.in_flight < in_flight_max && !link.rests(now) && link.has(tree, id));
-            let Some((&peer, link)) = free.min_by_key(|(_, link)| link.in_flight) else { break };
+                .filter(|link| link.in_flight < in_flight_max && !link.rests(now) && link.has(tree, id));
+            let Some(link) = free.min_by_key(|link| link.in_flight) else { break };
             link.in_flight += 1;
+            let peer = link.peer();
             self.download.in_flight.insert(*id, (peer, now));
             asks.entry(peer).or_default().push(*id);
         }
@@ -333,7 +307,7 @@ impl Replica {
             let has_body = self.tree.get(&id).is_some_and(|node| matches!(node.status(), Status::Body | Status::Valid));
             if !has_body || id == self.chain.id() {
                 missing.push(id);
-            } else if let Some(block) = self.bodies.get(&id) {
+            } else if let Some(block) = self.block(&id) {
                 out.send(from, Message::Block(block));
             } else if self.serving.values().filter(|peers| peers.contains(&from)).count() >= SERVING_MAX {
                 out.reject(from, Reject::TooMany);
@@ -353,7 +327,7 @@ impl Replica {
 
     pub(super) fn serve_loaded(&mut self, block: &Block, out: &mut Out<Self>) {
         for peer in self.serving.remove(&block.id()).unwrap_or_default() {
-            if self.links.contains_key(&peer) {
+            if self.links.contains(peer) {
                 out.send(peer, Message::Block(block.clone()));
             }
         }
@@ -387,7 +361,7 @@ impl Replica {
     }
 
     pub(super) fn on_peer_down(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
-        if self.links.remove(&peer).is_none() {
+        if !self.links.remove(peer) {
             return;
         }
         self.download.in_flight.retain(|_, (asked, _)| *asked != peer);
@@ -411,18 +385,17 @@ impl Replica {
         for id in late {
             self.download.give_up(now, &id, &mut self.links);
         }
-        for link in self.links.values_mut() {
-            if link.headers_asked.is_some_and(|since| now.since(since) >= ANSWER_TIME_MAX) {
-                link.headers_asked = None;
+        for link in self.links.iter_mut() {
+            if link.headers_asked().is_some_and(|since| now.since(since) >= ANSWER_TIME_MAX) {
+                link.take_headers_asked();
                 link.fail(now);
             }
         }
-        let peers: Vec<PeerId> = self.links.keys().copied().collect();
-        for peer in peers {
+        for peer in self.links.peers() {
             self.ask_if_more(now, peer, out);
         }
         self.request_blocks(now, out);
-        if !self.download.in_flight.is_empty() || self.links.values().any(|link| link.headers_asked.is_some()) {
+        if !self.download.in_flight.is_empty() || self.links.iter().any(|link| link.headers_asked().is_some()) {
             self.watch(now, out);
         }
     }

@@ -226,6 +226,20 @@ impl World {
         }
     }
 
+    /// Nobody makes any more blocks.
+    pub(crate) fn stop_mining(&mut self) {
+        for node in &mut self.nodes {
+            node.job = None;
+            node.hash_rate = 1e-12;
+        }
+    }
+
+    /// How many messages of a kind a node sent in its present life.
+    pub(crate) fn sent(&self, node: usize, kind: &'static str) -> u64 {
+        let counters = self.nodes[node].host.as_ref().expect("the node is up").counters();
+        counters.traffic.of(kind).sent.messages
+    }
+
     /// Lets virtual time pass.
     pub(crate) fn run(&mut self, span: Duration) {
         let end = self.now + span;

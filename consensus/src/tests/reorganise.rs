@@ -143,7 +143,7 @@ fn ties_fall_after_a_restart_as_they_did_before() {
         crate::Message::Tip(crate::Claim { tip: block.id(), height: block.height(), work })
     };
     let headers =
-        |blocks: &[Block]| crate::Message::Headers(blocks.iter().map(|block| block.header().clone()).collect());
+        |blocks: &[Block]| crate::Message::Headers(blocks.iter().map(|block| block.shared_header().clone()).collect());
     bench.hear(P1, claim(&one[1]));
     bench.hear(P1, headers(&one));
     bench.hear(P1, crate::Message::Block(one[1].clone()));

@@ -105,15 +105,10 @@ fn a_late_joiner_catches_up_from_several_peers_of_which_some_are_useless() {
     assert!(world.replica(0).state().height() > Height(3_060), "the chain grew while the joiner caught up");
     world.check_agreement();
     // One answers nothing and one has no blocks; the work is shared by the others.
-    let served: Vec<u64> = [0, 2, 3, 4].map(|node| sent(&world, node, "block")).to_vec();
+    let served: Vec<u64> = [0, 2, 3, 4].map(|node| world.sent(node, "block")).to_vec();
     assert_eq!(served[1], 0);
     assert!(served[0] > 300 && served[2] > 300 && served[3] > 300, "{served:?}");
     assert!(served.iter().sum::<u64>() < 3_400, "few blocks are sent twice: {served:?}");
-}
-
-fn sent(world: &World, node: usize, kind: &str) -> u64 {
-    let counters = world.nodes[node].host.as_ref().expect("the node is up").counters();
-    counters.traffic.of(kind).sent.messages
 }
 
 #[test]

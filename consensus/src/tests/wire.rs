@@ -51,7 +51,7 @@ fn messages() -> Vec<Message> {
         Message::GetBlocks(vec![BlockId(name(1))]),
         Message::GetHeaders(vec![BlockId(name(1)), BlockId(name(2))]),
         Message::GetPayments(vec![TxId(name(1))]),
-        Message::Headers(vec![header()]),
+        Message::Headers(vec![header().into()]),
         Message::Missing(vec![]),
         Message::Payments(vec![tx()]),
         Message::Pool(vec![TxId(name(1))]),
@@ -64,7 +64,12 @@ fn records() -> Vec<Record> {
     let undo = Undo { spent: vec![(OutPoint { tx: TxId(name(9)), index: 10 }, coin)] };
     vec![
         Record::Body(block()),
-        Record::Header(StoredHeader { header: header(), arrival: 14, completed: Some(15), status: Status::Valid }),
+        Record::Header(StoredHeader {
+            header: header().into(),
+            arrival: 14,
+            completed: Some(15),
+            status: Status::Valid,
+        }),
         Record::Payment(tx()),
         Record::Undo(Arc::new(undo)),
     ]

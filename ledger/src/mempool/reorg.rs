@@ -29,6 +29,9 @@ impl Mempool {
     /// Takes out what a connected block confirms and what can no longer be confirmed after it.
     pub fn connected(&mut self, block: &Block) -> Connected {
         let mut result = Connected::default();
+        if self.is_empty() {
+            return result;
+        }
         for confirmed in block.payments() {
             let id = confirmed.id();
             if self.unlink(&id).is_some() {

@@ -411,8 +411,7 @@ impl Peer {
         self.maker = 5 + (self.maker + 1) % 200;
         let block = block(&self.rules, self.state(), self.maker, 0, payments);
         let verdict = block.connect(self.state(), &self.rules, Signatures::Check);
-        let (state, _) = verdict.as_ref().expect("what the pool offers is valid");
-        self.states.push(state.clone());
+        self.states.push(verdict.expect("what the pool offers is valid").state.clone());
         let result = self.pool.connected(&block);
         assert_eq!(result.confirmed.len(), block.payments().len());
         assert_eq!(result.conflicted, []);

@@ -268,17 +268,22 @@ fn signatures_are_not_looked_at_where_the_caller_trusts_them() {
     assert!(block.connected().is_some());
     // What was trusted does not answer one who wants it checked, but what was checked answers everybody.
     let error = BlockError::Payment { index: 0, error: TxError::Signature { input: 0 } };
-    assert_eq!(block.connect(&state, &rules, Signatures::Check), &Err(error));
-    assert_eq!(block.connect(&state, &rules, Signatures::Trust), &Err(error));
+    assert_eq!(block.connect(&state, &rules, Signatures::Check), Err(error));
+    assert_eq!(block.connect(&state, &rules, Signatures::Trust), Err(error));
 }
 
 #[test]
 fn a_verdict_is_found_once_for_all_who_share_a_block_and_belongs_to_its_content() {
     let (rules, state) = chain();
     let block = block(&rules, &state, 1, 50, vec![good_elsewhere(&rules, &state)]);
-    let first = block.connect(&state, &rules, Signatures::Check);
-    let again = block.clone();
-    assert!(core::ptr::eq(first, again.connect(&state, &rules, Signatures::Check)), "one verdict");
+    let first = block.connect(&state, &rules, Signatures::Check).expect("it connects");
+    let again = block.clone().connect(&state, &rules, Signatures::Check).expect("it connects");
+    assert!(Arc::ptr_eq(&first, &again), "one verdict");
+    // It lives as long as somebody holds it.
+    assert!(block.connected().is_some());
+    drop((first, again));
+    assert!(block.connected().is_none());
+    assert!(block.connect(&state, &rules, Signatures::Check).is_ok(), "and is found again");
     // The same header over another body has the same id and its own verdict.
     let other = Block::new(block.header().clone(), block.coinbase().clone(), vec![]);
     assert_eq!(other.id(), block.id());

@@ -163,7 +163,7 @@ fn headers_follow_the_last_block_that_both_know() {
     let first = headers.first().expect("some").height.0;
     assert!((1..=11).contains(&first), "{first}");
     assert_eq!(headers.len(), 5);
-    assert_eq!(headers.iter().map(Header::id).collect::<Vec<_>>(), ours[first as usize - 1..][..5]);
+    assert_eq!(headers.iter().map(SharedHeader::id).collect::<Vec<_>>(), ours[first as usize - 1..][..5]);
     assert_eq!(tree.headers_after(&[ours[27]], &ours[29], 5).len(), 2);
     assert_eq!(tree.headers_after(&[ours[29]], &ours[29], 5), []);
     assert_eq!(tree.headers_after(&[], &ours[29], 3).first().map(|header| header.height), Some(Height(1)));
@@ -178,9 +178,9 @@ fn a_walk_over_a_long_chain_jumps() {
     let top = tree.place(&ids[4_095]);
     for height in [0_u64, 1, 63, 2_047, 2_048, 4_095] {
         let (mut place, mut steps) = (top, 0);
-        while tree.node(place).height().0 > height {
-            let node = tree.node(place);
-            let jumps = tree.node(node.jump).height().0 >= height;
+        while tree.at(place).height().0 > height {
+            let node = tree.at(place);
+            let jumps = tree.at(node.jump).height().0 >= height;
             place = if jumps { node.jump } else { node.parent };
             steps += 1;
         }
