@@ -3,3 +3,21 @@
 //! Here the simulator (`sim`, which knows no protocol) meets the participants (`peer`, which know no simulator).
 
 pub mod averaging;
+mod observe;
+mod outcome;
+pub mod payer;
+mod plan;
+mod race;
+mod run;
+mod trial;
+
+pub use observe::{Found, Observed, REACHES};
+pub use outcome::{ChainFigures, Cost, KindFigures, Outcome, Payments, Spread};
+pub use plan::{Deed, Load, Plan, Stop};
+pub use run::{Broken, Ended, Progress, Watch, advance, drive, run};
+pub use trial::{Acknowledged, Alarm, Trial};
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

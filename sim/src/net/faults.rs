@@ -5,6 +5,7 @@ use std::time::Duration;
 use synod_machine::{PeerId, Protocol};
 
 use super::{Action, Net};
+use crate::clock::Clock;
 use crate::model::Chance;
 
 /// Names a cut, to heal it by.
@@ -111,6 +112,15 @@ impl<P: Protocol, A> Net<P, A> {
         trouble.clock = trouble.clock.adjusted(now, ahead_ns, drift_ppm);
         self.places[peer.0 as usize].wakes_at = synod_machine::Time::MAX;
         self.wake(peer.0);
+    }
+
+    /// Makes a peer's clock show the true time, which its protocol sees as a standstill where the clock was ahead.
+    pub fn set_clock_true(&mut self, peer: PeerId) {
+        if let Some(trouble) = &mut self.places[peer.0 as usize].trouble {
+            trouble.clock = Clock::TRUE;
+            self.places[peer.0 as usize].wakes_at = synod_machine::Time::MAX;
+            self.wake(peer.0);
+        }
     }
 
     /// Whether a message between two peers is lost to a cut.

@@ -1,0 +1,138 @@
+//! A scenario as it is run: checked, with everything that a seed determines already drawn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use synod_consensus::{Chain, Limits};
+use synod_machine::{PeerId, Time};
+use synod_peer::GossipParams;
+use synod_sim::model::{Graph, LinkModel, Schedule};
+use synod_sim::{Direction, Tail};
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What people call it.
+    pub name: String,
+    /// Determines everything that is drawn.
+    pub seed: u64,
+    /// The chain, whose seals are declared.
+    pub chain: Arc<Chain>,
+    /// How blocks and payments spread. Each peer gets its own stream and number.
+    pub gossip: GossipParams,
+    /// How much each replica keeps.
+    pub limits: Limits,
+    /// Each peer's share of the hash power, in any unit; who has none makes no blocks.
+    pub power: Vec<u64>,
+    /// All peers' hash power over that which makes one block in a block time at the genesis's target.
+    pub hash_rate: f64,
+    /// Who has a link to whom.
+    pub graph: Graph,
+    /// What links and access lines are like.
+    pub links: LinkModel,
+    /// How long a sync of a disk takes.
+    pub disk_sync: Duration,
+    /// Whether every message is encoded and decoded.
+    pub codec: bool,
+    /// Who pays how often.
+    pub load: Load,
+    /// What is done to the peers, in the order of time.
+    pub deeds: Vec<(Time, Deed)>,
+    /// When each peer of a list comes and goes.
+    pub churn: Vec<(PeerId, Schedule)>,
+    /// When it ends.
+    pub stop: Stop,
+    /// Peers that are started late by other means than a deed: none of them starts with the others.
+    pub absent: Vec<PeerId>,
+    /// From this depth on a payment counts as confirmed.
+    pub confirmations: u64,
+}
+
+/// Payments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// Payments per second of virtual time, exponentially spaced.
+    pub rate: f64,
+    /// Coins that each spends, at most.
+    pub inputs: usize,
+    /// Coins that each makes, the change among them.
+    pub outputs: usize,
+    /// The share of payments that are made twice, by two peers, to different receivers.
+    pub conflicts: f64,
+    /// The first may come then …
+    pub from: Time,
+    /// … and none after this.
+    pub until: Time,
+}
+
+/// When a run ends: at whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// When the chain has so many blocks, and they had time to spread.
+    pub blocks: u64,
+    /// At this time.
+    pub time: Time,
+}
+
+/// Something done to peers from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// Puts clocks forward or back and makes them fast or slow.
+    Clock {
+        /// Whose.
+        peers: Vec<PeerId>,
+        /// Forward, in nanoseconds.
+        ahead_ns: i64,
+        /// Fast, in parts per million.
+        drift_ppm: i64,
+    },
+    /// Stops peers.
+    Crash {
+        /// Which.
+        peers: Vec<PeerId>,
+        /// What becomes of their last writes.
+        tail: Tail,
+    },
+    /// Cuts a group off.
+    Cut {
+        /// The group.
+        peers: Vec<PeerId>,
+        /// Which messages are lost.
+        direction: Direction,
+        /// After what time both ends of each connection know; never, where there is none.
+        notice: Option<Duration>,
+    },
+    /// Ends every cut, omission, pause and bad clock, and starts whoever is down.
+    Heal,
+    /// Makes peers omit a share of their messages.
+    Omit {
+        /// Which.
+        peers: Vec<PeerId>,
+        /// The share of those they send.
+        sent: f64,
+        /// The share of those they receive.
+        received: f64,
+    },
+    /// Pauses peers.
+    Pause {
+        /// Which.
+        peers: Vec<PeerId>,
+    },
+    /// Ends all cuts.
+    Reconnect,
+    /// Lets paused peers go on.
+    Resume {
+        /// Which.
+        peers: Vec<PeerId>,
+    },
+    /// Starts peers from their disks.
+    Start {
+        /// Which.
+        peers: Vec<PeerId>,
+    },
+    /// Stops peers and empties their disks.
+    Wipe {
+        /// Which.
+        peers: Vec<PeerId>,
+    },
+}
