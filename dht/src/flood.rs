@@ -13,7 +13,7 @@ use crate::gossip::{Command, Event, Id, Intake, LINKS_MAX, Message, Parcel, Plac
 /// Checked configuration.
 #[derive(Clone, Debug)]
 pub struct Params {
-    /// The stream that this peer's salt is drawn from.
+    /// The stream that what strangers cannot foresee is drawn from.
     pub rng: Rng,
 }
 
@@ -89,12 +89,13 @@ impl<T: Parcel> Protocol for Flood<T> {
     type Record = Record;
 
     fn restore(mut params: Params, _: impl Iterator<Item = (Key, Record)>) -> Self {
-        Self { intake: Intake::new(params.rng.next_u64()), links: Vec::new() }
+        Self { intake: Intake::new(&mut params.rng), links: Vec::new() }
     }
 
     fn start(&mut self, _: Time, _: &mut Out<Self>) {}
 
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
+        self.intake.begin();
         match input {
             Input::Command(command) => self.on_command(now, command, out),
             Input::Message { from, message } => self.on_message(now, from, message, out),
@@ -107,6 +108,9 @@ impl<T: Parcel> Protocol for Flood<T> {
 
     /// 1. Known and waiting items are bounded. 2. So are links.
     fn check(&self) {
+        if self.intake.is_idle() {
+            return;
+        }
         self.intake.check();
         assert!(self.links.len() <= LINKS_MAX, "links are bounded");
     }

@@ -357,7 +357,7 @@ impl<T: Parcel> Protocol for Mesh<T> {
         params.check();
         let beat = Beat::random(params.heartbeat, &mut params.rng);
         Self {
-            intake: Intake::new(params.rng.next_u64()),
+            intake: Intake::new(&mut params.rng),
             links: Links::new(),
             history: History::new(),
             wanted: BTreeMap::new(),
@@ -370,6 +370,7 @@ impl<T: Parcel> Protocol for Mesh<T> {
     fn start(&mut self, _: Time, _: &mut Out<Self>) {}
 
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
+        self.intake.begin();
         match input {
             Input::Command(command) => self.on_command(now, command, out),
             Input::Message { from, message } => self.on_message(now, from, message, out),
@@ -384,6 +385,9 @@ impl<T: Parcel> Protocol for Mesh<T> {
     /// 1. Known and waiting items, links, history and requests are bounded. 2. A heartbeat is pending while something is
     ///    offered or asked for, so that neither stays for ever. 3. The mesh is among the links.
     fn check(&self) {
+        if self.intake.is_idle() {
+            return;
+        }
         self.intake.check();
         self.links.check();
         assert!(self.history.bytes() <= self.params.history_bytes_max, "the history is bounded");

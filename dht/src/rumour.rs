@@ -408,7 +408,7 @@ impl<T: Parcel> Protocol for Rumour<T> {
         };
         let shuffles = params.shuffle.map(|shuffle| (Beat::random(shuffle.period, &mut params.rng), shuffle.length));
         Self {
-            intake: Intake::new(params.rng.next_u64()),
+            intake: Intake::new(&mut params.rng),
             view: View::new(params.own, params.view_max),
             links: Vec::new(),
             known: Vec::new(),
@@ -428,6 +428,7 @@ impl<T: Parcel> Protocol for Rumour<T> {
     }
 
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
+        self.intake.begin();
         match input {
             Input::Command(command) => self.on_command(now, command, out),
             Input::Message { from, message } => self.on_message(now, from, message, out),
@@ -440,6 +441,9 @@ impl<T: Parcel> Protocol for Rumour<T> {
 
     /// 1. Known and waiting items, the view, links, rumours and requests are bounded.
     fn check(&self) {
+        if self.intake.is_idle() {
+            return;
+        }
         self.intake.check();
         self.view.check();
         assert!(self.links.len() <= LINKS_MAX, "links are bounded");

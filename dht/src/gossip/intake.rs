@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use synod_machine::{PeerId, Time};
+use synod_machine::{PeerId, Rng, Time};
 
 use super::seen::Seen;
 use super::{Event, Id, Parcel, Place, Verdict};
@@ -28,17 +28,28 @@ struct Waiting<T> {
 }
 
 impl<T: Parcel> Intake<T> {
-    pub(crate) const fn new(salt: u64) -> Self {
-        Self { seen: Seen::new(salt), waiting: Vec::new() }
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        Self { seen: Seen::new(rng), waiting: Vec::new() }
+    }
+
+    /// A step begins.
+    pub(crate) const fn begin(&mut self) {
+        self.seen.is_known = false;
+    }
+
+    /// Whether the step changed nothing, so that all invariants hold as they did before.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.seen.is_known
     }
 
     /// What the owner is to be told of an item that arrived; nothing: it is a duplicate.
     pub(crate) fn arrive(&mut self, now: Time, from: PeerId, item: T) -> Option<Event<T>> {
         let id = item.fingerprint();
         if self.seen.get(now, &id).is_some() {
+            self.seen.is_known = true;
             return None;
         }
-        self.seen.insert(now, id, None);
+        self.seen.insert(now, &id, None);
         if self.waiting.len() >= WAITING_MAX {
             self.waiting.remove(0);
         }
@@ -53,7 +64,7 @@ impl<T: Parcel> Intake<T> {
             return false;
         }
         self.waiting.retain(|waiting| waiting.id != id);
-        self.seen.insert(now, id, place);
+        self.seen.insert(now, &id, place);
         true
     }
 
@@ -63,7 +74,7 @@ impl<T: Parcel> Intake<T> {
         let Waiting { from, item, .. } = self.waiting.remove(at);
         match verdict {
             Verdict::Accept => {
-                self.seen.insert(now, id, place);
+                self.seen.insert(now, &id, place);
                 Some((from, item))
             }
             Verdict::Ignore | Verdict::Reject => None,
