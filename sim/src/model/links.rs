@@ -22,7 +22,8 @@ pub struct Links {
     /// The latency of a link, one way, drawn once for each link. A duration alone is the latency of every link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Distribution>,
-    /// Latencies and bandwidths by region instead: the path of a data file, relative to the scenario's own folder.
+    /// Latencies and bandwidths by region instead: `bitcoin`, which is built in (published measurements of Bitcoin's peers), or
+    /// the path of a data file, relative to the scenario's own folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regions: Option<String>,
     /// With `regions`: how much links between the same two regions differ, as the standard deviation of the logarithm of a
@@ -83,7 +84,8 @@ impl Links {
         Ok(())
     }
 
-    /// The compiled form for the run of this seed. `read` gives the text of the data file that `regions` names.
+    /// The compiled form for the run of this seed. `read` gives the text of the data file that `regions` names, unless it is
+    /// the name of one that is built in.
     pub fn compile(&self, seed: u64, read: impl FnOnce(&str) -> io::Result<String>) -> Result<LinkModel, ModelError> {
         self.check()?;
         let regions = self.regions.as_deref().map(|path| read_regions(path, read)).transpose()?;
@@ -131,7 +133,16 @@ impl Links {
 }
 
 fn read_regions(path: &str, read: impl FnOnce(&str) -> io::Result<String>) -> Result<Regions, ModelError> {
-    let text = read(path).map_err(|error| file_error(path, &error))?;
+    if let Some(regions) = Regions::builtin(path) {
+        return Ok(regions);
+    }
+    let names: Vec<_> = Regions::builtin_names().collect();
+    let text = read(path).map_err(|error| {
+        file_error(
+            path,
+            &format!("{error}; it is read as a data file, since only `{}` is built in", names.join("`, `")),
+        )
+    })?;
     Regions::parse(&text).map_err(|error| file_error(path, &error))
 }
 

@@ -50,6 +50,17 @@ pub struct Region {
 }
 
 impl Regions {
+    /// The regions that need no file, by name: `bitcoin`, whose data file is `sim/data/bitcoin.toml` and tells its sources.
+    pub fn builtin(name: &str) -> Option<Self> {
+        let (_, text) = BUILTIN.iter().find(|(known, _)| *known == name)?;
+        Some(Self::parse(text).expect("a test parses every data file that is built in"))
+    }
+
+    /// The names that [`Regions::builtin`] knows.
+    pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+        BUILTIN.iter().map(|(name, _)| *name)
+    }
+
     /// The regions of a data file's text.
     pub fn parse(text: &str) -> Result<Self, ModelError> {
         let regions: Self = toml::from_str(text)
@@ -129,6 +140,8 @@ impl Regions {
     }
 }
 
+/// Names and texts of the data files that are part of the program.
+const BUILTIN: [(&str, &str); 1] = [("bitcoin", include_str!("../../data/bitcoin.toml"))];
 /// A region is a byte.
 const REGIONS_MAX: usize = 255;
 /// How far the sum of shares that were rounded to four digits may be from 1.

@@ -107,3 +107,40 @@ fn what_is_wrong_in_a_data_file_is_named() {
     let message = "regions: expected from 1 to 255 of them, got 0";
     assert_eq!(none.check().map_err(|error| error.to_string()), Err(message.to_owned()));
 }
+
+#[test]
+fn every_region_that_is_built_in_is_right_and_goes_by_its_name() {
+    assert_eq!(Regions::builtin_names().collect::<Vec<_>>(), ["bitcoin"]);
+    for name in Regions::builtin_names() {
+        let regions = Regions::builtin(name).expect("its name is listed");
+        assert_eq!(regions.check(), Ok(()));
+        assert_eq!(regions.name, name);
+    }
+    assert_eq!(Regions::builtin("dogecoin"), None);
+}
+
+#[test]
+fn bitcoins_peers_are_where_they_were_counted() {
+    let bitcoin = Regions::builtin("bitcoin").expect("it is built in");
+    let names: Vec<_> = bitcoin.regions.iter().map(|region| region.name.as_str()).collect();
+    assert_eq!(names, ["europe", "north-america", "asia", "oceania", "south-america"]);
+    let sum: f64 = bitcoin.regions.iter().map(|region| region.share).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "shares add up to {sum}");
+    // Bitnodes's counts: with as many peers as were counted, each region has its own again, but for the rounding of shares.
+    assert_eq!(counts(&bitcoin, 7_670, 1), [4_272, 2_544, 567, 156, 131]);
+}
+
+#[test]
+fn bitcoins_latencies_are_round_trips_and_the_same_both_ways() {
+    let bitcoin = Regions::builtin("bitcoin").expect("it is built in");
+    assert_eq!(bitcoin.latency_is, LatencyIs::RoundTrip);
+    for from in 0..5 {
+        for to in 0..5 {
+            assert_eq!(bitcoin.mean_latency(from, to), bitcoin.mean_latency(to, from));
+            // No message takes so little that its jitter is longer than its way.
+            assert!(bitcoin.mean_latency(from, to) >= Span::from_millis(9), "from {from} to {to}");
+        }
+    }
+    // Europe to North America: 119.3 ms there and back.
+    assert_eq!(bitcoin.mean_latency(0, 1), Span::from_nanos(59_650_000));
+}
