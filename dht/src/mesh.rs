@@ -144,7 +144,7 @@ impl<T: Parcel> Mesh<T> {
     }
 
     fn spread(&mut self, now: Time, to: Vec<PeerId>, id: Id, item: T, out: &mut Out<Self>) {
-        self.history.put(id, item.clone(), self.params.history_bytes_max);
+        self.history.put(self.beat.count(now), id, item.clone(), self.params.history_bytes_max);
         out.broadcast(to, Message::Push(item));
         self.plan(now, out);
     }
@@ -270,12 +270,13 @@ impl<T: Parcel> Mesh<T> {
         self.plan(now, out);
     }
 
-    /// The heartbeat of v1.0: mesh maintenance, then gossip, then the history moves on by one.
+    /// The heartbeat of v1.0: mesh maintenance, then gossip, then the history moves on.
     fn on_beat(&mut self, now: Time, out: &mut Out<Self>) {
         self.beat_at = None;
         self.mend(now, out);
-        self.offer(out);
-        self.history.shift(self.params.history_beats);
+        let beat = self.beat.count(now);
+        self.offer(beat, out);
+        self.history.forget((beat + 1).saturating_sub(self.params.history_beats));
         self.wanted.retain(|_, wanted| now < wanted.until);
         self.plan(now, out);
     }
@@ -300,9 +301,9 @@ impl<T: Parcel> Mesh<T> {
         }
     }
 
-    fn offer(&mut self, out: &mut Out<Self>) {
-        let ids = self.history.recent(self.params.gossip_beats);
-        if ids.is_empty() {
+    fn offer(&mut self, beat: u64, out: &mut Out<Self>) {
+        let ids = self.history.since(beat.saturating_sub(self.params.gossip_beats));
+        if ids.is_empty() || !self.links.has_outside() {
             return;
         }
         let mut to = self.links.outside();
@@ -313,7 +314,7 @@ impl<T: Parcel> Mesh<T> {
 
     /// Sets or drops the deadline of the next heartbeat. A pending one that comes early enough stays.
     fn plan(&mut self, now: Time, out: &mut Out<Self>) {
-        let wanted = self.reason_to_beat(now).map(|earliest| self.beat.after(earliest));
+        let wanted = self.next_beat(now);
         match (wanted, self.beat_at) {
             (None, None) => return,
             (None, Some(_)) => out.cancel(Timer::Round),
@@ -323,16 +324,22 @@ impl<T: Parcel> Mesh<T> {
         self.beat_at = wanted;
     }
 
-    /// From when on a heartbeat has something to do.
-    fn reason_to_beat(&self, now: Time) -> Option<Time> {
+    /// The next heartbeat that has something to do. Those between the last offer of an item and its end have not.
+    fn next_beat(&self, now: Time) -> Option<Time> {
+        let next = self.beat.after(now);
         let grafted = self.links.grafted();
-        if !self.history.is_empty() || !self.wanted.is_empty() || grafted > self.params.degree_high {
-            return Some(now);
+        if !self.wanted.is_empty() || grafted > self.params.degree_high {
+            return Some(next);
         }
-        if grafted >= self.params.degree_low {
-            return None;
-        }
-        self.links.graftable_from().map(|from| from.max(now))
+        let graft = match self.links.graftable_from() {
+            Some(from) if grafted < self.params.degree_low => Some(self.beat.after(from.max(now))),
+            Some(_) | None => None,
+        };
+        let gossip = self.history.beats().map(|(oldest, youngest)| {
+            let is_offered = self.beat.count(now) < youngest + self.params.gossip_beats && self.links.has_outside();
+            if is_offered { next } else { self.beat.moment(oldest + self.params.history_beats) }
+        });
+        [graft, gossip].into_iter().flatten().min()
     }
 }
 

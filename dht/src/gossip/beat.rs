@@ -26,17 +26,22 @@ impl Beat {
         Self { phase: rng.below(beat.period), ..beat }
     }
 
-    /// How many whole periods have passed.
+    /// How many moments there have been, `now` among them.
     pub(crate) const fn count(&self, now: Time) -> u64 {
-        now.0.saturating_sub(self.phase) / self.period
+        match now.0.checked_sub(self.phase) {
+            Some(since) => 1 + since / self.period,
+            None => 0,
+        }
+    }
+
+    /// The moment of that number, counted from one.
+    pub(crate) const fn moment(&self, number: u64) -> Time {
+        Time(number.saturating_sub(1).saturating_mul(self.period).saturating_add(self.phase))
     }
 
     /// The first moment after `time`.
     pub(crate) const fn after(&self, time: Time) -> Time {
-        if time.0 < self.phase {
-            return Time(self.phase);
-        }
-        Time((self.count(time) + 1).saturating_mul(self.period).saturating_add(self.phase))
+        self.moment(self.count(time) + 1)
     }
 }
 
@@ -47,11 +52,12 @@ mod tests {
     #[test]
     fn moments_are_a_period_apart_and_keep_their_phase() {
         let beat = Beat { phase: 300_000_000, ..Beat::aligned(Duration::from_secs(1)) };
-        let table = [(0, 300, 0), (299, 300, 0), (300, 1_300, 0), (1_299, 1_300, 0), (1_300, 2_300, 1)];
+        let table = [(0, 300, 0), (299, 300, 0), (300, 1_300, 1), (1_299, 1_300, 1), (1_300, 2_300, 2)];
         for (now, next, count) in table {
             assert_eq!(beat.after(Time::from_millis(now)), Time::from_millis(next), "at {now} ms");
             assert_eq!(beat.count(Time::from_millis(now)), count, "at {now} ms");
         }
+        assert_eq!(beat.moment(3), Time::from_millis(2_300));
         assert_eq!(beat.after(Time::MAX), Time::MAX);
     }
 

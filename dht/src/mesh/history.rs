@@ -13,8 +13,6 @@ use crate::gossip::{IDS_MAX, Id, LINKS_MAX, Parcel, Place};
 pub(super) struct History<T> {
     kept: VecDeque<Kept<T>>,
     bytes: usize,
-    /// Heartbeats so far.
-    beats: u64,
     /// The number of the first item, or of the next one where there is none.
     first: u32,
 }
@@ -24,7 +22,7 @@ struct Kept<T> {
     id: Id,
     item: T,
     bytes: usize,
-    /// Heartbeats before it came.
+    /// The last heartbeat before it came.
     beat: u64,
     /// Who asked for it, and how often.
     asked: Vec<(PeerId, u8)>,
@@ -42,7 +40,7 @@ pub(super) enum Answer<T> {
 
 impl<T: Parcel> History<T> {
     pub(super) const fn new() -> Self {
-        Self { kept: VecDeque::new(), bytes: 0, beats: 0, first: 1 }
+        Self { kept: VecDeque::new(), bytes: 0, first: 1 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -58,19 +56,24 @@ impl<T: Parcel> History<T> {
         NonZeroU32::new(self.first.wrapping_add(self.kept.len() as u32))
     }
 
+    /// The last heartbeat before the oldest item came, and before the youngest.
+    pub(super) fn beats(&self) -> Option<(u64, u64)> {
+        Some((self.kept.front()?.beat, self.kept.back()?.beat))
+    }
+
     /// Adds an item. The oldest make room for it; one that is larger than all the room is not kept.
-    pub(super) fn put(&mut self, id: Id, item: T, bytes_max: usize) {
+    pub(super) fn put(&mut self, beat: u64, id: Id, item: T, bytes_max: usize) {
         let bytes = item.encoded_len();
         self.bytes += bytes;
-        self.kept.push_back(Kept { id, item, bytes, beat: self.beats, asked: Vec::new() });
+        self.kept.push_back(Kept { id, item, bytes, beat, asked: Vec::new() });
         while self.bytes > bytes_max {
             self.drop_first();
         }
     }
 
-    /// The ids of the items that came in the last so many heartbeats, youngest first, as many as one list may have.
-    pub(super) fn recent(&self, beats: u64) -> Vec<Id> {
-        let recent = self.kept.iter().rev().take_while(|kept| self.beats - kept.beat < beats);
+    /// The ids of the items that came after that heartbeat, youngest first, as many as one list may have.
+    pub(super) fn since(&self, beat: u64) -> Vec<Id> {
+        let recent = self.kept.iter().rev().take_while(|kept| kept.beat >= beat);
         recent.take(IDS_MAX).map(|kept| kept.id).collect()
     }
 
@@ -91,10 +94,9 @@ impl<T: Parcel> History<T> {
         Answer::Here(kept.item.clone())
     }
 
-    /// A heartbeat has passed: what came so many heartbeats ago is gone, and an empty history holds no memory.
-    pub(super) fn shift(&mut self, beats: u64) {
-        self.beats += 1;
-        while self.kept.front().is_some_and(|kept| self.beats - kept.beat >= beats) {
+    /// What came before that heartbeat is gone, and an empty history holds no memory.
+    pub(super) fn forget(&mut self, beat: u64) {
+        while self.kept.front().is_some_and(|kept| kept.beat < beat) {
             self.drop_first();
         }
         if self.kept.is_empty() {

@@ -62,6 +62,11 @@ impl Links {
         self.grafted
     }
 
+    /// Whether there is a link outside the mesh.
+    pub(super) const fn has_outside(&self) -> bool {
+        self.links.len() > self.grafted
+    }
+
     pub(super) fn get_mut(&mut self, peer: PeerId) -> Option<&mut Link> {
         let place = self.place(peer).ok()?;
         self.links.get_mut(place)
