@@ -81,6 +81,23 @@ impl From<Item> for synod_consensus::Item {
     }
 }
 
+/// What a carrier's message counts as: pushes count by what they carry, so that blocks and payments have costs of their
+/// own.
+pub(crate) fn kind(message: &gossip::Message<Item>) -> &'static str {
+    match message {
+        gossip::Message::Push(Item::Block(_)) => "push_block",
+        gossip::Message::Push(Item::Payment(_)) => "push_payment",
+        gossip::Message::Graft
+        | gossip::Message::IHave(_)
+        | gossip::Message::IWant(_)
+        | gossip::Message::Known(_)
+        | gossip::Message::Prune
+        | gossip::Message::Pull
+        | gossip::Message::Shuffle(_)
+        | gossip::Message::Shuffled(_) => message.kind(),
+    }
+}
+
 /// The machine that carries, if it is one of ours.
 #[derive(Debug)]
 pub enum Carrier {

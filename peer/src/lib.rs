@@ -89,7 +89,7 @@ impl Wire for Message {
     fn kind(&self) -> &'static str {
         match self {
             Self::Replica(message) => message.kind(),
-            Self::Gossip(message) => message.kind(),
+            Self::Gossip(message) => gossip::kind(message),
         }
     }
 

@@ -67,7 +67,7 @@ fn a_published_payment_goes_to_the_links_once_it_is_on_disk_and_not_to_the_owner
         assert_eq!(words(&mut host, Input::PeerUp(PeerId(link))), [format!("tip to p{link}")]);
     }
     let effects = words(&mut host, Input::Command(submit()));
-    assert_eq!(effects, ["Pooled", "persist payment", "push to [p4, p5]", "Submitted"]);
+    assert_eq!(effects, ["Pooled", "persist payment", "push_payment to [p4, p5]", "Submitted"]);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn what_arrives_is_judged_by_the_replica_and_forwarded_in_the_same_step() {
         step(&mut host, Input::PeerUp(PeerId(link)));
     }
     let item = Item::Payment(payment());
-    assert_eq!(words(&mut host, push(5, item.clone())), ["Pooled", "push to [p4, p6]"]);
+    assert_eq!(words(&mut host, push(5, item.clone())), ["Pooled", "push_payment to [p4, p6]"]);
     assert_eq!(words(&mut host, push(4, item)), Vec::<String>::new(), "a duplicate");
     assert_eq!(host.protocol().replica().mempool().len(), 1);
 }
@@ -91,7 +91,11 @@ fn what_the_replica_refuses_is_held_against_the_sender_and_not_forwarded() {
     let item = Item::Payment(forged());
     assert_eq!(words(&mut host, push(5, item.clone())), ["reject p5: tx_signature"]);
     assert_eq!(words(&mut host, push(4, item)), Vec::<String>::new(), "it is known");
-    assert_eq!(words(&mut host, push(4, Item::Payment(payment()))), ["Pooled", "push to [p5]"], "the good one is not");
+    assert_eq!(
+        words(&mut host, push(4, Item::Payment(payment()))),
+        ["Pooled", "push_payment to [p5]"],
+        "the good one is not"
+    );
 }
 
 #[test]
