@@ -3,6 +3,7 @@
 //! Here the simulator (`sim`, which knows no protocol) meets the participants (`peer`, which know no simulator).
 
 pub mod averaging;
+pub mod forge;
 mod observe;
 mod outcome;
 pub mod payer;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use synod_consensus::Chain;
 use synod_ledger::{Address, Amount, Balance, Coin, Height, OutPoint, PaymentBuilder, SecretKey, Tx, TxId};
-use synod_machine::{Bytes, Rng};
+use synod_machine::{Bytes, PeerId, Rng};
 
 /// How many people there are.
 pub const PEOPLE: u8 = 8;
@@ -68,6 +68,16 @@ impl Payer {
             conflicts: load.conflicts,
             rng,
         }
+    }
+
+    /// The people's keys.
+    pub(crate) fn keys(&self) -> &[SecretKey] {
+        &self.keys
+    }
+
+    /// Whoever mines at a peer: one of the people, who could spend what they earn.
+    pub(crate) fn miner(&self, peer: PeerId) -> Address {
+        self.addresses[peer.0 as usize % self.addresses.len()]
     }
 
     /// A payment of somebody who has coins; nothing, if nobody drawn has.

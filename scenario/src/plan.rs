@@ -9,6 +9,8 @@ use synod_peer::GossipParams;
 use synod_sim::model::{Graph, LinkModel, Schedule};
 use synod_sim::{Direction, Tail};
 
+use crate::forge::Forgery;
+
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -102,6 +104,13 @@ pub enum Deed {
         /// After what time both ends of each connection know; never, where there is none.
         notice: Option<Duration>,
     },
+    /// Hands forged blocks and payments to peers, as a stranger.
+    Forge {
+        /// To which.
+        peers: Vec<PeerId>,
+        /// Which rule they break.
+        what: Forgery,
+    },
     /// Ends every cut, omission, pause and bad clock, and starts whoever is down.
     Heal,
     /// Makes peers omit a share of their messages.
@@ -117,6 +126,13 @@ pub enum Deed {
     Pause {
         /// Which.
         peers: Vec<PeerId>,
+    },
+    /// Has miners spend rewards that are mature on these peers' chains, each at that peer.
+    Reap {
+        /// Which peers.
+        peers: Vec<PeerId>,
+        /// How many rewards at each, at most.
+        most: usize,
     },
     /// Ends all cuts.
     Reconnect,

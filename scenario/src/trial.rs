@@ -15,7 +15,7 @@ use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
 use crate::Plan;
 use crate::observe::Observed;
-use crate::payer::{Order, Payer, miner};
+use crate::payer::{Order, Payer};
 use crate::race::Race;
 
 /// Reading a record takes so long.
@@ -205,6 +205,11 @@ impl Trial {
         let Some(peer) = draws.into_iter().find(|peer| net.is_up(*peer)) else {
             return self.payer.refused(&tx.id());
         };
+        self.submit_at(net, peer, tx);
+    }
+
+    /// Hands a payment in at a peer.
+    fn submit_at(&mut self, net: &mut NetOf<Self>, peer: PeerId, tx: Tx) {
         self.tickets += 1;
         self.orders.insert(self.tickets, tx.clone());
         let command = ReplicaCommand::Submit { ticket: self.tickets, tx };
@@ -237,9 +242,13 @@ impl Trial {
     }
 
     fn on_turn(&mut self, net: &mut NetOf<Self>, place: usize, turn: Turn) {
-        let peer = self.churn[place].0;
+        // What was scheduled before the network healed is no more.
+        let Some(&(peer, _)) = self.churn.get(place) else { return };
         match turn {
-            Turn::Down => net.crash(peer, Tail::Kept),
+            Turn::Down => {
+                net.crash(peer, Tail::Kept);
+                self.observed.stopped(peer);
+            }
             Turn::Up if !self.held.contains(&peer) => net.start(net.now(), peer),
             Turn::Up => {}
         }
@@ -302,7 +311,7 @@ impl Experiment for Trial {
             replica: synod_consensus::Params {
                 chain: plan.chain.clone(),
                 limits: plan.limits.clone(),
-                miner: (plan.power[peer.0 as usize] > 0).then(|| miner(peer.0)),
+                miner: (plan.power[peer.0 as usize] > 0).then(|| self.payer.miner(peer)),
                 extra: u64::from(peer.0),
             },
         }

@@ -1,10 +1,13 @@
 //! What a plan does to the peers.
 
+use synod_consensus::{Command as ReplicaCommand, Item};
 use synod_machine::PeerId;
+use synod_peer::{Command, Peer};
 use synod_sim::{NetOf, Tail};
 
 use super::Trial;
 use crate::Deed;
+use crate::forge::{Forgery, STRANGER, forge, reap};
 
 impl Trial {
     /// Does a deed now.
@@ -17,9 +20,11 @@ impl Trial {
             Deed::Cut { peers, direction, notice } => {
                 net.cut(peers, *direction, *notice);
             }
+            Deed::Forge { peers, what } => peers.iter().for_each(|peer| self.forge(net, *peer, *what)),
             Deed::Heal => self.heal(net),
             Deed::Omit { peers, sent, received } => peers.iter().for_each(|peer| net.omit(*peer, *sent, *received)),
             Deed::Pause { peers } => peers.iter().for_each(|peer| net.pause(*peer)),
+            Deed::Reap { peers, most } => peers.iter().for_each(|peer| self.reap(net, *peer, *most)),
             Deed::Reconnect => net.heal_all(),
             Deed::Resume { peers } => peers.iter().for_each(|peer| net.resume(*peer)),
             Deed::Start { peers } => self.start(net, peers),
@@ -42,6 +47,30 @@ impl Trial {
         for peer in peers {
             self.held.remove(peer);
             net.start(net.now(), *peer);
+        }
+    }
+
+    /// Hands a forgery on a peer's tip to it, if it has one.
+    fn forge(&mut self, net: &mut NetOf<Self>, peer: PeerId, what: Forgery) {
+        let Some(replica) = net.protocol(peer).map(Peer::replica).filter(|replica| replica.is_settled()) else {
+            return;
+        };
+        let draw = self.rng.next_u64();
+        let Some(forged) = forge(replica, self.payer.keys(), net.clock(peer), what, draw) else { return };
+        let payment = forged.payment.map(|tx| (tx.fingerprint(), Item::Payment(tx)));
+        for (id, item) in payment.into_iter().chain([(forged.block.fingerprint(), Item::Block(forged.block))]) {
+            let command = ReplicaCommand::Gossip { id, from: STRANGER, item };
+            net.command(net.now(), peer, Command::Replica(command));
+        }
+    }
+
+    /// Has miners spend what they earned at a peer.
+    fn reap(&mut self, net: &mut NetOf<Self>, peer: PeerId, most: usize) {
+        let Some(replica) = net.protocol(peer).map(Peer::replica).filter(|replica| replica.is_settled()) else {
+            return;
+        };
+        for tx in reap(replica, self.payer.keys(), most) {
+            self.submit_at(net, peer, tx);
         }
     }
 
