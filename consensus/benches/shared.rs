@@ -5,26 +5,27 @@
 //!
 //! `cargo bench -p synod-consensus --bench shared -- 10000 100`
 
+mod common;
+
 use std::env;
-use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use synod_consensus::pow::target_for;
 use synod_consensus::{Chain, Claim, Command, Event, Item, Limits, Message, Params, Replica, Seen};
-use synod_ledger::{Address, Amount, Balance, Block, Engine, Genesis, LedgerParams, PowParams, Retarget};
+use synod_ledger::{Address, Block};
 use synod_machine::{Bytes, Counters, Effect, Host, Input, Out, PeerId, Protocol, Time};
+
+use self::common::{BLOCK_TIME, chain, resident};
 
 /// Neighbours of a replica: Bitcoin Core's outbound connections.
 const LINKS: u32 = 8;
 /// What a message takes from one neighbour to the next.
 const HOP: Duration = Duration::from_millis(100);
-const BLOCK_TIME: Duration = Duration::from_secs(600);
 
 fn main() {
     let numbers: Vec<usize> = env::args().filter_map(|argument| argument.parse().ok()).collect();
     let (replicas, blocks) = (numbers.first().copied().unwrap_or(10_000), numbers.get(1).copied().unwrap_or(100));
-    let chain = chain();
+    let chain = chain(1);
     let before = resident();
     let mut crowd = Crowd::new(&chain, replicas);
     println!("{replicas} replicas, {LINKS} links each: {} B each", (resident() - before) / replicas);
@@ -158,33 +159,4 @@ impl Crowd {
 fn params(chain: &Arc<Chain>, mines: bool) -> Params {
     let miner = mines.then_some(Address(Bytes([7; 20])));
     Params { chain: chain.clone(), limits: Limits::default(), miner, extra: 0 }
-}
-
-/// A simulated chain with the retarget of the real ones.
-fn chain() -> Arc<Chain> {
-    let pow = PowParams {
-        target: target_for(1_000_000, BLOCK_TIME),
-        block_time_ms: BLOCK_TIME.as_millis() as u64,
-        retarget: Retarget::Lwma { window: 60 },
-        declared: true,
-    };
-    let ledger = LedgerParams {
-        subsidy: Amount(50 * Amount::COIN),
-        halving_interval: 210_000,
-        maturity: 100,
-        block_bytes_max: 1_000_000,
-        fee_min: Amount(1),
-    };
-    let owner = Balance { name: "one".to_string(), address: Address(Bytes([1; 20])), amount: Amount(1_000), coins: 1 };
-    let genesis =
-        Genesis { name: "bench".to_string(), time_unix_ms: 0, engine: Engine::Pow(pow), ledger, balances: vec![owner] };
-    Chain::simulated(genesis).expect("a chain can start like this")
-}
-
-/// The bytes of memory that this process has.
-fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    kilobytes.map_or(0, |kilobytes| kilobytes * 1_024)
 }

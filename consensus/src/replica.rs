@@ -411,8 +411,8 @@ impl Protocol for Replica {
             bodies: Bodies::new(params.limits.bodies_max, params.limits.bodies_bytes_max),
             orphans: Orphans::new(params.limits.orphans_max, params.limits.bodies_bytes_max),
             limits: params.limits,
-            tree,
             journey: Journey::new(&state),
+            tree,
             state,
             place: Place::ROOT,
             loading: BTreeSet::new(),
@@ -441,16 +441,12 @@ impl Protocol for Replica {
         }
     }
 
-    /// 1. The coins are those of a known block. 2. Money is conserved: the supply is the genesis's and the subsidies
-    ///    since, no more. 3. No more blocks are held or waited for than allowed.
+    /// Money is conserved: the supply is the genesis's and the subsidies since, no more. What else must hold is asserted
+    /// where it changes, since most steps change nothing, and each look at a part of ten thousand replicas is a look at
+    /// memory that is in no cache.
     fn check(&self) {
-        assert!(self.tree.at(self.place).id() == self.state.tip(), "the coins are those of a known block");
-        assert!(self.tree.at(self.place).height() == self.state.height(), "coins and tree agree on the height");
         let issued = self.chain.rules().issued(self.state.height());
         let most = self.chain.state().supply().checked_add(issued).expect("a checked genesis bounds the issue");
         assert!(self.state.supply() <= most, "no block makes more money than the schedule");
-        self.bodies.check();
-        self.download.check();
-        assert!(self.orphans.len() <= self.limits.orphans_max, "the orphan pool is bounded");
     }
 }

@@ -24,7 +24,7 @@ use crate::{Claim, Message};
 /// Gossip comes first, since a claim that overtakes it makes the neighbour ask for what is under way. A block reaches a
 /// network in far less than a twentieth of the time between two (Decker and Wattenhofer 2013: 12.6 s of 600 s on
 /// average), and on a testbed of short block times in this.
-const AFTER_MIN: Duration = Duration::from_secs(3);
+const AFTER_MIN: Duration = Duration::from_secs(2);
 const AFTER_PART: u32 = 20;
 /// A tip that stays so long is told again, or one that stays for two block times.
 const REPEAT_MIN: Duration = Duration::from_secs(30);

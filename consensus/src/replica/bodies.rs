@@ -58,9 +58,6 @@ impl Bodies {
                 self.bytes -= gone.block.len();
             }
         }
-    }
-
-    pub(super) fn check(&self) {
         assert!(self.blocks.len() <= self.blocks_max, "the blocks in memory are bounded");
     }
 

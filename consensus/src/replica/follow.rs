@@ -139,6 +139,10 @@ impl Replica {
         if block.header().chain != self.chain.rules().chain {
             return Err(Fault::Header(HeaderError::ForeignChain));
         }
+        if id == self.state.tip() {
+            self.gave(from, self.place); // The rule: gossip brings it from several sides.
+            return Ok(Taken::Known);
+        }
         match self.node(&id).map(|(place, node)| (place, node.status())) {
             Some((place, Status::Body | Status::Valid)) => {
                 self.gave(from, place);
@@ -149,6 +153,7 @@ impl Replica {
             None if !self.tree.contains(&block.header().parent) => {
                 check_form(&block, self.chain.rules()).map_err(Fault::Block)?;
                 self.orphans.insert(block);
+                assert!(self.orphans.len() <= self.limits.orphans_max, "the orphan pool is bounded");
                 if let Some(peer) = from {
                     self.ask_headers(now, peer, out);
                 }
@@ -172,7 +177,11 @@ impl Replica {
 
     /// Notes who has a block, having given it.
     fn gave(&mut self, from: Option<PeerId>, place: Place) {
-        if let Some(link) = from.and_then(|peer| self.links.get_mut(peer)) {
+        let Some(link) = from.and_then(|peer| self.links.get_mut(peer)) else { return };
+        if place == self.place && self.download.is_idle() {
+            // Nothing is missing, so that it can have given nothing better.
+            link.gave_last(place);
+        } else {
             link.gave(&self.tree, place);
         }
     }
@@ -240,8 +249,8 @@ impl Replica {
     pub(super) fn follow(&mut self, now: Time, out: &mut Out<Self>) -> BTreeMap<BlockId, BlockError> {
         let mut faults = BTreeMap::new();
         loop {
-            let best = self.tree.best();
-            let (id, is_next) = (best.id(), best.header().parent == self.state.tip());
+            let goal = self.tree.best();
+            let (id, is_next) = (goal.id(), goal.header().parent == self.state.tip());
             let is_over = self.journey.is_over();
             if is_over && self.journey.toward == id {
                 self.settle(now, out);
@@ -294,8 +303,7 @@ impl Replica {
             Err(error) => return Step::Invalid(id, error),
             Ok(outcome) => outcome,
         };
-        self.state = outcome.state.clone();
-        self.place = place;
+        self.move_to(place, outcome.state.clone());
         if !was_valid {
             out.persist(Record::undo_key(id), Record::Undo(outcome.undo.clone()));
             self.tree.set_status(&id, Status::Valid);
@@ -326,9 +334,16 @@ impl Replica {
         Step::Moved
     }
 
+    fn move_to(&mut self, place: Place, state: State) {
+        let node = self.tree.at(place);
+        assert!(node.id() == state.tip(), "the coins are those of a known block");
+        assert!(node.height() == state.height(), "coins and tree agree on the height");
+        self.place = place;
+        self.state = state;
+    }
+
     fn take_back(&mut self, block: &Block, before: State) {
-        self.state = before;
-        self.place = self.tree.at(self.place).parent();
+        self.move_to(self.tree.at(self.place).parent(), before);
         self.journey.disconnect.pop_front();
         for tx in block.payments().iter().rev() {
             self.journey.returned.push_front(tx.clone());

@@ -68,9 +68,8 @@ impl Link {
         self.rare.get_or_insert_default()
     }
 
-    /// Notes what it claims, and says whether it claims it again.
-    pub(super) fn claims(&mut self, tree: &BlockTree, claim: Claim) -> bool {
-        let place = tree.find(&claim.tip);
+    /// Notes what it claims, and says whether it claims it again. `place` is where we know that block.
+    pub(super) fn claims(&mut self, claim: Claim, place: Option<Place>) -> bool {
         let is_repeated = match place {
             Some(_) => self.said == place,
             None => self.unknown_claim().is_some_and(|before| before.tip == claim.tip),
@@ -94,8 +93,8 @@ impl Link {
         }
     }
 
-    /// Notes the last header of an answer.
-    pub(super) fn gave_header(&mut self, place: Place) {
+    /// Notes the best that it gave, or else the last.
+    pub(super) fn gave_last(&mut self, place: Place) {
         self.has = Some(place);
     }
 

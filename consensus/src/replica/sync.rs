@@ -58,7 +58,7 @@ impl Download {
     }
 
     /// Whether nothing is planned and nothing awaited.
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.plan.is_empty() && self.in_flight.is_empty()
     }
 
@@ -79,19 +79,24 @@ impl Download {
     fn is_asked(&self, id: &BlockId, peer: PeerId) -> bool {
         self.in_flight.get(id).is_some_and(|&(asked, _)| asked == peer)
     }
-
-    pub(super) fn check(&self) {
-        assert!(self.in_flight.len() <= WINDOW * 2, "the requests under way are bounded");
-    }
 }
 
 impl Replica {
     pub(super) fn on_tip(&mut self, now: Time, from: PeerId, claim: Claim, out: &mut Out<Self>) {
+        // The rule: it has what we have.
+        let known = if claim.tip == self.state.tip() { Some(self.place) } else { self.tree.find(&claim.tip) };
         let Some(link) = self.links.get_mut(from) else { return };
-        let is_repeated = link.claims(&self.tree, claim);
-        self.answer_claim(now, from, is_repeated, out);
-        self.ask_if_more(now, from, out);
-        self.request_blocks(now, out);
+        let is_repeated = link.claims(claim, known);
+        if known != Some(self.place) || is_repeated {
+            self.answer_claim(now, from, is_repeated, out);
+        }
+        if known.is_none() {
+            self.ask_if_more(now, from, out);
+        }
+        // Who has more than we thought may be asked for what is missing.
+        if !self.download.is_idle() {
+            self.request_blocks(now, out);
+        }
     }
 
     /// Asks a peer for headers if it claims a heavier chain whose tip we do not know.
@@ -205,7 +210,7 @@ impl Replica {
         let keeps_claim = news > 0 || !self.links.get(peer).is_some_and(|link| self.claims_more(link));
         let Some(link) = self.links.get_mut(peer) else { return };
         if let Some(last) = last {
-            link.gave_header(last);
+            link.gave_last(last);
         }
         let rare = link.rare_mut();
         rare.side_headers = if is_best { 0 } else { rare.side_headers.saturating_add(news) };
@@ -295,6 +300,7 @@ impl Replica {
                 out.send(peer, Message::GetBlocks(ids.to_vec()));
             }
         }
+        assert!(self.download.in_flight.len() <= WINDOW * 2, "the requests under way are bounded");
         self.watch(now, out);
     }
 

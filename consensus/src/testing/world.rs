@@ -537,7 +537,10 @@ impl World {
             });
             let is_confirmed = confirmed.contains(id);
             let conflicts = self.conflicts(tx, confirmed, spent);
-            let waits = self.replica(*node).mempool().contains(id);
+            // A rival that a block confirmed and a reorganisation took back waits in its place: one of them will be
+            // confirmed, and which one is for the next blocks to say.
+            let pool = self.replica(*node).mempool();
+            let waits = pool.contains(id) || tx.inputs.iter().any(|input| pool.is_spent(&input.coin).is_some());
             let on_disk = self.nodes[*node].disk.contains_key(&Record::payment_key(*id));
             assert!(is_confirmed || conflicts || (waits && on_disk), "node {node} lost payment {id}");
             assert!(!decided || is_confirmed || conflicts, "payment {id} of node {node} is never confirmed");
