@@ -411,7 +411,7 @@ impl Protocol for Replica {
             bodies: Bodies::new(params.limits.bodies_max, params.limits.bodies_bytes_max),
             orphans: Orphans::new(params.limits.orphans_max, params.limits.bodies_bytes_max),
             limits: params.limits,
-            journey: Journey::new(&state),
+            journey: Journey::new(&state, &tree),
             tree,
             state,
             place: Place::ROOT,

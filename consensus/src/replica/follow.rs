@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use synod_ledger::{
-    Block, BlockError, BlockId, Height, Node, Place, Rules, SharedHeader, Signatures, State, Status, Tx,
+    Block, BlockError, BlockId, BlockTree, Height, Node, Place, Rules, SharedHeader, Signatures, State, Status, Tx,
 };
 use synod_machine::{Key, Out, PeerId, Reject, Time};
 
@@ -20,6 +20,10 @@ pub(super) struct Journey {
     has_settled: bool,
     /// Where it goes; the steps below lead there.
     toward: BlockId,
+    /// Where it goes first after a restart: to where the coins were, if that is not on the way to the best tip. A crash
+    /// came between the arrival of a better branch and the end of the way there, and what the old one confirmed has yet
+    /// to go back into the mempool, and to be promised where a promise depends on it.
+    detour: Option<BlockId>,
     disconnect: VecDeque<BlockId>,
     connect: VecDeque<BlockId>,
     /// Whether a block was taken back: the mempool no longer fits the coins.
@@ -29,11 +33,12 @@ pub(super) struct Journey {
 }
 
 impl Journey {
-    pub(super) fn new(state: &State) -> Self {
+    pub(super) fn new(state: &State, tree: &BlockTree) -> Self {
         Self {
             origin: state.tip(),
             has_settled: false,
             toward: state.tip(),
+            detour: last_connected_aside(tree),
             disconnect: VecDeque::new(),
             connect: VecDeque::new(),
             has_undone: false,
@@ -58,6 +63,14 @@ impl Journey {
     pub(super) fn is_over(&self) -> bool {
         self.disconnect.is_empty() && self.connect.is_empty()
     }
+}
+
+/// The heaviest block that was connected and is not on the best chain: tips grow in weight, so that of those branches
+/// it is the last that the coins were on.
+fn last_connected_aside(tree: &BlockTree) -> Option<BlockId> {
+    let best = tree.best().id();
+    let aside = tree.iter().filter(|node| node.status() == Status::Valid && !tree.is_on_chain(&node.id(), &best));
+    aside.max_by_key(|node| node.weight()).map(Node::id)
 }
 
 /// What a taken block is to us now.
@@ -249,7 +262,10 @@ impl Replica {
     pub(super) fn follow(&mut self, now: Time, out: &mut Out<Self>) -> BTreeMap<BlockId, BlockError> {
         let mut faults = BTreeMap::new();
         loop {
-            let goal = self.tree.best();
+            if self.journey.detour == Some(self.state.tip()) {
+                self.journey.detour = None;
+            }
+            let goal = self.goal();
             let (id, is_next) = (goal.id(), goal.header().parent == self.state.tip());
             let is_over = self.journey.is_over();
             if is_over && self.journey.toward == id {
@@ -278,6 +294,12 @@ impl Replica {
                 Step::Waiting => return faults,
             }
         }
+    }
+
+    /// Where the coins should be: first where they were before a restart, and then at the best tip.
+    fn goal(&self) -> &Node {
+        let detour = self.journey.detour.and_then(|id| self.tree.get(&id));
+        detour.filter(|node| node.status() != Status::Invalid).unwrap_or_else(|| self.tree.best())
     }
 
     fn step_on(&mut self, out: &mut Out<Self>) -> Step {

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use synod_ledger::{Amount, Block};
 
 use crate::testing::bench::{Bench, P1};
-use crate::testing::{Branch, chain, coin, params, pay};
+use crate::testing::{Branch, chain, coin, made, params, pay};
 use crate::{Params, Record};
 
 fn small(chain: &std::sync::Arc<crate::Chain>) -> Params {
@@ -197,4 +197,30 @@ fn what_a_reorganisation_takes_back_is_on_disk_before_anything_else_is_said_of_i
     assert!(kept.is_some() && kept < told, "{texts:?}");
     assert!(bench.replica.fate(&tx.id()).is_some());
     assert!(bench.replica.mempool().is_pinned(&tx.id()));
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_reorganisation_keeps_what_a_promise_depends_on() {
+    let chain = chain();
+    let mut params = small(&chain);
+    params.limits.bodies_max = 2;
+    let mut bench = Bench::new(params.clone());
+    let mut one = Branch::new(&chain);
+    let mut other = one.fork(1);
+    let parent = pay(&chain, 1, coin(chain.state(), 1, 0), 2, 10);
+    gossip(&mut bench, &[one.grow(core::slice::from_ref(&parent))]);
+    let promised = pay(&chain, 1, made(&parent, 1, chain.state()), 2, 10);
+    bench.submit(&promised);
+    gossip(&mut bench, &one.grow_by(5));
+    gossip(&mut bench, &other.grow_by(7));
+    assert!(!bench.replica.is_settled(), "it reads the blocks that it takes back");
+    // Here it is killed: the better branch is on disk, and what the old one confirmed is promised by nobody.
+    let mut again = Bench::restored(params, bench.disk);
+    again.load_all();
+    assert_eq!(again.replica.tip(), other.state.tip());
+    assert!(*again.replica.state() == other.state, "the coins are those of the better branch");
+    for tx in [parent, promised] {
+        assert!(again.replica.mempool().is_pinned(&tx.id()), "it waits again");
+        assert!(again.disk.contains_key(&Record::payment_key(tx.id())), "and is on disk");
+    }
 }
