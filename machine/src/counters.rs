@@ -42,6 +42,7 @@ pub struct Traffics(Vec<Traffic>);
 
 impl Count {
     /// Adds another count to this one.
+    #[inline]
     pub const fn add(&mut self, messages: u64, bytes: u64) {
         self.messages += messages;
         self.bytes += bytes;
@@ -86,21 +87,29 @@ impl Traffics {
         }
     }
 
+    #[inline]
     pub(crate) fn received(&mut self, kind: &'static str, len: usize) {
         self.entry(kind).received.add(1, len as u64);
     }
 
+    #[inline]
     pub(crate) fn sent(&mut self, kind: &'static str, receivers: usize, len: usize) {
         self.entry(kind).sent.add(receivers as u64, (receivers * len) as u64);
     }
 
+    #[inline]
     fn entry(&mut self, kind: &'static str) -> &mut Traffic {
-        // The same name has the same address as a rule, and two where it does not are equal all the same.
-        let is_it = |traffic: &Traffic| core::ptr::eq(traffic.kind, kind) || traffic.kind == kind;
-        let place = self.0.iter().position(is_it).unwrap_or_else(|| {
+        // The same name has the same address as a rule, and two where it does not are found equal by their text.
+        let place = self.0.iter().position(|traffic| core::ptr::eq(traffic.kind, kind));
+        let place = place.unwrap_or_else(|| self.place_of(kind));
+        &mut self.0[place]
+    }
+
+    #[cold]
+    fn place_of(&mut self, kind: &'static str) -> usize {
+        self.0.iter().position(|traffic| traffic.kind == kind).unwrap_or_else(|| {
             self.0.push(Traffic { kind, sent: Count::default(), received: Count::default() });
             self.0.len() - 1
-        });
-        &mut self.0[place]
+        })
     }
 }

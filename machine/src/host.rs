@@ -6,11 +6,12 @@ use crate::{Counters, Effect, Input, Out, Protocol, Reject, Time, Wire};
 
 /// Runs one protocol: keeps its timers, counts its effects, checks its invariants after every step.
 ///
-/// It owns no buffer, so that a hundred thousand of them share one.
+/// It owns no buffer, so that a hundred thousand of them share one; what each step touches comes first.
+#[repr(C)]
 pub struct Host<P: Protocol> {
-    protocol: P,
     now: Time,
     timers: Timers<P::Timer>,
+    protocol: P,
     counters: Counters,
 }
 

@@ -19,11 +19,13 @@ impl Rng {
     }
 
     /// Uniform 64 bits.
+    #[inline]
     pub fn next_u64(&mut self) -> u64 {
         self.0.next_u64()
     }
 
     /// Uniform in `0..bound`, without bias. `bound` is above zero.
+    #[inline]
     pub fn below(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "an empty range has no element");
         // Lemire's multiplication method, with rejection of the short last interval.

@@ -29,6 +29,7 @@ impl Clock {
     }
 
     /// What it shows at the true time `now`.
+    #[inline]
     pub(crate) fn at(&self, now: Time) -> Time {
         if *self == Self::TRUE {
             return now;
@@ -38,6 +39,7 @@ impl Clock {
     }
 
     /// The first true time at which it shows `shown` or more.
+    #[inline]
     pub(crate) fn when(&self, shown: Time) -> Time {
         if *self == Self::TRUE {
             return shown;

@@ -100,6 +100,8 @@ pub struct Net<P: Protocol, A> {
     pub(crate) envelopes: Slab<Envelope<P::Message>>,
     pub(crate) actions: Slab<Action<P, A>>,
     pub(crate) links: LinkModel,
+    /// By peer. Apart from the places, since a sender asks for its receiver's.
+    pub(crate) regions: Vec<u8>,
     /// Whether any access line is bounded.
     pub(crate) has_lines: bool,
     pub(crate) seed: u64,
@@ -129,6 +131,7 @@ impl<P: Protocol, A> Net<P, A> {
             envelopes: Slab::new(),
             actions: Slab::new(),
             links,
+            regions,
             has_lines,
             seed,
             cuts: Vec::new(),
@@ -141,7 +144,7 @@ impl<P: Protocol, A> Net<P, A> {
             stopped: None,
             counters: Counters::default(),
         };
-        net.places.extend(regions.into_iter().map(Place::new));
+        net.places.extend((0..graph.peers()).map(|_| Place::new()));
         for peer in 0..graph.peers() {
             net.lay_edges(peer, graph.neighbours(peer));
         }
@@ -277,7 +280,7 @@ impl<P: Protocol, A> Net<P, A> {
 
     /// The end of a link at a peer.
     pub(crate) fn end(&self, peer: u32) -> End {
-        End { peer, region: self.places[peer as usize].region }
+        End { peer, region: self.regions[peer as usize] }
     }
 
     pub(crate) fn schedule(&mut self, at: Time, peer: u32, action: Action<P, A>) {
@@ -291,7 +294,19 @@ impl<P: Protocol, A> Net<P, A> {
 
     /// Has memory fetch what one of the next entries will need.
     pub(crate) fn look_ahead(&self) {
-        let Some(entry) = self.queue.ahead(AHEAD) else { return };
+        if let Some(entry) = self.queue.ahead(AHEAD) {
+            self.fetch(entry);
+        }
+    }
+
+    /// The same at the beginning of a day, of which nothing was fetched yet.
+    fn look_ahead_all(&self) {
+        for entry in (0..AHEAD).filter_map(|count| self.queue.ahead(count)) {
+            self.fetch(entry);
+        }
+    }
+
+    fn fetch(&self, entry: &Entry) {
         if let Some(place) = self.places.get(entry.peer as usize) {
             place.fetch();
         }
@@ -303,7 +318,11 @@ impl<P: Protocol, A> Net<P, A> {
 
     /// Takes the next entry that is due by `end` and moves the time there.
     pub(crate) fn pop(&mut self, end: Time) -> Option<Entry> {
+        let days = self.queue.days_begun();
         let entry = self.queue.pop(end)?;
+        if self.queue.days_begun() != days {
+            self.look_ahead_all();
+        }
         debug_assert!(entry.at >= self.now, "time does not run backwards");
         self.now = entry.at;
         self.tally.events += 1;

@@ -54,18 +54,17 @@ pub struct Passed {
 pub(crate) struct Place<P: Protocol> {
     /// When the world looks at its timers next. The first field: [`Place::fetch`] counts from it.
     pub(crate) wakes_at: Time,
-    pub(crate) passed: Passed,
     /// What was scheduled before this number was meant for an earlier life.
     pub(crate) born: u64,
     /// By the other end's number.
     pub(crate) edges: Vec<Edge>,
-    pub(crate) region: u8,
-    /// When the bytes that wait for the uplink have left, and those for the downlink have come.
-    pub(crate) upload_free: Time,
-    pub(crate) download_free: Time,
     /// What is rare: most peers have none of it.
     pub(crate) trouble: Option<Box<Trouble<P>>>,
     pub(crate) host: Option<Host<P>>,
+    pub(crate) passed: Passed,
+    /// When the bytes that wait for the uplink have left, and those for the downlink have come.
+    pub(crate) upload_free: Time,
+    pub(crate) download_free: Time,
     pub(crate) disk: Disk<P::Record>,
 }
 
@@ -86,13 +85,12 @@ pub(crate) struct Trouble<P: Protocol> {
 const LINES_MAX: usize = 16;
 
 impl<P: Protocol> Place<P> {
-    pub(crate) fn new(region: u8) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             wakes_at: Time::MAX,
             passed: Passed::default(),
             born: 0,
             edges: Vec::new(),
-            region,
             upload_free: Time::ZERO,
             download_free: Time::ZERO,
             trouble: None,

@@ -82,6 +82,7 @@ impl Queue {
     }
 
     /// Schedules; nothing is scheduled before what was taken last.
+    #[inline]
     pub(crate) fn push(&mut self, at: Time, peer: u32, what: u32) {
         let entry = Entry { at, sequence: self.sequence, peer, what };
         self.sequence += 1;
@@ -96,6 +97,7 @@ impl Queue {
     }
 
     /// Takes the next entry, if it is due by `end`.
+    #[inline]
     pub(crate) fn pop(&mut self, end: Time) -> Option<Entry> {
         while self.today.is_empty() && self.late.is_empty() {
             if !self.turn_page(end) {
@@ -114,11 +116,18 @@ impl Queue {
         if self.today.last() == Some(next) { self.today.pop() } else { self.late.pop().map(|Reverse(late)| late) }
     }
 
+    /// Changes with each day that begins, until a year ends.
+    pub(crate) const fn days_begun(&self) -> u64 {
+        self.begun
+    }
+
     /// What will be taken after so many others, as far as that is known.
+    #[inline]
     pub(crate) fn ahead(&self, count: usize) -> Option<&Entry> {
         self.today.len().checked_sub(count + 1).map(|place| &self.today[place])
     }
 
+    #[inline]
     fn place(&mut self, entry: Entry) {
         let day = entry.at.0 >> self.shift;
         let (year, place) = (day / YEAR, day % YEAR);

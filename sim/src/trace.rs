@@ -20,6 +20,7 @@ impl Digest {
         self.0
     }
 
+    #[inline]
     pub(crate) fn step(&mut self, at: Time, peer: u32, what: u64) {
         self.add(at.0);
         self.add(u64::from(peer) << 32 ^ what);
@@ -30,6 +31,7 @@ impl Digest {
     }
 
     /// Folds the product of both halves (wyhash's mixing step; Wang Yi 2019).
+    #[inline]
     pub(crate) fn add(&mut self, number: u64) {
         let product = u128::from(self.0 ^ number) * 0xa076_1d64_78bd_642f_e703_7ed1_a0b4_28db_u128 as u64 as u128;
         self.0 = (product as u64 ^ (product >> 64) as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -37,11 +39,13 @@ impl Digest {
 }
 
 /// The first eight bytes of a name.
+#[inline]
 pub(crate) fn word(name: &str) -> u64 {
-    let mut bytes = [0; 8];
-    let len = name.len().min(8);
-    bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
-    u64::from_le_bytes(bytes)
+    let bytes = name.as_bytes();
+    match bytes.first_chunk() {
+        Some(first) => u64::from_le_bytes(*first),
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
 }
 
 #[cfg(test)]

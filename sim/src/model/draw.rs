@@ -10,6 +10,7 @@ pub struct Draw(u64);
 
 impl Draw {
     /// The stream of this number in the run of this seed.
+    #[inline]
     pub const fn new(seed: u64, stream: u64) -> Self {
         Self(nth(mix(seed), stream))
     }
@@ -21,22 +22,26 @@ impl Draw {
     }
 
     /// The draw of this number.
+    #[inline]
     pub const fn get(self, counter: u64) -> u64 {
         nth(self.0, counter)
     }
 
     /// The draw `b` of the stream `a` of the run `seed`.
+    #[inline]
     pub const fn at(seed: u64, a: u64, b: u64) -> u64 {
         Self::new(seed, a).get(b)
     }
 }
 
 /// The output `n` (from zero) of the SplitMix64 generator that begins at `seed`.
+#[inline]
 const fn nth(seed: u64, n: u64) -> u64 {
     mix(seed.wrapping_add(n.wrapping_add(1).wrapping_mul(GAMMA)))
 }
 
 /// The output function: Stafford's thirteenth variant of the finalizer of MurmurHash3.
+#[inline]
 const fn mix(state: u64) -> u64 {
     let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -61,11 +66,13 @@ impl Chance {
     }
 
     /// Whether it never happens, so that no draw is needed.
+    #[inline]
     pub const fn is_never(self) -> bool {
         self.0 == 0
     }
 
     /// Whether it happens for this draw.
+    #[inline]
     pub const fn hits(self, draw: u64) -> bool {
         draw >> 1 < self.0
     }

@@ -189,6 +189,7 @@ impl LinkModel {
     }
 
     /// The latency of a link in nanoseconds, one way and without jitter: the same at all times and in both directions.
+    #[inline]
     pub fn base(&self, one: End, other: End) -> u64 {
         let link = |quantiles: &Quantiles| {
             let (low, high) = (one.peer.min(other.peer), one.peer.max(other.peer));
@@ -207,6 +208,7 @@ impl LinkModel {
     }
 
     /// What a message takes on top of its link's latency, in nanoseconds. `draw` is the message's own.
+    #[inline]
     pub fn jitter(&self, draw: u64) -> u64 {
         self.jitter.as_ref().map_or(0, |jitter| jitter.sample(draw))
     }
@@ -217,26 +219,31 @@ impl LinkModel {
     }
 
     /// What a peer of a region can send, in bytes per second; nothing if it is not bounded.
+    #[inline]
     pub fn upload(&self, region: u8) -> Option<u64> {
         self.upload[usize::from(region)]
     }
 
     /// What a peer of a region can receive, in bytes per second; nothing if it is not bounded.
+    #[inline]
     pub fn download(&self, region: u8) -> Option<u64> {
         self.download[usize::from(region)]
     }
 
     /// The chance that a message is lost.
+    #[inline]
     pub const fn loss(&self) -> Chance {
         self.loss
     }
 
     /// The chance that a message arrives twice.
+    #[inline]
     pub const fn duplicate(&self) -> Chance {
         self.duplicate
     }
 
     /// The chance that a message need not wait for those before it on its link.
+    #[inline]
     pub const fn reorder(&self) -> Chance {
         self.reorder
     }

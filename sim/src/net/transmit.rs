@@ -77,7 +77,7 @@ impl<P: Protocol, A> Net<P, A> {
         let place = &mut self.places[entry.peer as usize];
         let len = self.envelopes.get(envelope).len;
         let begun = place.download_free.max(entry.at);
-        place.download_free = Time(begun.0 + span(len, self.links.download(place.region)));
+        place.download_free = Time(begun.0 + span(len, self.links.download(self.regions[entry.peer as usize])));
         self.queue.push_again(place.download_free, entry, Due::Delivery(envelope).pack());
     }
 
@@ -118,7 +118,7 @@ impl<P: Protocol, A> Net<P, A> {
     fn pass_uplink(&mut self, from: u32, len: u32) -> Time {
         let place = &mut self.places[from as usize];
         let begun = place.upload_free.max(self.now);
-        place.upload_free = Time(begun.0 + span(len, self.links.upload(place.region)));
+        place.upload_free = Time(begun.0 + span(len, self.links.upload(self.regions[from as usize])));
         place.upload_free
     }
 
