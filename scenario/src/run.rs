@@ -1,5 +1,6 @@
 //! Running a plan to its end, with a word now and then for whoever watches.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -92,11 +93,16 @@ pub fn advance(world: &mut World<Trial>, until: Time, events_max: u64) -> Result
     // A world that broke is only looked at: where it was, and what was recorded.
     let result = catch_unwind(AssertUnwindSafe(|| world.run(until, events_max)));
     result.map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let reason = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
         let net = world.net();
-        Broken { step: net.tally().steps, at: net.now(), reason: reason.unwrap_or_else(|| "a panic".to_string()) }
+        Broken { step: net.tally().steps, at: net.now(), reason: reason_of(&*panic) }
     })
+}
+
+/// What a panic said.
+pub(crate) fn reason_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let reason = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    reason.unwrap_or_else(|| "a panic".to_string())
 }
 
 fn progress(world: &World<Trial>, begun: Instant) -> Progress {
