@@ -81,7 +81,7 @@ impl<P: Protocol> Outbox<P> {
         self.steps.push_back(effects);
     }
 
-    /// Begins to sync all that waits. Whether a sync must be waited for.
+    /// Begins to sync all that waits. Whether there is a sync to wait for.
     pub(crate) fn begin(&mut self) -> bool {
         if self.syncing > 0 || self.steps.is_empty() {
             return false;
@@ -96,9 +96,12 @@ impl<P: Protocol> Outbox<P> {
         std::mem::take(&mut self.steps)
     }
 
-    /// The steps that are synced now.
+    /// The steps that are synced now, and those since then, if they have nothing to sync.
     pub(crate) fn finish(&mut self) -> Vec<Vec<Effect<P>>> {
-        let count = std::mem::take(&mut self.syncing);
+        let mut count = std::mem::take(&mut self.syncing);
+        if !self.steps.range(count..).flatten().any(is_write) {
+            count = self.steps.len();
+        }
         self.steps.drain(..count).collect()
     }
 }

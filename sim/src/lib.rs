@@ -12,6 +12,8 @@ mod net;
 mod peers;
 mod queue;
 mod slab;
+#[cfg(test)]
+mod testing;
 mod trace;
 mod world;
 

@@ -106,6 +106,8 @@ pub struct Net<P: Protocol, A> {
     pub(crate) has_lines: bool,
     pub(crate) seed: u64,
     pub(crate) cuts: Vec<Cut>,
+    /// Cuts so far, those that were healed among them.
+    pub(crate) cuts_made: u32,
     /// Whether any peer or link ever had a fault; if not, nothing is looked up.
     pub(crate) troubled: bool,
     pub(crate) disk_sync: Duration,
@@ -135,6 +137,7 @@ impl<P: Protocol, A> Net<P, A> {
             has_lines,
             seed,
             cuts: Vec::new(),
+            cuts_made: 0,
             troubled: false,
             disk_sync,
             codec,
@@ -255,10 +258,14 @@ impl<P: Protocol, A> Net<P, A> {
         }
         self.tally.crashes += 1;
         place.wakes_at = Time::MAX;
+        // What waited for its access lines went with it.
+        place.upload_free = Time::ZERO;
+        place.download_free = Time::ZERO;
         let mut unsynced = VecDeque::new();
         if let Some(trouble) = &mut place.trouble {
             trouble.is_paused = false;
             trouble.backlog.clear();
+            trouble.synced.clear();
             unsynced = trouble.outbox.take();
         }
         if tail == Tail::Kept {

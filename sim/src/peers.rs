@@ -76,9 +76,13 @@ pub(crate) struct Trouble<P: Protocol> {
     /// The chance that it omits to receive one.
     pub(crate) omits_received: Chance,
     pub(crate) is_paused: bool,
-    /// What came while it was paused.
-    pub(crate) backlog: VecDeque<Input<P>>,
+    /// Whether it is about to go on.
+    pub(crate) is_resuming: bool,
+    /// What came while it was paused, and a message's envelope and encoded bytes.
+    pub(crate) backlog: VecDeque<(Input<P>, Option<(u32, u32)>)>,
     pub(crate) outbox: Outbox<P>,
+    /// What a sync covered that ended while it was paused: not released yet.
+    pub(crate) synced: Vec<Effect<P>>,
 }
 
 /// Lines fetched of one place: a kilobyte, more would push out what is fetched for the others.
@@ -150,8 +154,10 @@ impl<P: Protocol> Trouble<P> {
             omits_sent: Chance::NEVER,
             omits_received: Chance::NEVER,
             is_paused: false,
+            is_resuming: false,
             backlog: VecDeque::new(),
             outbox: Outbox::new(),
+            synced: Vec::new(),
         }
     }
 }

@@ -135,7 +135,7 @@ impl<E: Experiment> World<E> {
         let mut now = self.net.now;
         if let Some(trouble) = &mut place.trouble {
             if trouble.is_paused {
-                trouble.backlog.push_back(input);
+                trouble.backlog.push_back((input, message));
                 return;
             }
             now = trouble.clock.at(now);
@@ -165,6 +165,9 @@ impl<E: Experiment> World<E> {
         place.wakes_at = Time::MAX;
         loop {
             let place = &mut self.net.places[entry.peer as usize];
+            if place.is_paused() {
+                break;
+            }
             let clock = place.clock();
             let Some(host) = &mut place.host else { return };
             let now = clock.at(self.net.now);
@@ -193,6 +196,7 @@ impl<E: Experiment> World<E> {
             recorder.record(self.net.now, id, None, What::Start, "start", String::new);
         }
         self.net.tally.starts += 1;
+        self.net.digest.step(self.net.now, peer, word("start"));
         let born = self.net.queue.next_sequence();
         let place = &mut self.net.places[peer as usize];
         place.born = born;
@@ -229,9 +233,15 @@ impl<E: Experiment> World<E> {
 
     fn resume(&mut self, peer: u32) {
         let Some(trouble) = &mut self.net.places[peer as usize].trouble else { return };
+        if !std::mem::take(&mut trouble.is_resuming) {
+            return;
+        }
         trouble.is_paused = false;
-        for input in std::mem::take(&mut trouble.backlog) {
-            self.step(peer, input, None);
+        let synced = std::mem::take(&mut trouble.synced);
+        self.release_all(peer, synced);
+        let backlog = self.net.places[peer as usize].trouble().backlog.split_off(0);
+        for (input, message) in backlog {
+            self.step(peer, input, message);
         }
         self.net.places[peer as usize].wakes_at = Time::MAX;
         self.net.wake(peer);
@@ -266,13 +276,27 @@ impl<E: Experiment> World<E> {
         }
     }
 
+    /// A sync is over: all that it covers is on the disk before any of it is released.
     fn release_synced(&mut self, peer: u32) {
         let Some(trouble) = &mut self.net.places[peer as usize].trouble else { return };
-        let synced = trouble.outbox.finish();
-        if trouble.outbox.begin() {
+        let (writes, synced): (Vec<_>, Vec<_>) = trouble.outbox.finish().into_iter().flatten().partition(is_write);
+        let is_paused = trouble.is_paused;
+        for write in writes {
+            self.release(peer, write);
+        }
+        if is_paused {
+            self.net.places[peer as usize].trouble().synced = synced;
+        } else {
+            self.release_all(peer, synced);
+        }
+    }
+
+    /// Releases what is synced and begins the next sync.
+    fn release_all(&mut self, peer: u32, synced: Vec<Effect<E::Protocol>>) {
+        if self.net.places[peer as usize].trouble().outbox.begin() {
             self.net.schedule(self.net.now + self.net.disk_sync, peer, Action::Release(peer));
         }
-        for effect in synced.into_iter().flatten() {
+        for effect in synced {
             self.release(peer, effect);
         }
     }
@@ -339,3 +363,6 @@ fn record<P: Protocol>(
         Input::Timer(_) => recorder.record(now, peer, None, What::Timer, "timer", text),
     }
 }
+
+#[cfg(test)]
+mod tests;

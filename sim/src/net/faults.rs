@@ -48,7 +48,8 @@ impl<P: Protocol, A> Net<P, A> {
     /// that it closed; without one messages vanish and nobody is told.
     pub fn cut(&mut self, group: &[PeerId], direction: Direction, notice: Option<Duration>) -> CutId {
         self.troubled = true;
-        let id = CutId(self.cuts.iter().map(|cut| cut.id.0 + 1).max().unwrap_or_default());
+        let id = CutId(self.cuts_made);
+        self.cuts_made += 1;
         let mut member = vec![false; self.places.len()];
         for peer in group {
             member[peer.0 as usize] = true;
@@ -93,13 +94,16 @@ impl<P: Protocol, A> Net<P, A> {
     pub fn pause(&mut self, peer: PeerId) {
         self.troubled = true;
         if self.is_up(peer) {
-            self.places[peer.0 as usize].trouble().is_paused = true;
+            let trouble = self.places[peer.0 as usize].trouble();
+            trouble.is_paused = true;
+            trouble.is_resuming = false;
         }
     }
 
     /// Lets a paused peer go on, with what came meanwhile first.
     pub fn resume(&mut self, peer: PeerId) {
         if self.places[peer.0 as usize].is_paused() {
+            self.places[peer.0 as usize].trouble().is_resuming = true;
             self.schedule(self.now, peer.0, Action::Resume(peer.0));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use synod_machine::{PeerId, Protocol};
+use synod_machine::{PeerId, Protocol, Time};
 
 use super::{Action, Net};
 use crate::peers::Edge;
@@ -14,8 +14,9 @@ impl<P: Protocol, A> Net<P, A> {
         for (from, to) in [(one.0, other.0), (other.0, one.0)] {
             let edge = self.new_edge(from, to);
             let edges = &mut self.places[from as usize].edges;
-            if let Err(place) = edges.binary_search_by_key(&to, |edge| edge.to) {
-                edges.insert(place, edge);
+            match edges.binary_search_by_key(&to, |edge| edge.to) {
+                Ok(place) => edges[place].is_gone = false,
+                Err(place) => edges.insert(place, edge),
             }
         }
         self.open(one.0, other.0);
@@ -23,6 +24,7 @@ impl<P: Protocol, A> Net<P, A> {
 
     /// No link between two peers any more.
     pub fn disconnect(&mut self, one: PeerId, other: PeerId) {
+        self.troubled = true;
         self.close(one.0, other.0, None);
         for (from, to) in [(one.0, other.0), (other.0, one.0)] {
             if let Some(edge) = self.places[from as usize].edge(to) {
@@ -70,6 +72,8 @@ impl<P: Protocol, A> Net<P, A> {
             };
             edge.is_up = true;
             edge.opened = sequence;
+            // The order is the connection's: what an earlier one had under way keeps nobody waiting.
+            edge.last_arrival = Time::ZERO;
             let latency = Duration::from_nanos(edge.latency);
             self.schedule(self.now + latency, from, Action::Link { peer: from, other: to });
         }

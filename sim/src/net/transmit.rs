@@ -75,6 +75,10 @@ impl<P: Protocol, A> Net<P, A> {
     /// The first byte is at the receiver's line: when is the last one through?
     pub(crate) fn arrive(&mut self, entry: Entry, envelope: u32) {
         let place = &mut self.places[entry.peer as usize];
+        if place.host.is_none() || entry.sequence < place.born {
+            // Nobody takes it, and it takes no room on the line.
+            return self.queue.push_again(entry.at, entry, Due::Delivery(envelope).pack());
+        }
         let len = self.envelopes.get(envelope).len;
         let begun = place.download_free.max(entry.at);
         place.download_free = Time(begun.0 + span(len, self.links.download(self.regions[entry.peer as usize])));
