@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use synod_consensus::{Pow, Replica};
 use synod_ledger::{
     Address, Amount, Block, Coin, Coinbase, CompactTarget, Header, Height, OutPoint, Output, Payment, PaymentBuilder,
@@ -17,7 +19,8 @@ use synod_machine::{Bytes, PeerId, Time};
 pub const STRANGER: PeerId = PeerId(u32::MAX - 1);
 
 /// Which rule is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Forgery {
     /// The coinbase claims a unit more than subsidy and fees.
     Claim,

@@ -3,6 +3,8 @@
 //! Here the simulator (`sim`, which knows no protocol) meets the participants (`peer`, which know no simulator).
 
 pub mod averaging;
+mod comings;
+pub mod config;
 pub mod forge;
 mod observe;
 mod outcome;
@@ -12,6 +14,8 @@ mod race;
 mod run;
 mod trial;
 
+pub use comings::Comings;
+pub use config::{Scenario, ScenarioError};
 pub use observe::{Found, Observed, REACHES};
 pub use outcome::{ChainFigures, Cost, KindFigures, Outcome, Payments, Spread};
 pub use plan::{Deed, Load, Plan, Stop};

@@ -6,9 +6,10 @@ use std::time::Duration;
 use synod_consensus::{Chain, Limits};
 use synod_machine::{PeerId, Time};
 use synod_peer::GossipParams;
-use synod_sim::model::{Graph, LinkModel, Schedule};
+use synod_sim::model::{Graph, LinkModel};
 use synod_sim::{Direction, Tail};
 
+use crate::Comings;
 use crate::forge::Forgery;
 
 /// One run.
@@ -41,7 +42,7 @@ pub struct Plan {
     /// What is done to the peers, in the order of time.
     pub deeds: Vec<(Time, Deed)>,
     /// When each peer of a list comes and goes.
-    pub churn: Vec<(PeerId, Schedule)>,
+    pub churn: Vec<(PeerId, Comings)>,
     /// When it ends.
     pub stop: Stop,
     /// Peers that are started late by other means than a deed: none of them starts with the others.

@@ -10,13 +10,13 @@ use synod_consensus::{Chain, Command as ReplicaCommand, Event as ReplicaEvent, S
 use synod_ledger::{Block, BlockId, Tx, TxId};
 use synod_machine::{PeerId, Reject, Rng, Time};
 use synod_peer::{Command, Event, GossipParams, Params, Peer, Record};
-use synod_sim::model::{Schedule, Turn};
+use synod_sim::model::Turn;
 use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
-use crate::Plan;
 use crate::observe::Observed;
 use crate::payer::{Order, Payer};
 use crate::race::Race;
+use crate::{Comings, Plan};
 
 /// Reading a record takes so long.
 const LOAD_TIME: Duration = Duration::from_micros(100);
@@ -69,7 +69,7 @@ pub struct Trial {
     pub(crate) refused: BTreeMap<&'static str, u64>,
     /// What peers held against each other: who, against whom, why.
     pub(crate) rejects: BTreeMap<(PeerId, Reject), u64>,
-    churn: Vec<(PeerId, Schedule)>,
+    churn: Vec<(PeerId, Comings)>,
     /// Peers that a deed stopped: churn does not start them.
     held: BTreeSet<PeerId>,
 }
@@ -144,7 +144,7 @@ impl Trial {
 
     fn begin(&mut self, net: &mut NetOf<Self>) {
         let absent: BTreeSet<PeerId> = self.plan.absent.iter().copied().collect();
-        let away = self.churn.iter().filter(|(_, schedule)| !schedule.is_up_first()).map(|(peer, _)| *peer);
+        let away = self.churn.iter().filter(|(_, comings)| !comings.is_up_first()).map(|(peer, _)| *peer);
         let late: BTreeSet<PeerId> = away.chain(absent).collect();
         for peer in net.peers().filter(|peer| !late.contains(peer)) {
             let within = self.rng.below(START_WITHIN.as_nanos() as u64);

@@ -1,0 +1,172 @@
+//! The smaller sections of a scenario: churn, disks, load, when it ends, what it writes.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use synod_ledger::{INPUTS_MAX, OUTPUTS_MAX};
+use synod_machine::{PeerId, Rng, Time};
+use synod_sim::model::{Churn, Distribution, Span};
+
+use super::{FOREVER, ScenarioError, Who};
+use crate::{Comings, Load};
+
+/// Peers that come and go: sessions and gaps by turns, in the stationary state from the first moment. A peer that goes is
+/// killed, and what it wrote is on its disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ChurnConfig {
+    /// How long a peer stays.
+    pub sessions: Distribution,
+    /// How long it stays away.
+    pub gaps: Distribution,
+    /// Which peers come and go.
+    #[serde(default = "Who::everybody")]
+    pub peers: Who,
+    /// Before this they are all there.
+    #[serde(default)]
+    pub from: Span,
+    /// From then on they are all there again. If left out, the run ends first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Span>,
+}
+
+/// Disks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct DiskConfig {
+    /// How long a sync takes: what a peer says on the strength of a record leaves it that much later, and a crash may lose
+    /// what is not synced. At 0, what is written is safe at once. SSDs take milliseconds.
+    pub sync: Span,
+}
+
+/// Payments of people at random peers, with real signatures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LoadConfig {
+    /// Payments per second of virtual time, exponentially spaced; above 0.
+    pub rate: f64,
+    /// Coins that each spends, at most: from 1 to 512. A long payment fills a block with few messages.
+    #[serde(default = "one_coin")]
+    pub inputs: u32,
+    /// Coins that each makes, the change among them: from 2 to 2048.
+    #[serde(default = "two_coins")]
+    pub outputs: u32,
+    /// The share of payments, from 0 to 1, that are made twice, to different people through different peers: double spends.
+    #[serde(default)]
+    pub conflicts: f64,
+    /// The first payment may come then. The default leaves time for peers to start, which they do within a second.
+    #[serde(default = "after_start")]
+    pub from: Span,
+    /// None comes after this. If left out, they go on until enough blocks are found or the time is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Span>,
+}
+
+/// When a run ends: at whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StopConfig {
+    /// When the highest block has this height and all peers that are up have one tip; nobody mines or pays from that height
+    /// on. If left out, the time alone ends the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<u64>,
+    /// At this virtual time, whatever the peers are doing.
+    pub time: Span,
+}
+
+/// Files that a run writes when the command line names a folder for them. Their names begin with the scenario's and the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct OutputsConfig {
+    /// What the run showed, as JSON: `NAME-SEED.json`.
+    pub outcome: bool,
+    /// For each block who found it, when, and when shares of the peers had it: `NAME-SEED.blocks.csv`.
+    pub blocks: bool,
+}
+
+impl Default for OutputsConfig {
+    fn default() -> Self {
+        Self { outcome: true, blocks: false }
+    }
+}
+
+impl ChurnConfig {
+    /// The comings and goings of each peer.
+    pub(super) fn comings(&self, peers: u32, seed: u64) -> Result<Vec<(PeerId, Comings)>, ScenarioError> {
+        let churn = Churn { sessions: self.sessions.clone(), gaps: self.gaps.clone() };
+        let model = churn.compile().map_err(|error| match ScenarioError::model("", error) {
+            ScenarioError::Field { field, expected, got, .. } => {
+                ScenarioError::field(field.trim_start_matches('.'), expected, got)
+            }
+            other => other,
+        })?;
+        let (from, until) = (Time(self.from.nanos()), self.until.map_or(FOREVER, |until| Time(until.nanos())));
+        if until <= from {
+            let expected = format!("a time after `from`, which is {}", self.from);
+            return Err(ScenarioError::field("until", expected, self.until.unwrap_or_default()));
+        }
+        let peers = self.peers.draw(peers, seed, "peers")?;
+        let comings = |peer: PeerId| {
+            let rng = Rng::new(seed, u64::from(peer.0), "churn");
+            (peer, Comings::new(model.schedule(from, rng), from, until))
+        };
+        Ok(peers.into_iter().map(comings).collect())
+    }
+}
+
+impl LoadConfig {
+    pub(super) fn load(&self, stop: &StopConfig) -> Result<Load, ScenarioError> {
+        if !(self.rate > 0.0 && self.rate <= RATE_MAX) {
+            let expected = format!("a number of payments per second above 0 and at most {RATE_MAX}");
+            return Err(ScenarioError::field("rate", expected, self.rate));
+        }
+        if !(1..=INPUTS_MAX).contains(&(self.inputs as usize)) {
+            return Err(ScenarioError::field("inputs", format!("from 1 to {INPUTS_MAX}"), self.inputs));
+        }
+        if !(2..=OUTPUTS_MAX).contains(&(self.outputs as usize)) {
+            return Err(ScenarioError::field("outputs", format!("from 2 to {OUTPUTS_MAX}"), self.outputs));
+        }
+        if !(0.0..=1.0).contains(&self.conflicts) {
+            return Err(ScenarioError::field("conflicts", "a share from 0 to 1", self.conflicts));
+        }
+        let until = self.until.unwrap_or(stop.time);
+        if until < self.from {
+            let expected = format!("a time not before `from`, which is {}", self.from);
+            return Err(ScenarioError::field("until", expected, until));
+        }
+        Ok(Load {
+            rate: self.rate,
+            inputs: self.inputs as usize,
+            outputs: self.outputs as usize,
+            conflicts: self.conflicts,
+            from: Time(self.from.nanos()),
+            until: Time(until.nanos()),
+        })
+    }
+}
+
+impl StopConfig {
+    pub(super) fn check(&self) -> Result<(), ScenarioError> {
+        if self.time == Span::ZERO {
+            return Err(ScenarioError::field("time", "a duration above 0", self.time));
+        }
+        if self.blocks == Some(0) {
+            return Err(ScenarioError::field("blocks", "at least 1, or no such line", 0));
+        }
+        Ok(())
+    }
+}
+
+/// A payment a microsecond.
+const RATE_MAX: f64 = 1e6;
+
+const fn one_coin() -> u32 {
+    1
+}
+
+const fn two_coins() -> u32 {
+    2
+}
+
+const fn after_start() -> Span {
+    Span::from_millis(2_000)
+}
