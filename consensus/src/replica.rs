@@ -203,26 +203,26 @@ pub enum Timer {
     Sync,
 }
 
-/// The machine.
+/// The machine. What every step looks at stands first: ten thousand of them do not fit into a cache.
 #[derive(Debug)]
 pub struct Replica {
     chain: Arc<Chain>,
-    limits: Limits,
-    tree: BlockTree,
     state: State,
     /// The place of the block that the coins are those of.
     place: Place,
-    mempool: Mempool,
-    bodies: Bodies,
-    orphans: Orphans,
-    journey: Journey,
-    loading: BTreeSet<Key>,
-    serving: BTreeMap<BlockId, BTreeSet<PeerId>>,
     links: Links,
     download: Download,
-    own: Promises,
+    tree: BlockTree,
+    bodies: Bodies,
+    journey: Journey,
     mining: Mining,
     announcing: Announcing,
+    mempool: Mempool,
+    own: Promises,
+    orphans: Orphans,
+    loading: BTreeSet<Key>,
+    serving: BTreeMap<BlockId, BTreeSet<PeerId>>,
+    limits: Limits,
 }
 
 impl Replica {

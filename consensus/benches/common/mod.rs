@@ -1,4 +1,6 @@
-//! What the benchmarks share.
+//! What the benchmarks share. Each uses a part of it.
+
+#![allow(dead_code, reason = "each benchmark is a program of its own")]
 
 use std::fs;
 use std::sync::Arc;
@@ -48,4 +50,11 @@ pub(crate) fn resident() -> usize {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
     kilobytes.map_or(0, |kilobytes| kilobytes * 1_024)
+}
+
+/// How long this thread was on a processor.
+pub(crate) fn cpu_time() -> Duration {
+    let text = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or_default())
 }
