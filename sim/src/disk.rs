@@ -62,8 +62,8 @@ impl<R> Disk<R> {
 
 /// Effects that wait until what precedes them is synced.
 pub(crate) struct Outbox<P: Protocol> {
-    /// A step's effects each, in order.
-    steps: VecDeque<Vec<Effect<P>>>,
+    /// The effects of a step each, in order, and the step's number on record.
+    steps: VecDeque<(u64, Vec<Effect<P>>)>,
     /// How many of them the sync under way covers.
     syncing: usize,
 }
@@ -77,8 +77,8 @@ impl<P: Protocol> Outbox<P> {
         self.steps.is_empty()
     }
 
-    pub(crate) fn push(&mut self, effects: Vec<Effect<P>>) {
-        self.steps.push_back(effects);
+    pub(crate) fn push(&mut self, step: u64, effects: Vec<Effect<P>>) {
+        self.steps.push_back((step, effects));
     }
 
     /// Begins to sync all that waits. Whether there is a sync to wait for.
@@ -91,15 +91,15 @@ impl<P: Protocol> Outbox<P> {
     }
 
     /// What waits, as a crash finds it.
-    pub(crate) fn take(&mut self) -> VecDeque<Vec<Effect<P>>> {
+    pub(crate) fn take(&mut self) -> VecDeque<(u64, Vec<Effect<P>>)> {
         self.syncing = 0;
         std::mem::take(&mut self.steps)
     }
 
     /// The steps that are synced now, and those since then, if they have nothing to sync.
-    pub(crate) fn finish(&mut self) -> Vec<Vec<Effect<P>>> {
+    pub(crate) fn finish(&mut self) -> Vec<(u64, Vec<Effect<P>>)> {
         let mut count = std::mem::take(&mut self.syncing);
-        if !self.steps.range(count..).flatten().any(is_write) {
+        if !self.steps.range(count..).flat_map(|(_, effects)| effects).any(is_write) {
             count = self.steps.len();
         }
         self.steps.drain(..count).collect()

@@ -14,7 +14,7 @@ mod queue;
 mod slab;
 #[cfg(test)]
 mod testing;
-mod trace;
+pub mod trace;
 mod world;
 
 pub use disk::{Disk, Tail};

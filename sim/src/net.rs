@@ -269,12 +269,12 @@ impl<P: Protocol, A> Net<P, A> {
             unsynced = trouble.outbox.take();
         }
         if tail == Tail::Kept {
-            unsynced.into_iter().flatten().for_each(|effect| place.write(effect));
+            unsynced.into_iter().flat_map(|(_, effects)| effects).for_each(|effect| place.write(effect));
         }
         self.troubled = true;
         self.digest.crash(self.now, peer.0);
         if let Some(recorder) = &mut self.recorder {
-            recorder.crash(self.now, peer);
+            recorder.crashed(self.now, peer.0);
         }
         self.close_all(peer.0);
     }

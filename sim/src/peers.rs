@@ -8,6 +8,7 @@ use synod_machine::{Count, Effect, Host, Input, PeerId, Protocol, Time};
 use crate::clock::Clock;
 use crate::disk::{Disk, Outbox};
 use crate::model::Chance;
+use crate::trace::Origin;
 
 /// A link to another peer, as one end sees it.
 #[derive(Clone, Debug)]
@@ -78,11 +79,20 @@ pub(crate) struct Trouble<P: Protocol> {
     pub(crate) is_paused: bool,
     /// Whether it is about to go on.
     pub(crate) is_resuming: bool,
-    /// What came while it was paused, and a message's envelope and encoded bytes.
-    pub(crate) backlog: VecDeque<(Input<P>, Option<(u32, u32)>)>,
+    /// What came while it was paused.
+    pub(crate) backlog: VecDeque<Waiting<P>>,
     pub(crate) outbox: Outbox<P>,
-    /// What a sync covered that ended while it was paused: not released yet.
-    pub(crate) synced: Vec<Effect<P>>,
+    /// What a sync covered that ended while it was paused: not released yet. With the numbers of the steps on record.
+    pub(crate) synced: Vec<(u64, Effect<P>)>,
+}
+
+/// Something that a paused peer takes later.
+pub(crate) struct Waiting<P: Protocol> {
+    pub(crate) input: Input<P>,
+    /// A message's length.
+    pub(crate) bytes: Option<u32>,
+    /// Where a message comes from, if there is a record.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// Lines fetched of one place: a kilobyte, more would push out what is fetched for the others.

@@ -1,10 +1,20 @@
-//! What happened, as a number and as a record.
+//! What happened, as a number and as a record, and the record as other programs read it.
 
+mod chrome;
+mod filter;
+mod happening;
 mod recorder;
+mod shiviz;
+mod text;
 
 use synod_machine::Time;
 
-pub use recorder::{Filter, Happening, Recorder, What};
+pub use chrome::chrome;
+pub use filter::{Filter, PEERS_MAX};
+pub use happening::{Happening, Loss, TEXT_MAX, What};
+pub(crate) use recorder::Origin;
+pub use recorder::Recorder;
+pub use shiviz::shiviz;
 
 /// A running hash over everything that happens: each step with its time, its peer and its input, each effect. Not for
 /// adversaries: it tells two runs apart that should be one.
@@ -49,28 +59,4 @@ pub(crate) fn word(name: &str) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_anywhere_shows() {
-        let run = |steps: &[(u64, u32, &str)]| {
-            let mut digest = Digest::new(7);
-            for (at, peer, what) in steps {
-                digest.step(Time(*at), *peer, word(what));
-            }
-            digest.value()
-        };
-        let first = run(&[(1, 1, "push"), (2, 2, "ihave")]);
-        assert_eq!(first, run(&[(1, 1, "push"), (2, 2, "ihave")]));
-        for other in [
-            run(&[(2, 2, "ihave"), (1, 1, "push")]),
-            run(&[(1, 1, "push"), (2, 2, "iwant")]),
-            run(&[(1, 1, "push"), (3, 2, "ihave")]),
-            run(&[(1, 1, "push"), (2, 1, "ihave")]),
-            run(&[(1, 1, "push")]),
-        ] {
-            assert_ne!(first, other);
-        }
-    }
-}
+mod tests;

@@ -6,8 +6,9 @@ use synod_machine::{Effect, Host, Input, Out, PeerId, Protocol, Time, Wire, wire
 
 use crate::disk::is_write;
 use crate::net::{Action, Arrival, Due, Setup};
+use crate::peers::Waiting;
 use crate::queue::Entry;
-use crate::trace::{Filter, Recorder, What, word};
+use crate::trace::{Filter, Recorder, word};
 use crate::{Experiment, Net, NetOf};
 
 /// How far a run came.
@@ -56,9 +57,11 @@ impl<E: Experiment> World<E> {
         (&mut self.experiment, &mut self.net)
     }
 
-    /// Records what happens from now on.
+    /// Records what happens from now on. The filter is one that [`Filter::check`] accepts.
     pub fn record(&mut self, filter: Filter) {
-        self.net.recorder = Some(Box::new(Recorder::new(filter)));
+        let peers = self.net.len();
+        assert_eq!(filter.check(peers), Ok(()), "whoever takes a filter from a person checks it");
+        self.net.recorder = Some(Box::new(Recorder::new(filter, peers)));
     }
 
     /// What was recorded.
@@ -94,7 +97,7 @@ impl<E: Experiment> World<E> {
             Due::Arrival(envelope) => self.net.arrive(entry, envelope),
             Due::Delivery(envelope) => {
                 if let Arrival::Handed(input, len) = self.net.deliver(entry, envelope) {
-                    self.step(entry.peer, input, Some((envelope, len)));
+                    self.step(entry.peer, input, Some(len));
                 }
             }
             Due::Timer => self.fire(entry),
@@ -128,25 +131,25 @@ impl<E: Experiment> World<E> {
         }
     }
 
-    /// One step of a peer that is up.
-    fn step(&mut self, peer: u32, input: Input<E::Protocol>, message: Option<(u32, u32)>) {
+    /// One step of a peer that is up. `bytes` is a message's length.
+    fn step(&mut self, peer: u32, input: Input<E::Protocol>, bytes: Option<u32>) {
         let place = &mut self.net.places[peer as usize];
         let Some(host) = &mut place.host else { return };
         let mut now = self.net.now;
         if let Some(trouble) = &mut place.trouble {
             if trouble.is_paused {
-                trouble.backlog.push_back((input, message));
-                return;
+                let origin = self.net.recorder.as_mut().and_then(|recorder| recorder.put_off());
+                return trouble.backlog.push_back(Waiting { input, bytes, origin });
             }
             now = trouble.clock.at(now);
         }
         self.net.digest.step(self.net.now, peer, digest_of(&input));
         if let Some(recorder) = &mut self.net.recorder {
-            record(recorder, self.net.now, PeerId(peer), &input, message);
+            recorder.step(self.net.now, peer, &input, bytes.unwrap_or_default());
         }
         self.net.tally.steps += 1;
-        if let Some((_, len)) = message {
-            place.passed.received.add(1, u64::from(len));
+        if let Some(bytes) = bytes {
+            place.passed.received.add(1, u64::from(bytes));
         }
         host.step_counting(now, input, &mut self.out, &mut self.net.counters);
         self.settle(peer);
@@ -176,7 +179,7 @@ impl<E: Experiment> World<E> {
             self.net.tally.steps += 1;
             self.net.digest.step(self.net.now, entry.peer, word("timer"));
             if let Some(recorder) = &mut self.net.recorder {
-                recorder.record(self.net.now, PeerId(entry.peer), None, What::Timer, "timer", String::new);
+                recorder.step::<E::Protocol>(self.net.now, entry.peer, &Input::Timer(timer), 0);
             }
             self.settle(entry.peer);
         }
@@ -193,10 +196,9 @@ impl<E: Experiment> World<E> {
         let protocol = E::Protocol::restore(params, hot.into_iter());
         self.net.digest.step(self.net.now, peer, word("start"));
         if let Some(recorder) = &mut self.net.recorder {
-            recorder.record(self.net.now, id, None, What::Start, "start", String::new);
+            recorder.started(self.net.now, peer);
         }
         self.net.tally.starts += 1;
-        self.net.digest.step(self.net.now, peer, word("start"));
         let born = self.net.queue.next_sequence();
         let place = &mut self.net.places[peer as usize];
         place.born = born;
@@ -240,8 +242,11 @@ impl<E: Experiment> World<E> {
         let synced = std::mem::take(&mut trouble.synced);
         self.release_all(peer, synced);
         let backlog = self.net.places[peer as usize].trouble().backlog.split_off(0);
-        for (input, message) in backlog {
-            self.step(peer, input, message);
+        for Waiting { input, bytes, origin } in backlog {
+            if let Some(recorder) = &mut self.net.recorder {
+                recorder.hand_again(origin);
+            }
+            self.step(peer, input, bytes);
         }
         self.net.places[peer as usize].wakes_at = Time::MAX;
         self.net.wake(peer);
@@ -270,7 +275,8 @@ impl<E: Experiment> World<E> {
             return;
         }
         let outbox = &mut place.trouble().outbox;
-        outbox.push(effects);
+        let step = self.net.recorder.as_ref().map_or(0, |recorder| recorder.last_step(peer));
+        outbox.push(step, effects);
         if outbox.begin() {
             self.net.schedule(self.net.now + self.net.disk_sync, peer, Action::Release(peer));
         }
@@ -279,9 +285,11 @@ impl<E: Experiment> World<E> {
     /// A sync is over: all that it covers is on the disk before any of it is released.
     fn release_synced(&mut self, peer: u32) {
         let Some(trouble) = &mut self.net.places[peer as usize].trouble else { return };
-        let (writes, synced): (Vec<_>, Vec<_>) = trouble.outbox.finish().into_iter().flatten().partition(is_write);
+        let steps = trouble.outbox.finish().into_iter();
+        let effects = steps.flat_map(|(step, effects)| effects.into_iter().map(move |effect| (step, effect)));
+        let (writes, synced): (Vec<_>, Vec<_>) = effects.partition(|(_, effect)| is_write(effect));
         let is_paused = trouble.is_paused;
-        for write in writes {
+        for (_, write) in writes {
             self.release(peer, write);
         }
         if is_paused {
@@ -292,12 +300,18 @@ impl<E: Experiment> World<E> {
     }
 
     /// Releases what is synced and begins the next sync.
-    fn release_all(&mut self, peer: u32, synced: Vec<Effect<E::Protocol>>) {
+    fn release_all(&mut self, peer: u32, synced: Vec<(u64, Effect<E::Protocol>)>) {
         if self.net.places[peer as usize].trouble().outbox.begin() {
             self.net.schedule(self.net.now + self.net.disk_sync, peer, Action::Release(peer));
         }
-        for effect in synced {
+        for (step, effect) in synced {
+            if let Some(recorder) = &mut self.net.recorder {
+                recorder.release(Some(step));
+            }
             self.release(peer, effect);
+        }
+        if let Some(recorder) = &mut self.net.recorder {
+            recorder.release(None);
         }
     }
 
@@ -339,28 +353,6 @@ fn digest_of<P: Protocol>(input: &Input<P>) -> u64 {
         Input::PeerDown(peer) => word("down") ^ u64::from(peer.0) << 32,
         Input::PeerUp(peer) => word("up") ^ u64::from(peer.0) << 32,
         Input::Timer(_) => word("timer"),
-    }
-}
-
-fn record<P: Protocol>(
-    recorder: &mut Recorder,
-    now: Time,
-    peer: PeerId,
-    input: &Input<P>,
-    message: Option<(u32, u32)>,
-) {
-    let text = || format!("{input:?}");
-    let envelope = message.map(|(envelope, _)| envelope);
-    match input {
-        Input::Command(_) => recorder.record(now, peer, None, What::Command, "command", text),
-        Input::Message { from, message: said } => {
-            let bytes = message.map_or(0, |(_, len)| len);
-            let what = What::Message { from: *from, bytes, sent: now };
-            recorder.record(now, peer, envelope, what, said.kind(), text);
-        }
-        Input::PeerDown(other) => recorder.record(now, peer, None, What::Down(*other), "down", text),
-        Input::PeerUp(other) => recorder.record(now, peer, None, What::Up(*other), "up", text),
-        Input::Timer(_) => recorder.record(now, peer, None, What::Timer, "timer", text),
     }
 }
 

@@ -6,6 +6,7 @@ use synod_machine::{Input, PeerId, Protocol, Time, Wire, wire};
 use super::{Due, Envelope, Net};
 use crate::model::{Chance, Draw};
 use crate::queue::Entry;
+use crate::trace::{Loss, What};
 
 /// What a message's arrival comes to.
 pub(crate) enum Arrival<P: Protocol> {
@@ -32,7 +33,8 @@ impl<P: Protocol, A> Net<P, A> {
         let len = message.encoded_len() as u32;
         let envelope = self.envelopes.insert(Envelope { message, from, len, left: 1 });
         if let Some(recorder) = &mut self.recorder {
-            recorder.sent(envelope, PeerId(from));
+            let message = &self.envelopes.get(envelope).message;
+            recorder.sent(self.now, from, envelope, message, len, to.len());
         }
         self.places[from as usize].passed.sent.add(to.len() as u64, u64::from(len) * to.len() as u64);
         for to in to {
@@ -43,13 +45,16 @@ impl<P: Protocol, A> Net<P, A> {
 
     fn transmit_one(&mut self, from: u32, to: u32, envelope: u32, len: u32) {
         let sequence = self.queue.next_sequence();
-        if to as usize >= self.places.len() || (self.troubled && self.is_lost_on_leaving(from, to, sequence)) {
-            self.tally.lost += 1;
-            return;
+        if to as usize >= self.places.len() {
+            return self.lose(from, to, envelope, Loss::Unknown);
+        }
+        if self.troubled
+            && let Some(loss) = self.loss_on_leaving(from, to, sequence)
+        {
+            return self.lose(from, to, envelope, loss);
         }
         if self.hits(self.links.loss(), Role::Loss, to, sequence) {
-            self.tally.lost += 1;
-            return;
+            return self.lose(from, to, envelope, Loss::Link);
         }
         let is_reordered = self.hits(self.links.reorder(), Role::Reorder, to, sequence);
         let is_duplicated = self.hits(self.links.duplicate(), Role::Duplicate, to, sequence);
@@ -89,18 +94,25 @@ impl<P: Protocol, A> Net<P, A> {
     pub(crate) fn deliver(&mut self, entry: Entry, envelope: u32) -> Arrival<P> {
         let from = self.envelopes.get(envelope).from;
         let place = &self.places[entry.peer as usize];
-        let is_lost = place.host.is_none()
-            || entry.sequence < place.born
-            || (self.troubled && self.is_lost_on_arrival(from, entry));
-        if is_lost {
-            self.tally.lost += 1;
+        let loss = if place.host.is_none() || entry.sequence < place.born {
+            Some(Loss::Down)
+        } else if self.troubled {
+            self.loss_on_arrival(from, entry)
+        } else {
+            None
+        };
+        if let Some(loss) = loss {
+            self.lose(entry.peer, entry.peer, envelope, loss);
             self.drop_one(envelope);
             return Arrival::Nothing;
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.hand(envelope);
         }
         let under_way = self.envelopes.get_mut(envelope);
         let len = under_way.len;
         let message = if under_way.left == 1 {
-            self.envelopes.remove(envelope).message
+            self.remove(envelope).message
         } else {
             under_way.left -= 1;
             under_way.message.clone()
@@ -115,7 +127,24 @@ impl<P: Protocol, A> Net<P, A> {
         let under_way = self.envelopes.get_mut(envelope);
         under_way.left -= 1;
         if under_way.left == 0 {
-            self.envelopes.remove(envelope);
+            self.remove(envelope);
+        }
+    }
+
+    fn remove(&mut self, envelope: u32) -> Envelope<P::Message> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.forget(envelope);
+        }
+        self.envelopes.remove(envelope)
+    }
+
+    /// A message is lost at one of its ends.
+    fn lose(&mut self, peer: u32, to: u32, envelope: u32, to_what: Loss) {
+        self.tally.lost += 1;
+        if let Some(recorder) = &mut self.recorder {
+            let Envelope { message, from, len, .. } = self.envelopes.get(envelope);
+            let what = What::Lost { from: PeerId(*from), to: PeerId(to), bytes: *len, to_what };
+            recorder.lost(self.now, peer, what, message.kind());
         }
     }
 
@@ -126,29 +155,30 @@ impl<P: Protocol, A> Net<P, A> {
         place.upload_free
     }
 
-    fn is_lost_on_leaving(&mut self, from: u32, to: u32, sequence: u64) -> bool {
+    fn loss_on_leaving(&mut self, from: u32, to: u32, sequence: u64) -> Option<Loss> {
         if !self.cuts.is_empty() && self.is_cut(from, to) {
-            return true;
+            return Some(Loss::Cut);
         }
         let place = &mut self.places[from as usize];
         if place.edge(to).is_some_and(|edge| !edge.is_up) {
-            return true;
+            return Some(Loss::Closed);
         }
         let omits = place.trouble.as_ref().map(|trouble| trouble.omits_sent);
-        omits.is_some_and(|chance| self.hits(chance, Role::OmitSent, to, sequence))
+        omits.is_some_and(|chance| self.hits(chance, Role::OmitSent, to, sequence)).then_some(Loss::OmitSent)
     }
 
-    fn is_lost_on_arrival(&mut self, from: u32, entry: Entry) -> bool {
+    fn loss_on_arrival(&mut self, from: u32, entry: Entry) -> Option<Loss> {
         if !self.cuts.is_empty() && self.is_cut(from, entry.peer) {
-            return true;
+            return Some(Loss::Cut);
         }
         let place = &mut self.places[entry.peer as usize];
         let is_of_old = |edge: &mut crate::peers::Edge| !edge.is_up || entry.sequence < edge.opened;
         if place.edge(from).is_some_and(is_of_old) {
-            return true;
+            return Some(Loss::Closed);
         }
         let omits = place.trouble.as_ref().map(|trouble| trouble.omits_received);
-        omits.is_some_and(|chance| self.hits(chance, Role::OmitReceived, entry.peer, entry.sequence))
+        let is_omitted = omits.is_some_and(|chance| self.hits(chance, Role::OmitReceived, entry.peer, entry.sequence));
+        is_omitted.then_some(Loss::OmitReceived)
     }
 
     fn hits(&self, chance: Chance, role: Role, to: u32, sequence: u64) -> bool {
