@@ -21,11 +21,11 @@ use super::links::Link;
 use super::{Replica, Timer};
 use crate::{Claim, Message};
 
-/// Gossip comes first, since a claim that overtakes it makes the neighbour ask for what is under way. A block reaches a
-/// network in far less than a twentieth of the time between two (Decker and Wattenhofer 2013: 12.6 s of 600 s on
-/// average), and on a testbed of short block times in this.
+/// Gossip comes first, since a claim that overtakes it makes the neighbour ask for what is under way. Who missed a block
+/// hears of it with the next one, whose parent it lacks; so a tip is told when the next one is late, and meanwhile so
+/// often all the same, for those whom gossip reaches no more.
 const AFTER_MIN: Duration = Duration::from_secs(2);
-const AFTER_PART: u32 = 20;
+const POSTPONED_BLOCKS_MAX: u32 = 4;
 /// A tip that stays so long is told again, or one that stays for two block times.
 const REPEAT_MIN: Duration = Duration::from_secs(30);
 const REPEAT_BLOCKS: u32 = 2;
@@ -37,11 +37,13 @@ pub(super) struct Announcing {
     last: (Place, Time),
     /// When [`Timer::Announce`] is due, if it is set.
     due: Option<Time>,
+    /// When the first tip came that is not announced yet.
+    postponed_from: Option<Time>,
 }
 
 impl Announcing {
     pub(super) const fn new() -> Self {
-        Self { last: (Place::ROOT, Time::ZERO), due: None }
+        Self { last: (Place::ROOT, Time::ZERO), due: None, postponed_from: None }
     }
 }
 
@@ -55,7 +57,13 @@ impl Replica {
     pub(super) fn announce_soon(&mut self, now: Time, out: &mut Out<Self>) {
         let own = self.own_work();
         if self.links.iter().any(|link| link.known_work(&self.tree) < own) {
-            self.announce_at(now + self.announce_after(), out);
+            let after = self.announce_after();
+            let block_time = self.chain.pow().block_time();
+            let latest = self.announcing.postponed_from.unwrap_or(now) + block_time * POSTPONED_BLOCKS_MAX;
+            let at = (now + after).min(latest.max(now + AFTER_MIN));
+            self.announcing.postponed_from.get_or_insert(now);
+            self.announcing.due = Some(at);
+            out.set(Timer::Announce, at);
         }
     }
 
@@ -69,6 +77,7 @@ impl Replica {
 
     pub(super) fn on_announce(&mut self, now: Time, out: &mut Out<Self>) {
         self.announcing.due = None;
+        self.announcing.postponed_from = None;
         if !self.is_settled() {
             if !self.links.is_empty() {
                 self.announce_at(now + self.announce_after(), out);
@@ -129,7 +138,7 @@ impl Replica {
 
     /// Between once and twice the least time.
     fn announce_after(&self) -> Duration {
-        let least = AFTER_MIN.max(self.chain.pow().block_time() / AFTER_PART);
+        let least = AFTER_MIN.max(self.chain.pow().block_time());
         let tip = self.tree.at(self.place).id();
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&tip.0.0[24..]);
