@@ -5,6 +5,7 @@
 pub mod averaging;
 mod comings;
 pub mod config;
+pub mod duel;
 pub mod forge;
 mod observe;
 mod outcome;
@@ -12,6 +13,7 @@ pub mod payer;
 mod plan;
 mod race;
 mod run;
+pub mod stats;
 mod trial;
 
 pub use comings::Comings;

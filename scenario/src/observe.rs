@@ -1,6 +1,7 @@
 //! What is seen from outside: who found which block, when it reached whom, forks, reorganisations.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use synod_consensus::Replica;
@@ -28,6 +29,9 @@ pub struct Found {
     pub payments: usize,
     /// How many peers have had it on their chain.
     pub reached: u32,
+    /// The time from its finding until a peer had it, over all that have: the sum. Over the peers, once all have it, it is the
+    /// integral over time of the share that had not.
+    pub waited: Duration,
     /// When half of the peers had it, nine tenths, 99 in 100, all.
     pub reached_at: [Option<Time>; 4],
     /// A bit for each peer that has had it.
@@ -70,6 +74,7 @@ impl Observed {
             bytes: plan.chain.block().len(),
             payments: 0,
             reached: peers,
+            waited: Duration::ZERO,
             reached_at: [Some(Time::ZERO); 4],
             had: vec![u64::MAX; peers.div_ceil(64) as usize],
         };
@@ -99,7 +104,7 @@ impl Observed {
 
     /// Whether all peers that are up have the same tip.
     pub fn is_agreed(&self) -> bool {
-        self.up > 0 && self.on_tip.iter().any(|count| *count == self.up)
+        self.up > 0 && self.on_tip.contains(&self.up)
     }
 
     /// The tip that most peers have.
@@ -172,6 +177,7 @@ impl Observed {
             bytes: block.as_ref().map_or(0, synod_ledger::Block::len),
             payments: block.map_or(0, |block| block.payments().len()),
             reached: 0,
+            waited: Duration::ZERO,
             reached_at: [None; 4],
             had: vec![0; self.peers.div_ceil(64) as usize],
         });
@@ -190,7 +196,9 @@ impl Observed {
             }
             block.had[word] |= bit;
             block.reached += 1;
-            self.delays.saturating_record(now.since(block.at).as_micros() as u64);
+            let delay = now.since(block.at);
+            block.waited += delay;
+            self.delays.saturating_record(delay.as_micros() as u64);
             for (at, share) in block.reached_at.iter_mut().zip(REACHES) {
                 if at.is_none() && u64::from(block.reached) * 100 >= u64::from(self.peers) * share {
                     *at = Some(now);

@@ -1,0 +1,356 @@
+//! A double spend as a race between two real replicas of proof of work: the merchant's, with the honest hash power, and an
+//! attacker's, which mines a rival branch in private (Nakamoto 2008, section 11; Rosenfeld 2014, sections 3 to 5).
+//!
+//! The attacker's branch begins before the merchant's payment is seen and holds a rival that spends the same coins. The
+//! merchant hands the goods over at so many confirmations; from then on the attacker ends the cut as soon as its branch has
+//! more work, and the merchant's replica catches up as it does with any peer, by claims, headers and blocks, and reorganises.
+//! There is no net: while the two are cut off from each other nothing travels, and when they meet nothing else happens.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use synod_consensus::{Chain, Command, Event, Limits, Message, Params, Replica, Seen, pow};
+use synod_ledger::{
+    Amount, Coin, Engine, Genesis, LedgerParams, OutPoint, PaymentBuilder, PowParams, Retarget, SecretKey, Tx,
+};
+use synod_machine::{Effect, Host, Input, PeerId, Protocol, Time};
+
+use crate::payer::{balances, key, miner};
+use crate::race::Race;
+
+/// What a duel is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The merchant's side's hash power, in any unit.
+    pub honest: u64,
+    /// The attacker's, in the same.
+    pub attacker: u64,
+    /// Confirmations at which the merchant hands over; 1 is the block with the payment. Not zero.
+    pub confirmations: u64,
+    /// Blocks that the attacker has in hand when the merchant's payment is made.
+    pub in_hand: u64,
+    /// How the time until the confirmations passes.
+    pub wait: Wait,
+    /// The attacker gives up when, the goods handed over, its branch is so many blocks behind.
+    pub behind_max: u64,
+}
+
+/// How the time until the merchant's confirmations passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wait {
+    /// The honest blocks come at exactly their expected times, as Nakamoto 2008 takes it.
+    Held,
+    /// They come at random, as the attacker's: Rosenfeld 2014.
+    Raced,
+}
+
+/// How a duel ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fought {
+    /// Whether the payment was taken back at the merchant's replica, and its rival confirmed.
+    pub is_reversed: bool,
+    /// Blocks that the merchant's replica took back.
+    pub depth: u64,
+    /// Blocks that the honest side found.
+    pub honest: u64,
+    /// Blocks that the attacker found, those in hand among them.
+    pub attacker: u64,
+    /// When it ended.
+    pub at: Time,
+}
+
+/// What all duels have in common: a chain without a retarget, and the two payments.
+#[derive(Debug)]
+pub struct Stage {
+    chain: Arc<Chain>,
+    payment: Tx,
+    rival: Tx,
+}
+
+impl Stage {
+    /// A chain of Bitcoin's block time and two payments that spend its first coin.
+    pub fn new() -> Self {
+        let target = pow::target_for(1_000, BLOCK_TIME);
+        let pow =
+            PowParams { target, block_time_ms: BLOCK_TIME.as_millis() as u64, retarget: Retarget::Off, declared: true };
+        let ledger = LedgerParams {
+            subsidy: Amount(50 * Amount::COIN),
+            halving_interval: 100_000,
+            maturity: 100,
+            block_bytes_max: 1_000_000,
+            fee_min: Amount(1),
+        };
+        let balances = balances(1, Amount(100 * Amount::COIN));
+        let genesis = Genesis { name: "duel".into(), time_unix_ms: 0, engine: Engine::Pow(pow), ledger, balances };
+        let chain = Chain::simulated(genesis).expect("a chain can start like this");
+        let coins = chain.state().coins();
+        let buyer = key(0);
+        let coin = coins.into_iter().find(|(_, coin)| coin.output.to == buyer.address());
+        let coin = coin.expect("every person has a coin");
+        let payment = pay(&chain, &buyer, coin, &key(1));
+        let rival = pay(&chain, &buyer, coin, &buyer);
+        Self { chain, payment, rival }
+    }
+
+    /// One duel.
+    pub fn fight(&self, seed: u64, terms: &Terms) -> Fought {
+        assert!(terms.confirmations > 0, "a payment without a block is not what is raced for");
+        assert!(terms.behind_max > 0, "an attacker that gives up at once does not race");
+        let mut duel = Duel::new(self, seed, terms);
+        duel.begin();
+        match terms.wait {
+            Wait::Held => duel.hold(),
+            Wait::Raced => duel.race_until_confirmed(),
+        }
+        duel.catch_up()
+    }
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The payment of all of a coin, less the fee, to one person.
+fn pay(chain: &Chain, buyer: &SecretKey, (name, coin): (OutPoint, Coin), to: &SecretKey) -> Tx {
+    let fee = Amount(1);
+    let amount = Amount(coin.output.amount.0 - fee.0);
+    let builder = PaymentBuilder::new(chain.rules().chain).spend(name, coin, buyer).fee(fee);
+    builder.pay(to.address(), amount).build(buyer.address()).expect("the coin covers it")
+}
+
+/// Bitcoin's.
+const BLOCK_TIME: Duration = Duration::from_secs(600);
+
+/// One of the two.
+struct Party {
+    own: PeerId,
+    host: Host<Replica>,
+    /// What it said and the other has not heard.
+    said: VecDeque<Message>,
+    /// The deepest that it took blocks back.
+    depth: u64,
+}
+
+impl Party {
+    fn new(stage: &Stage, own: PeerId) -> Self {
+        // Blocks are not read back from a disk: a race so long is not raced.
+        let limits = Limits { bodies_max: BLOCKS_MAX, bodies_bytes_max: usize::MAX, ..Limits::default() };
+        let chain = stage.chain.clone();
+        let params = Params { chain, limits, miner: Some(miner(own.0)), extra: u64::from(own.0) };
+        let replica = Replica::restore(params, std::iter::empty());
+        Self { own, host: Host::start(replica, Time::ZERO, |_| {}), said: VecDeque::new(), depth: 0 }
+    }
+
+    fn height(&self) -> u64 {
+        self.host.protocol().state().height().0
+    }
+
+    fn step(&mut self, now: Time, input: Input<Replica>) {
+        let (said, depth) = (&mut self.said, &mut self.depth);
+        self.host.step(now, input, |effect| match effect {
+            Effect::Broadcast { message, .. } | Effect::Send { message, .. } => said.push_back(message),
+            Effect::Emit(event) => *depth = (*depth).max(taken_back(event)),
+            // Neither crashes, so what is written need not be kept.
+            Effect::Forget(_) | Effect::Persist { .. } => {}
+            Effect::Reject { peer, reason } => panic!("both are honest in what they say, but {peer:?}: {reason}"),
+            Effect::Cancel(_) | Effect::Set { .. } => unreachable!("the host keeps timers to itself"),
+        });
+    }
+
+    fn submit(&mut self, now: Time, tx: &Tx) {
+        self.step(now, Input::Command(Command::Submit { ticket: 0, tx: tx.clone() }));
+        assert!(self.host.protocol().mempool().contains(&tx.id()), "the coin is there and not spent");
+    }
+
+    /// Seals a block on its own tip.
+    fn mine(&mut self, now: Time, draw: u64) {
+        let height = self.height();
+        let job = self.host.protocol().job().expect("a miner is always at work").id;
+        self.step(now, Input::Command(Command::Mined { job, seen: Seen::Declared { draw } }));
+        assert_eq!(self.height(), height + 1, "a block of one's own is taken");
+    }
+
+    /// Whether a payment is in its chain; what it makes is spent by nobody.
+    fn has_confirmed(&self, tx: &Tx) -> bool {
+        let state = self.host.protocol().state();
+        tx.made().any(|(name, _)| state.coin(&name).is_some())
+    }
+}
+
+fn taken_back(event: Event) -> u64 {
+    match event {
+        Event::Tip { depth, .. } => depth,
+        Event::Load(key) => panic!("all blocks of a duel are in memory: {key:?}"),
+        Event::Conflict(_)
+        | Event::Mine(_)
+        | Event::Pooled(_)
+        | Event::Publish(_)
+        | Event::Submitted { .. }
+        | Event::Verdict { .. } => 0,
+    }
+}
+
+struct Duel<'a> {
+    stage: &'a Stage,
+    terms: &'a Terms,
+    race: Race,
+    now: Time,
+    merchant: Party,
+    attacker: Party,
+}
+
+const MERCHANT: PeerId = PeerId(0);
+const ATTACKER: PeerId = PeerId(1);
+
+impl<'a> Duel<'a> {
+    fn new(stage: &'a Stage, seed: u64, terms: &'a Terms) -> Self {
+        let rate = 1.0 / BLOCK_TIME.as_secs_f64();
+        let target = stage.chain.pow().params().target;
+        Self {
+            stage,
+            terms,
+            race: Race::new(seed, &[terms.honest, terms.attacker], rate, target),
+            now: Time::ZERO,
+            merchant: Party::new(stage, MERCHANT),
+            attacker: Party::new(stage, ATTACKER),
+        }
+    }
+
+    /// The attacker finds what it has in hand, and the payment is made.
+    fn begin(&mut self) {
+        self.attacker.submit(self.now, &self.stage.rival);
+        for _ in 0..self.terms.in_hand {
+            self.now = self.now + BLOCK_TIME;
+            self.attacker.mine(self.now, self.race.draw());
+        }
+        self.merchant.submit(self.now, &self.stage.payment);
+    }
+
+    /// The next block of either. Both replicas are always on a job of the same target, so every tick counts.
+    fn tick(&mut self) {
+        self.now = self.now + self.race.wait();
+        let draw = self.race.draw();
+        match self.race.winner() {
+            MERCHANT => self.merchant.mine(self.now, draw),
+            _ => self.attacker.mine(self.now, draw),
+        }
+    }
+
+    fn race_until_confirmed(&mut self) {
+        while self.merchant.height() < self.terms.confirmations {
+            self.tick();
+        }
+    }
+
+    /// The honest blocks come at their expected times. The attacker's come by the clock of both with the other's ticks left
+    /// out, which is its own.
+    fn hold(&mut self) {
+        let Terms { honest, attacker, confirmations, .. } = *self.terms;
+        let apart = BLOCK_TIME.mul_f64((honest + attacker) as f64 / honest as f64);
+        let begun = self.now;
+        let mut tick = begun + self.race.wait();
+        for number in 1..=confirmations {
+            let due = begun + apart * number as u32;
+            while tick <= due {
+                self.now = tick;
+                if self.race.winner() == ATTACKER {
+                    let draw = self.race.draw();
+                    self.attacker.mine(self.now, draw);
+                }
+                tick = tick + self.race.wait();
+            }
+            self.now = due;
+            self.merchant.mine(due, self.race.draw());
+        }
+    }
+
+    /// The goods are handed over: the race goes on until the attacker is ahead, or gives up.
+    fn catch_up(mut self) -> Fought {
+        assert!(self.merchant.has_confirmed(&self.stage.payment), "the merchant waits for it");
+        loop {
+            let (honest, attacker) = (self.merchant.height(), self.attacker.height());
+            assert!(honest.max(attacker) < BLOCKS_MAX as u64, "a race so long is as good as impossible");
+            if attacker > honest {
+                return self.release();
+            }
+            if honest - attacker >= self.terms.behind_max {
+                return Fought { is_reversed: false, depth: 0, honest, attacker, at: self.now };
+            }
+            self.tick();
+        }
+    }
+
+    /// The cut ends; what the two say to each other decides.
+    fn release(mut self) -> Fought {
+        let (honest, attacker) = (self.merchant.height(), self.attacker.height());
+        self.attacker.step(self.now, Input::PeerUp(MERCHANT));
+        self.merchant.step(self.now, Input::PeerUp(ATTACKER));
+        let said = |party: &mut Party| party.said.pop_front();
+        for _ in 0..MESSAGES_MAX {
+            if let Some(message) = said(&mut self.attacker) {
+                self.merchant.step(self.now, Input::Message { from: self.attacker.own, message });
+            } else if let Some(message) = said(&mut self.merchant) {
+                self.attacker.step(self.now, Input::Message { from: self.merchant.own, message });
+            } else {
+                break;
+            }
+        }
+        let is_followed = self.merchant.host.protocol().tip() == self.attacker.host.protocol().tip();
+        assert!(is_followed, "the branch with more work is followed");
+        let is_reversed = self.merchant.has_confirmed(&self.stage.rival);
+        assert!(is_reversed != self.merchant.has_confirmed(&self.stage.payment), "one of the two is confirmed");
+        Fought { is_reversed, depth: self.merchant.depth, honest, attacker, at: self.now }
+    }
+}
+
+/// Blocks of one side, at most.
+const BLOCKS_MAX: usize = 4_096;
+/// Messages until both are on one tip, at most: headers, and each block asked for and given.
+const MESSAGES_MAX: usize = 4 * BLOCKS_MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms =
+        Terms { honest: 1, attacker: 1, confirmations: 3, in_hand: 1, wait: Wait::Raced, behind_max: 20 };
+
+    #[test]
+    fn an_attacker_that_is_ahead_takes_the_payment_back_with_all_blocks_above_it() {
+        let fought = Stage::new().fight(1, &Terms { in_hand: 60, ..TERMS });
+        assert!(fought.is_reversed, "{fought:?}");
+        assert_eq!((fought.honest, fought.depth), (3, 3));
+        assert!(fought.attacker >= 60, "{fought:?}");
+    }
+
+    #[test]
+    fn an_attacker_that_falls_behind_gives_up_and_the_payment_stays() {
+        for wait in [Wait::Held, Wait::Raced] {
+            let fought = Stage::new().fight(1, &Terms { attacker: 0, wait, ..TERMS });
+            assert!(!fought.is_reversed, "{fought:?}");
+            assert_eq!((fought.honest, fought.attacker, fought.depth), (21, 1, 0));
+        }
+    }
+
+    #[test]
+    fn held_confirmations_come_at_their_expected_times() {
+        let terms = Terms { honest: 3, attacker: 1, in_hand: 9, wait: Wait::Held, ..TERMS };
+        let stage = Stage::new();
+        let mut duel = Duel::new(&stage, 1, &terms);
+        duel.begin();
+        duel.hold();
+        // Nine blocks in hand, and three of 600 s over three quarters.
+        assert_eq!(duel.now, Time::from_secs(9 * 600 + 3 * 800));
+    }
+
+    #[test]
+    fn one_seed_is_one_duel() {
+        let stage = Stage::new();
+        let fights = |seed: u64| (0..8).map(|number| stage.fight(seed + number, &TERMS)).collect::<Vec<_>>();
+        assert_eq!(fights(1), fights(1));
+        assert_ne!(fights(1), fights(100));
+    }
+}
