@@ -8,6 +8,7 @@ mod actions;
 mod chain;
 mod error;
 mod gossip;
+mod reference;
 mod sections;
 mod who;
 
@@ -15,7 +16,6 @@ use std::io;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use synod_consensus::Limits;
 use synod_machine::{PeerId, Rng, Time};
 use synod_sim::model::{Links, Topology};
 
@@ -25,7 +25,8 @@ pub use actions::{Action, Direction, Tail};
 pub use chain::{ChainConfig, Coins, MiningConfig, Power, Retarget};
 pub use error::{Place, ScenarioError};
 pub use gossip::{FloodConfig, GossipConfig, Interest, MeshConfig, Mode, Phase, RumourConfig};
-pub use sections::{ChurnConfig, DiskConfig, LoadConfig, OutputsConfig, StopConfig};
+pub use reference::{reference, schema};
+pub use sections::{ChurnConfig, DiskConfig, LimitsConfig, LoadConfig, OutputsConfig, StopConfig};
 pub use who::{Stretch, Who};
 
 /// A scenario: what is run, and when it ends. A run is determined by the scenario, the seed and the version of the program.
@@ -65,6 +66,9 @@ pub struct Scenario {
     pub topology: Topology,
     /// What links and access lines are like.
     pub links: Links,
+    /// How much each replica keeps.
+    #[serde(default)]
+    pub limits: LimitsConfig,
     /// Disks.
     #[serde(default)]
     pub disk: DiskConfig,
@@ -110,6 +114,7 @@ impl Scenario {
         }
         self.links.check().map_err(|error| ScenarioError::model("links", error))?;
         self.stop.check().map_err(|error| error.within("stop"))?;
+        self.limits.limits().map_err(|error| error.within("limits"))?;
         // What is left needs no files, but a seed to draw groups with; whether they can be drawn does not depend on it.
         self.draw(self.seed).map(|_| ())
     }
@@ -127,7 +132,7 @@ impl Scenario {
             seed,
             chain: self.chain.chain(&self.name).map_err(|error| error.within("chain"))?,
             gossip: self.gossip.params(seed).map_err(|error| error.within("gossip"))?,
-            limits: Limits::default(),
+            limits: self.limits.limits().map_err(|error| error.within("limits"))?,
             power: drawn.power,
             hash_rate: self.mining.hash_rate,
             graph: graph.map_err(|error| ScenarioError::model("topology", error))?,

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use synod_consensus::Limits;
 use synod_ledger::{INPUTS_MAX, OUTPUTS_MAX};
 use synod_machine::{PeerId, Rng, Time};
 use synod_sim::model::{Churn, Distribution, Span};
@@ -27,6 +28,18 @@ pub struct ChurnConfig {
     /// From then on they are all there again. If left out, the run ends first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Span>,
+}
+
+/// How much each replica keeps. Defaults are those of real peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Recent blocks that are held in memory; older ones are read from disk.
+    pub bodies: u32,
+    /// Blocks that wait for their parents.
+    pub orphans: u32,
+    /// Payments that wait for a block.
+    pub payments: u32,
 }
 
 /// Disks.
@@ -86,6 +99,32 @@ pub struct OutputsConfig {
 impl Default for OutputsConfig {
     fn default() -> Self {
         Self { outcome: true, blocks: false }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            bodies: limits.bodies_max as u32,
+            orphans: limits.orphans_max as u32,
+            payments: limits.mempool.payments_max as u32,
+        }
+    }
+}
+
+impl LimitsConfig {
+    pub(super) fn limits(&self) -> Result<Limits, ScenarioError> {
+        for (field, got) in [("bodies", self.bodies), ("orphans", self.orphans), ("payments", self.payments)] {
+            if got == 0 {
+                return Err(ScenarioError::field(field, "at least 1", got));
+            }
+        }
+        let mut limits = Limits::default();
+        limits.bodies_max = self.bodies as usize;
+        limits.orphans_max = self.orphans as usize;
+        limits.mempool.payments_max = self.payments as usize;
+        Ok(limits)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
+use synod_consensus::Limits;
 use synod_machine::PeerId;
 use synod_sim::Tail as DiskTail;
 
@@ -48,6 +49,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(scenario.gossip, GossipConfig::Mesh(MeshConfig::default()));
     assert_eq!(scenario.mining.power, Power::Equal {});
     assert_eq!(scenario.churn, None);
+    assert_eq!(format!("{:?}", scenario.limits.limits()), format!("{:?}", Ok::<_, ()>(Limits::default())));
     assert_eq!(scenario.outputs, OutputsConfig { outcome: true, blocks: false });
     let plan = plan(&scenario, 1);
     assert_eq!(plan.power, [1; 12]);
@@ -239,6 +241,7 @@ fn mistakes_of_meaning_are_told_with_their_field_and_line() {
             "line 7, column 8: load.rate: expected a number of payments per second above 0 and at most 1000000, got 0",
         ),
         ("[load]\nrate = 1.0\noutputs = 1\n", "line 8, column 11: load.outputs: expected from 2 to 2048, got 1"),
+        ("[limits]\norphans = 0\n", "line 7, column 11: limits.orphans: expected at least 1, got 0"),
         (
             "[churn]\nsessions = '1 h'\ngaps = { kind = 'pareto', scale = '1 s', shape = 1.0 }\n",
             "line 8, column 8: churn.gaps: expected a law with a mean: a shape above 1, or a greatest value in `most`, got one \
@@ -278,6 +281,49 @@ fn what_needs_files_or_the_graph_is_told_when_it_is_planned() {
     assert_eq!(error.to_string(), "links.txt: no file links.txt in this test");
     let read = |_: &str| Ok((1..12).map(|peer| format!("0 {peer}\n")).collect());
     assert_eq!(scenario.plan(1, read).map(|plan| plan.graph.links()), Ok(11));
+}
+
+/// Fields below a schema without a word on them.
+fn undocumented(schema: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+    let children: Vec<(String, &serde_json::Value)> = match schema {
+        serde_json::Value::Array(all) => all.iter().enumerate().map(|(place, one)| (place.to_string(), one)).collect(),
+        serde_json::Value::Object(all) => all.iter().map(|(name, one)| (name.clone(), one)).collect(),
+        _ => return,
+    };
+    for (name, child) in children {
+        let path = format!("{path}/{name}");
+        let is_field = path.rsplit('/').nth(1) == Some("properties");
+        if is_field && child.get("const").is_none() && child.get("description").is_none() {
+            found.push(path.clone());
+        }
+        undocumented(child, &path, found);
+    }
+}
+
+#[test]
+fn every_field_is_documented() {
+    let mut found = Vec::new();
+    undocumented(&schema(), "", &mut found);
+    assert!(found.is_empty(), "without a word: {found:#?}");
+}
+
+#[test]
+fn the_reference_shows_types_defaults_and_forms() {
+    let reference = reference();
+    for part in [
+        "# How many peers there are, from 1 to a million.\npeers = <whole number>  # required\n",
+        "# The chain.\n[chain]\n",
+        "block-time = \"10m\"  # duration\n",
+        "\n[[actions]]  # one of:\n",
+        "    kind = \"mesh\"\n",
+        "mode = \"push-pull\"  # \"pull\" | \"push\" | \"push-pull\"\n",
+        "# delay = <distribution, see below>\n",
+        "# --- distribution ---\n",
+        "    kind = \"weibull\"\n",
+    ] {
+        assert!(reference.contains(part), "{part:?} is not in\n{reference}");
+    }
+    assert!(reference.lines().all(|line| line.chars().count() <= 120), "{reference}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl fmt::Display for Stretch {
     }
 }
 
-/// The form of a draw in a file.
+/// What the seed draws: one of `count` and `share`.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Drawn {
@@ -239,8 +239,8 @@ impl JsonSchema for Who {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let drawn = generator.subschema_for::<Drawn>();
         json_schema!({
-            "description": "Peers. What the seed draws are the first of an order that it and the name of a group determine, so \
-                that the same words mean the same peers in all actions.",
+            "description": "Everybody, a list, or a draw. Drawn peers are the first of an order that the seed and \
+                the name of a group determine, so that the same words mean the same peers in all actions.",
             "oneOf": [
                 { "const": "all", "description": "Everybody." },
                 {
