@@ -25,7 +25,6 @@ impl Quantiles {
 
     /// The duration of a uniform draw, in nanoseconds.
     #[inline]
-    #[inline]
     pub fn sample(&self, draw: u64) -> u64 {
         let bin = (draw >> (64 - BITS)) as usize;
         if !(EDGE..BINS - EDGE).contains(&bin) {
