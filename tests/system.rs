@@ -11,6 +11,8 @@ mod bad_input;
 mod chaos;
 #[path = "system/command_line.rs"]
 mod command_line;
+#[path = "system/gossip.rs"]
+mod gossip;
 #[path = "system/joining.rs"]
 mod joining;
 #[path = "system/partition.rs"]

@@ -84,7 +84,7 @@ pub fn node_config(manifest: &Manifest, place: usize) -> Config {
         api: SocketAddr::from((Ipv4Addr::LOCALHOST, entry.api_port)),
         faults: true,
         mining: Some(MiningConfig { address: entry.miner, hash_rate: manifest.settings.hash_rate, threads: 1 }),
-        network: NetworkConfig::default(),
+        network: NetworkConfig { gossip: manifest.settings.gossip.kind(), ..NetworkConfig::default() },
     }
 }
 

@@ -328,6 +328,7 @@ impl Network {
                 toml::from_str(&crate::files::read(&path)?).map_err(|error| LabError::toml(&path, &error))?;
             let fresh = create::node_config(&self.manifest, place);
             (config.listen, config.bootstrap, config.mining) = (fresh.listen, fresh.bootstrap, fresh.mining);
+            config.network.gossip = fresh.network.gossip;
             create::save_config(&path, &config)?;
         }
         self.manifest.save(&self.dir)

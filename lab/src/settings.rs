@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use synod_ledger::{Address, Amount, LedgerParams};
-use synod_node::config::ConfigError;
+use synod_node::config::{ConfigError, GossipKind};
 
 use crate::error::LabError;
 
@@ -42,6 +42,30 @@ pub enum Transport {
     Tcp,
 }
 
+/// Who carries blocks and payments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Gossip {
+    /// Flooding: every peer sends what is new to it to all its neighbours.
+    Flood,
+    /// libp2p's gossipsub, which other libp2p programs speak.
+    #[default]
+    Gossipsub,
+    /// The simulator's mesh, after the idea of gossipsub.
+    Mesh,
+}
+
+impl Gossip {
+    /// The same in a node's words.
+    pub const fn kind(self) -> GossipKind {
+        match self {
+            Self::Flood => GossipKind::Flood,
+            Self::Gossipsub => GossipKind::Gossipsub,
+            Self::Mesh => GossipKind::Mesh,
+        }
+    }
+}
+
 /// The settings of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -62,6 +86,8 @@ pub struct Settings {
     pub retarget_window: u32,
     /// What connections run over.
     pub transport: Transport,
+    /// Who carries blocks and payments.
+    pub gossip: Gossip,
     /// The rules of money.
     pub ledger: LedgerSettings,
     /// Who owns coins from the beginning.
@@ -115,6 +141,7 @@ impl Default for Settings {
             block_time: Duration::from_secs(2), // Issue 2: `--block-time 2s`.
             retarget_window: 60, // LWMA's author advises 60; two minutes at two seconds, so a tour sees it work.
             transport: Transport::Tcp, // DESIGN section 3: shaped networks use TCP.
+            gossip: Gossip::Gossipsub, // DESIGN section 3: what strangers' clients hear.
             ledger: LedgerSettings::default(),
             wallets: ["alice", "bob", "carol", "dave", "erin"].map(wallet).into(),
         }

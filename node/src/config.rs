@@ -68,6 +68,30 @@ pub struct MiningConfig {
     pub threads: usize,
 }
 
+/// Who carries blocks and payments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GossipKind {
+    /// Our flooding, as frames between connected peers.
+    Flood,
+    /// libp2p's gossipsub.
+    #[default]
+    Gossipsub,
+    /// Our mesh, as frames between connected peers.
+    Mesh,
+}
+
+impl GossipKind {
+    /// Its name, as it is written in a configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Flood => "flood",
+            Self::Gossipsub => "gossipsub",
+            Self::Mesh => "mesh",
+        }
+    }
+}
+
 /// The section `[network]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -78,7 +102,11 @@ pub struct NetworkConfig {
     pub neighbours_max: usize,
     /// It accepts no more connections than these, neighbours' and strangers' together.
     pub connections_max: usize,
-    /// Whether what it gossips carries its signature.
+    /// Whether it looks for peers beside those in `bootstrap`. If not, its links are those and whoever dials it.
+    pub discover: bool,
+    /// Who carries blocks and payments. A node refuses those that differ.
+    pub gossip: GossipKind,
+    /// Whether what it gossips over gossipsub carries its signature.
     pub gossip_signed: bool,
     /// Whether it answers the public Kademlia protocol `/ipfs/kad/1.0.0` too.
     pub kad_public: bool,
@@ -87,11 +115,13 @@ pub struct NetworkConfig {
 impl Default for NetworkConfig {
     fn default() -> Self {
         Self {
-            neighbours_min: 4,   // D_low of gossipsub's mesh, libp2p/specs gossipsub-v1.0, "parameters".
-            neighbours_max: 12,  // D_high of the same table: a mesh cannot have more members than there are neighbours.
+            neighbours_min: 4,             // D_low of gossipsub's mesh, libp2p/specs gossipsub-v1.0, "parameters".
+            neighbours_max: 12, // D_high of the same table: a mesh cannot have more members than there are neighbours.
             connections_max: 64, // Half of Bitcoin Core's 125: 25 nodes on one machine stay far below its descriptors.
+            discover: true, // A node that knows one address finds the network (ARCHITECTURE, "The life of a look-up").
+            gossip: GossipKind::Gossipsub, // DESIGN section 3: what strangers' clients speak.
             gossip_signed: true, // libp2p's own default, StrictSign; strangers' clients drop unsigned messages.
-            kad_public: true,    // Issue 2: strangers' clients can query the DHT.
+            kad_public: true, // Issue 2: strangers' clients can query the DHT.
         }
     }
 }

@@ -14,4 +14,4 @@ pub mod net;
 mod start;
 pub mod store;
 
-pub use start::{StartError, run};
+pub use start::{StartError, mesh_params, run};

@@ -35,6 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use crate::config::GossipKind;
 use behaviour::{Behaviour, Names};
 pub use identity::{Identity, IdentityError, peer_of, public_key_of};
 use metrics::Metrics;
@@ -62,7 +63,11 @@ pub struct NetConfig {
     pub agent: String,
     /// The most connections, inbound and outbound together; a quarter is kept for outbound ones.
     pub connections_max: usize,
-    /// Whether gossip carries its author's signature. Both ends must agree; strangers expect it.
+    /// Whether peers are looked for beside `bootstrap`.
+    pub discover: bool,
+    /// Who carries gossip; without gossipsub it is the engine, by frames. Nodes that differ refuse each other.
+    pub gossip: GossipKind,
+    /// Whether gossipsub's messages carry their author's signature. Both ends must agree; strangers expect it.
     pub gossip_signed: bool,
     /// Whether `/ipfs/kad/1.0.0` is answered beside the chain's own Kademlia protocol.
     pub kad_public: bool,

@@ -11,15 +11,16 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
 use synod_consensus::{Chain, ChainError};
-use synod_dht::{Identity as PublicIdentity, neighbours};
+use synod_dht::{Identity as PublicIdentity, flood, mesh, neighbours};
 use synod_ledger::{BLOCK_BYTES_MAX, Genesis, TX_BYTES_MAX};
 use synod_machine::{Bytes, Rng, Wire};
+use synod_peer::GossipParams;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api;
-use crate::config::{Config, ConfigError, MiningConfig, RunFile, load_genesis};
+use crate::config::{Config, ConfigError, GossipKind, MiningConfig, RunFile, load_genesis};
 use crate::driver::{self, EngineError, Records};
 use crate::handle::{NodeHandle, NodeInfo, Stopped};
 use crate::miner::Miner;
@@ -259,6 +260,8 @@ fn net_config(config: &Config, chain: &Chain, identity: &Identity) -> NetConfig 
         genesis: chain.genesis().digest().to_string(),
         agent: concat!("synod/", env!("CARGO_PKG_VERSION")).into(),
         connections_max: config.network.connections_max,
+        discover: config.network.discover,
+        gossip: config.network.gossip,
         gossip_signed: config.network.gossip_signed,
         kad_public: config.network.kad_public,
         frame_bytes_max: synod_peer::Message::BYTES_MAX,
@@ -273,7 +276,7 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
     let extra = u64::from_le_bytes(key[..8].try_into().expect("a key has more than eight bytes"));
     let mining = config.mining.as_ref().filter(|mining| mining.hash_rate > 0 && mining.threads > 0);
     synod_peer::Params {
-        gossip: synod_peer::GossipParams::Host,
+        gossip: gossip(config.network.gossip, Rng::new(extra, unix_ms(), "gossip")),
         neighbours: neighbours::Params {
             own: PublicIdentity(Bytes(key)),
             neighbours_min: config.network.neighbours_min,
@@ -286,6 +289,19 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
             extra,
         },
     }
+}
+
+fn gossip(kind: GossipKind, rng: Rng) -> GossipParams {
+    match kind {
+        GossipKind::Flood => GossipParams::Flood(flood::Params { rng }),
+        GossipKind::Gossipsub => GossipParams::Host,
+        GossipKind::Mesh => GossipParams::Mesh(mesh_params(rng)),
+    }
+}
+
+/// A node's mesh: set as its gossipsub is, so that the two can be compared.
+pub fn mesh_params(rng: Rng) -> mesh::Params {
+    mesh::Params { flood_publish: false, ..mesh::Params::new(rng) }
 }
 
 fn miner(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use synod_ledger::Genesis;
 use synod_machine::wire;
+use synod_node::config::GossipKind;
 use synod_node::net::{self, Identity, Multiaddr, NetCommand, NetConfig, NetEvent, Network, PeerId, Topic};
 use tokio::sync::mpsc;
 
@@ -29,6 +30,8 @@ impl Attacker {
             genesis: genesis.digest().to_string(),
             agent: "attacker".into(),
             connections_max: 8,
+            discover: true,
+            gossip: GossipKind::Gossipsub,
             gossip_signed: true,
             kad_public: false,
             frame_bytes_max: 1 << 25,

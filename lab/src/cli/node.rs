@@ -16,7 +16,7 @@ use crate::files;
 use crate::network::Network;
 use crate::ports;
 use crate::process;
-use crate::settings::Transport;
+use crate::settings::{Gossip, Settings, Transport};
 
 /// `synod node`.
 #[derive(Debug, Args)]
@@ -64,6 +64,8 @@ The configuration is TOML; its paths are relative to its folder. `name` and `gen
   neighbours_min = 4                   # it looks for more neighbours while it has fewer
   neighbours_max = 12                  # it keeps no more neighbours
   connections_max = 64                 # it accepts no more connections
+  discover = true                      # whether it looks for peers beside those in bootstrap
+  gossip = \"gossipsub\"                 # who carries blocks and payments: gossipsub, mesh or flood; all nodes alike
   gossip_signed = true                 # whether what it gossips carries its signature
   kad_public = true                    # whether it answers the public Kademlia protocol /ipfs/kad/1.0.0";
 
@@ -105,6 +107,9 @@ struct InitArgs {
     /// What its connections run over
     #[arg(long, default_value = "tcp")]
     transport: Transport,
+    /// Who carries blocks and payments [default: as in the network that it joins, or gossipsub]
+    #[arg(long)]
+    gossip: Option<Gossip>,
 }
 
 pub(super) fn run(context: &Context, args: NodeArgs) -> Result<(), LabError> {
@@ -141,8 +146,8 @@ fn init(context: &Context, args: &InitArgs) -> Result<(), LabError> {
     if path.exists() {
         return Err(LabError::ForeignDirectory { dir: args.out.clone() });
     }
-    let (genesis, bootstrap) = match &args.genesis {
-        Some(genesis) => (genesis.clone(), args.bootstrap.clone()),
+    let (genesis, bootstrap, gossip) = match &args.genesis {
+        Some(genesis) => (genesis.clone(), args.bootstrap.clone(), Gossip::default()),
         None => known_network(args.from_dir.as_deref().unwrap_or(&context.dir))?,
     };
     // A wrong genesis is found now and not at the first start.
@@ -169,7 +174,7 @@ fn init(context: &Context, args: &InitArgs) -> Result<(), LabError> {
         api: SocketAddr::from((Ipv4Addr::LOCALHOST, ports[1])),
         faults: false,
         mining,
-        network: NetworkConfig::default(),
+        network: NetworkConfig { gossip: args.gossip.unwrap_or(gossip).kind(), ..NetworkConfig::default() },
     };
     save_config(&path, &config)?;
     let result = json!({
@@ -179,16 +184,16 @@ fn init(context: &Context, args: &InitArgs) -> Result<(), LabError> {
     Ok(())
 }
 
-/// A network's genesis file and the addresses of its first peers.
-fn known_network(dir: &Path) -> Result<(PathBuf, Vec<Multiaddr>), LabError> {
+/// A network's genesis file, the addresses of its first peers, and who carries gossip there.
+fn known_network(dir: &Path) -> Result<(PathBuf, Vec<Multiaddr>, Gossip), LabError> {
     let network = Network::open(dir, Path::new("synod"))?;
-    let transport = network.manifest().settings.transport;
+    let Settings { transport, gossip, .. } = network.manifest().settings;
     let addresses = network.peers().iter().take(BOOTSTRAP_PEERS).flat_map(|entry| {
         let listen = listen_addresses(transport, entry.port);
         listen.into_iter().map(|address| format!("{address}/p2p/{}", entry.peer_id))
     });
     let addresses = addresses.map(|text| text.parse().expect("the addresses are our own")).collect();
-    Ok((network.genesis_path(), addresses))
+    Ok((network.genesis_path(), addresses, gossip))
 }
 
 /// One that answers is enough; three survive two that are down.
@@ -196,8 +201,9 @@ const BOOTSTRAP_PEERS: usize = 3;
 
 #[cfg(test)]
 mod tests {
+    use synod_node::config::GossipKind;
+
     use super::*;
-    use crate::settings::Settings;
     use crate::shell::Shell;
 
     #[test]
@@ -221,7 +227,8 @@ mod tests {
     fn a_joining_peer_gets_the_networks_genesis_and_addresses() {
         let base = tempfile::tempdir().expect("a directory");
         let dir = base.path().join("net");
-        Network::create(&dir, &Settings::default(), Path::new("unused")).expect("made");
+        let settings = Settings { gossip: Gossip::Mesh, ..Settings::default() };
+        Network::create(&dir, &settings, Path::new("unused")).expect("made");
         let shell = Shell { json: true, terminal: false, color: false };
         let context = Context { shell, dir: dir.clone() };
         let out = base.path().join("carl");
@@ -234,11 +241,13 @@ mod tests {
             miner: Some("bob".to_owned()),
             hash_rate: Some(10),
             transport: Transport::Tcp,
+            gossip: None,
         };
         init(&context, &args).expect("written");
         let config = Config::load(&out.join(CONFIG)).expect("valid");
         assert_eq!(config.name, "carl");
         assert_eq!(config.bootstrap.len(), 3);
+        assert_eq!(config.network.gossip, GossipKind::Mesh);
         assert_eq!(config.mining.expect("it mines").hash_rate, 10);
         let copied = load_genesis(&out.join(GENESIS)).expect("valid").chain_id();
         assert_eq!(copied, load_genesis(&dir.join(GENESIS)).expect("valid").chain_id());

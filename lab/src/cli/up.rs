@@ -12,7 +12,7 @@ use super::context::{Context, program};
 use super::status::{self, NetworkView};
 use crate::error::LabError;
 use crate::network::{Network, STOP_GRACE};
-use crate::settings::{Consensus, NODES_MAX, Settings, Transport};
+use crate::settings::{Consensus, Gossip, NODES_MAX, Settings, Transport};
 use crate::shell::short;
 use crate::units;
 use crate::watch;
@@ -43,6 +43,9 @@ pub(super) struct UpArgs {
     /// What connections run over; faults need tcp [default: tcp]
     #[arg(long)]
     transport: Option<Transport>,
+    /// Who carries blocks and payments [default: gossipsub]
+    #[arg(long)]
+    gossip: Option<Gossip>,
     /// A TOML file with these and further settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -148,11 +151,12 @@ impl UpArgs {
         settings.hash_rate = self.hash_rate.unwrap_or(settings.hash_rate);
         settings.block_time = self.block_time.unwrap_or(settings.block_time);
         settings.transport = self.transport.unwrap_or(settings.transport);
+        settings.gossip = self.gossip.unwrap_or(settings.gossip);
         settings
     }
 }
 
-/// Whether the wanted settings go with the chain there is: hash rate and transport may change, nothing else.
+/// Whether the wanted settings go with the chain there is: hash rate, transport and gossip may change, nothing else.
 fn check_same_chain(current: &Settings, wanted: &Settings) -> Result<(), LabError> {
     wanted.check()?;
     let differ = |option, expected: String, got: String| Err(LabError::Contradiction { option, expected, got });
@@ -164,7 +168,7 @@ fn check_same_chain(current: &Settings, wanted: &Settings) -> Result<(), LabErro
         return differ("block_time", show(current.block_time), show(wanted.block_time));
     }
     let mut same = wanted.clone();
-    (same.hash_rate, same.transport) = (current.hash_rate, current.transport);
+    (same.hash_rate, same.transport, same.gossip) = (current.hash_rate, current.transport, current.gossip);
     if same != *current {
         let show = |settings: &Settings| format!("{settings:?}");
         return differ("settings", show(current), show(&same));
@@ -271,9 +275,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_hash_rate_and_transport_may_change() {
+    fn only_hash_rate_transport_and_gossip_may_change() {
         let current = Settings::default();
-        let faster = Settings { hash_rate: 9, transport: Transport::Both, ..current.clone() };
+        let faster = Settings { hash_rate: 9, transport: Transport::Both, gossip: Gossip::Mesh, ..current.clone() };
         assert!(check_same_chain(&current, &faster).is_ok());
         let mut richer = current.clone();
         richer.wallets[0].coins = 7;

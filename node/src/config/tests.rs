@@ -30,6 +30,8 @@ threads = 2
 neighbours_min = 3
 neighbours_max = 5
 connections_max = 20
+discover = false
+gossip = "mesh"
 gossip_signed = false
 kad_public = false
 "#,
@@ -70,6 +72,8 @@ fn every_value_is_read_and_paths_are_relative_to_the_file() {
             neighbours_min: 3,
             neighbours_max: 5,
             connections_max: 20,
+            discover: false,
+            gossip: GossipKind::Mesh,
             gossip_signed: false,
             kad_public: false,
         },
@@ -92,6 +96,8 @@ fn a_name_and_a_genesis_are_enough() {
             neighbours_min: 4,
             neighbours_max: 12,
             connections_max: 64,
+            discover: true,
+            gossip: GossipKind::Gossipsub,
             gossip_signed: true,
             kad_public: true,
         },
@@ -128,7 +134,8 @@ fn a_mistake_is_reported_where_it_stands() {
         ("neighbours_min = 3", "neighbours_min = 6", "13:18"),
         ("neighbours_max = 5", "neighbours_max = 0", "14:18"),
         ("neighbours_max = 5", "neighbours_max = 21", "14:18"),
-        ("kad_public = false", "kad_publik = false", "17:1"),
+        ("gossip = \"mesh\"", "gossip = \"mash\"", "17:10"),
+        ("kad_public = false", "kad_publik = false", "19:1"),
     ];
     for (right, wrong, place) in cases {
         assert!(full.contains(right), "{right}");

@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use super::guard::Guard;
 use super::shape::Links;
 use super::{NetConfig, NetError, Topic};
+use crate::config::GossipKind;
 
 /// The node's gossipsub: two topics and no others.
 pub(super) type Gossipsub =
@@ -36,7 +37,7 @@ pub(super) struct Behaviour {
     pub(super) ping: ping::Behaviour,
     pub(super) kad: kad::Behaviour<MemoryStore>,
     pub(super) kad_public: Toggle<kad::Behaviour<MemoryStore>>,
-    pub(super) gossipsub: Gossipsub,
+    pub(super) gossipsub: Toggle<Gossipsub>,
     pub(super) streams: libp2p_stream::Behaviour,
 }
 
@@ -69,7 +70,12 @@ impl Names {
         Ok(Self {
             frames: protocol("frames/1"),
             kad: protocol("kad"),
-            version: format!("{VERSION_PREFIX}{}", config.genesis),
+            version: match config.gossip {
+                GossipKind::Gossipsub => format!("{VERSION_PREFIX}{}", config.genesis),
+                GossipKind::Flood | GossipKind::Mesh => {
+                    format!("{VERSION_PREFIX}{}/{}", config.genesis, config.gossip.name())
+                }
+            },
             topics: Topic::ALL.map(|topic| IdentTopic::new(format!("/synod/{chain}/{}", topic.name()))),
         })
     }
@@ -114,7 +120,12 @@ impl Behaviour {
         registry: &mut Registry,
     ) -> Result<Self, NetError> {
         let local = config.keypair.public().to_peer_id();
-        let public = config.kad_public.then(|| kademlia(local, kad::PROTOCOL_NAME));
+        let kademlia = |protocol| kademlia(local, protocol, config.discover);
+        let public = config.kad_public.then(|| kademlia(kad::PROTOCOL_NAME));
+        let gossipsub = match config.gossip {
+            GossipKind::Flood | GossipKind::Mesh => None,
+            GossipKind::Gossipsub => Some(gossipsub(config, names, registry)?),
+        };
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits(config.connections_max)),
             memory: memory_connection_limits::Behaviour::with_max_percentage(MEMORY_SHARE_MAX),
@@ -126,9 +137,9 @@ impl Behaviour {
                     .with_push_listen_addr_updates(true),
             ),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
-            kad: kademlia(local, names.kad.clone()),
+            kad: kademlia(names.kad.clone()),
             kad_public: Toggle::from(public),
-            gossipsub: gossipsub(config, names, registry)?,
+            gossipsub: Toggle::from(gossipsub),
             streams: libp2p_stream::Behaviour::new(),
         })
     }
@@ -146,7 +157,7 @@ fn limits(connections_max: usize) -> ConnectionLimits {
         .with_max_established_per_peer(Some(PER_PEER_MAX))
 }
 
-fn kademlia(local: PeerId, protocol: StreamProtocol) -> kad::Behaviour<MemoryStore> {
+fn kademlia(local: PeerId, protocol: StreamProtocol, discover: bool) -> kad::Behaviour<MemoryStore> {
     let mut config = kad::Config::new(protocol);
     config
         .set_query_timeout(QUERY_TIMEOUT)
@@ -158,6 +169,10 @@ fn kademlia(local: PeerId, protocol: StreamProtocol) -> kad::Behaviour<MemorySto
         .disjoint_query_paths(true)
         // The network task walks at its own pace; besides, kad walks by itself after each of its first twenty peers.
         .set_periodic_bootstrap_interval(None);
+    if !discover {
+        // Whoever gets into the table is asked for others, who are then dialled.
+        config.set_kbucket_inserts(kad::BucketInserts::Manual);
+    }
     let store =
         MemoryStoreConfig { max_records: 0, max_value_bytes: 0, max_providers_per_key: 0, max_provided_keys: 0 };
     let mut kad = kad::Behaviour::with_config(local, MemoryStore::with_config(local, store), config);
@@ -234,7 +249,8 @@ fn score(topics: [TopicHash; 2]) -> PeerScoreParams {
     }
 }
 
-/// What every node's identify version begins with, whatever its chain.
+/// What every node's identify version begins with, whatever its chain. The genesis's digest follows, and the carrier of
+/// gossip where that is not gossipsub.
 pub(super) const VERSION_PREFIX: &str = "/synod/";
 
 /// Of the machine's memory, by this process: far more than a node uses.

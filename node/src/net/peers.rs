@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::behaviour::VERSION_PREFIX;
 use super::session::Handle;
 use super::shape::{Link, remote};
+use crate::config::GossipKind;
 
 /// Everybody that is connected, or whose session has not ended yet.
 #[derive(Default)]
@@ -62,13 +63,22 @@ pub(super) struct Peer {
 pub(super) enum Kind {
     /// Of this chain.
     Peer,
-    /// Of another chain, with the genesis digest that it gives.
-    Refused(String),
+    /// A node, but none to be connected to.
+    Refused(Refusal),
     /// Of no chain.
     Stranger,
     /// Not identified yet.
     #[default]
     Unknown,
+}
+
+/// Why a node is none to be connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is of another chain, with the genesis digest that it gives.
+    Chain(String),
+    /// It has another carrier of gossip, which it names: neither would hear what the other spreads.
+    Gossip(String),
 }
 
 impl Kind {
@@ -77,11 +87,17 @@ impl Kind {
         if version == own {
             return Self::Peer;
         }
-        match version.strip_prefix(VERSION_PREFIX) {
-            Some(genesis) => Self::Refused(genesis.chars().filter(char::is_ascii_alphanumeric).take(12).collect()),
-            None => Self::Stranger,
-        }
+        let Some((genesis, gossip)) = version_parts(version) else { return Self::Stranger };
+        let shown = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+        let is_ours = version_parts(own).is_some_and(|(ours, _)| ours == genesis);
+        Self::Refused(if is_ours { Refusal::Gossip(shown(gossip)) } else { Refusal::Chain(shown(genesis)) })
     }
+}
+
+/// The genesis digest and the carrier of gossip in a node's identify version; gossipsub is the one that is not named.
+fn version_parts(version: &str) -> Option<(&str, &str)> {
+    let rest = version.strip_prefix(VERSION_PREFIX)?;
+    Some(rest.split_once('/').unwrap_or((rest, GossipKind::Gossipsub.name())))
 }
 
 impl Connection {
@@ -214,8 +230,16 @@ mod tests {
     #[test]
     fn a_version_tells_peers_other_chains_and_strangers() {
         assert_eq!(Kind::of("/synod/ab12", "/synod/ab12"), Kind::Peer);
-        assert_eq!(Kind::of("/synod/ab13", "/synod/ab12"), Kind::Refused("ab13".into()));
-        assert_eq!(Kind::of("/synod/\u{1b}[31mred\n0123456789ab", "/synod/ab12"), Kind::Refused("31mred012345".into()));
+        let refused = |version, own| match Kind::of(version, own) {
+            Kind::Refused(refusal) => refusal,
+            kind => panic!("{kind:?}"),
+        };
+        assert_eq!(refused("/synod/ab13", "/synod/ab12"), Refusal::Chain("ab13".into()));
+        let hostile = "/synod/\u{1b}[31mred\n0123456789ab";
+        assert_eq!(refused(hostile, "/synod/ab12"), Refusal::Chain("31mred012345".into()));
+        assert_eq!(refused("/synod/ab13/mesh", "/synod/ab12/mesh"), Refusal::Chain("ab13".into()));
+        assert_eq!(refused("/synod/ab12/mesh", "/synod/ab12"), Refusal::Gossip("mesh".into()));
+        assert_eq!(refused("/synod/ab12", "/synod/ab12/flood"), Refusal::Gossip("gossipsub".into()));
         assert_eq!(Kind::of("/ipfs/0.1.0", "/synod/ab12"), Kind::Stranger);
         assert_eq!(Kind::of("", "/synod/ab12"), Kind::Stranger);
     }

@@ -10,7 +10,7 @@ use libp2p::{Multiaddr, PeerId, StreamProtocol, identify, kad, ping};
 use tokio::time::Instant;
 
 use super::behaviour::BehaviourEvent;
-use super::peers::{Connection, Kind, is_dialable, reachable, shown};
+use super::peers::{Connection, Kind, Refusal, is_dialable, reachable, shown};
 use super::task::Task;
 use super::transport::Event;
 use super::{GossipRefusal, NetEvent};
@@ -139,6 +139,8 @@ impl Task {
         known.agent = shown(&info.agent_version);
         let news = first || known.listens != listens;
         known.listens.clone_from(&listens);
+        // One that was dialled on purpose may be dialled again, though nobody else is looked for.
+        let news = news && (self.config.discover || known.intended);
         match known.kind.clone() {
             Kind::Peer => {
                 self.learn(&peer, info, &listens);
@@ -148,9 +150,9 @@ impl Task {
                 }
                 self.begin_session(&peer);
             }
-            Kind::Refused(theirs) => {
+            Kind::Refused(refusal) => {
                 if first {
-                    self.refuse(peer, &theirs);
+                    self.refuse(peer, &refusal);
                 }
                 self.part(id);
             }
@@ -162,8 +164,11 @@ impl Task {
         }
     }
 
-    /// Addresses do not flow from identify to Kademlia by themselves.
+    /// Addresses do not flow from identify to Kademlia by themselves. Where nobody is looked for, Kademlia knows nobody.
     fn learn(&mut self, peer: &PeerId, info: &identify::Info, listens: &[Multiaddr]) {
+        if !self.config.discover {
+            return;
+        }
         let behaviour = self.swarm.behaviour_mut();
         let speaks = |protocol: &StreamProtocol| info.protocols.contains(protocol);
         for address in listens {
@@ -176,10 +181,19 @@ impl Task {
         }
     }
 
-    fn refuse(&mut self, peer: PeerId, theirs: &str) {
-        let ours = self.config.genesis.get(..12).unwrap_or(&self.config.genesis);
-        let reason = format!("it is a node of another chain: its genesis is {theirs}, ours is {ours}");
-        self.metrics.refuse("other_chain");
+    fn refuse(&mut self, peer: PeerId, refusal: &Refusal) {
+        let (name, reason) = match refusal {
+            Refusal::Chain(theirs) => {
+                let ours = self.config.genesis.get(..12).unwrap_or(&self.config.genesis);
+                let reason = format!("it is a node of another chain: its genesis is {theirs}, ours is {ours}");
+                ("other_chain", reason)
+            }
+            Refusal::Gossip(theirs) => {
+                let ours = self.config.gossip.name();
+                ("other_gossip", format!("it gossips by {theirs}, this node by {ours}"))
+            }
+        };
+        self.metrics.refuse(name);
         self.fail(&peer, &reason);
         if let Some(public) = self.swarm.behaviour_mut().kad_public.as_mut() {
             public.remove_peer(&peer);
@@ -187,7 +201,7 @@ impl Task {
         self.outlet.tell(NetEvent::Refused { peer, reason });
     }
 
-    /// Sets the time to part from a node of another chain: when both have been told who the other is, or else do not tell.
+    /// Sets the time to part from a node that is refused: when both have been told who the other is, or else do not tell.
     fn part(&mut self, id: ConnectionId) {
         let Some(connection) = self.peers.connections.get_mut(&id) else { return };
         let kind = self.peers.peers.get(&connection.peer).map(|known| &known.kind);

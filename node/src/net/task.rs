@@ -154,7 +154,11 @@ impl Task {
             return;
         }
         let hash = self.names.topic(topic).hash();
-        let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
+        let Some(gossipsub) = self.swarm.behaviour_mut().gossipsub.as_mut() else {
+            tracing::error!(?topic, "the engine carries gossip itself, and yet asks for it to be published");
+            self.metrics.gossip_unpublished.inc();
+            return;
+        };
         if !gossipsub.all_peers().any(|(_, topics)| topics.contains(&&hash)) {
             if self.unheard.len() >= UNHEARD_MAX {
                 self.unheard.pop_front();
@@ -227,8 +231,8 @@ impl Task {
     }
 
     pub(super) fn on_verdict(&mut self, id: &MessageId, source: &PeerId, acceptance: MessageAcceptance) {
-        let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
-        if !gossipsub.report_message_validation_result(id, source, acceptance) {
+        let gossipsub = self.swarm.behaviour_mut().gossipsub.as_mut();
+        if !gossipsub.is_some_and(|gossipsub| gossipsub.report_message_validation_result(id, source, acceptance)) {
             self.metrics.verdicts_late.inc();
         }
     }
@@ -367,7 +371,7 @@ impl Task {
         }
         let kad = &mut self.swarm.behaviour_mut().kad;
         let known = kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
-        if self.walks.is_due(now, known) {
+        if self.config.discover && self.walks.is_due(now, known) {
             kad.get_closest_peers(PeerId::random());
         }
     }

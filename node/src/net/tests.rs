@@ -29,6 +29,8 @@ pub(super) fn config(bootstrap: &[&Node]) -> NetConfig {
         genesis: GENESIS.into(),
         agent: "synod/test".into(),
         connections_max: 64,
+        discover: true,
+        gossip: GossipKind::Gossipsub,
         gossip_signed: true,
         kad_public: true,
         frame_bytes_max: FRAME_BYTES_MAX,

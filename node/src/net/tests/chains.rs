@@ -29,6 +29,24 @@ async fn nodes_of_two_chains_refuse_each_other_and_both_know_why() {
     }
 }
 
+#[tokio::test]
+async fn nodes_with_two_carriers_of_gossip_refuse_each_other_and_both_know_why() {
+    let mut first = Node::new(&[]).await;
+    let second = NetConfig { gossip: GossipKind::Mesh, ..config(&[&first]) };
+    let mut second = Node::with(second).await;
+    second.dial(&first).await;
+    for (node, ours, theirs) in [(&mut first, "gossipsub", "mesh"), (&mut second, "mesh", "gossipsub")] {
+        let reason = node
+            .wait("refused", |event| match event {
+                NetEvent::Refused { reason, .. } => Some(reason),
+                NetEvent::Up { .. } => panic!("neither would hear what the other spreads"),
+                _ => None,
+            })
+            .await;
+        assert_eq!(reason, format!("it gossips by {theirs}, this node by {ours}"));
+    }
+}
+
 /// What a program has that uses libp2p as it comes.
 #[derive(NetworkBehaviour)]
 struct Plain {

@@ -3,6 +3,29 @@
 use super::*;
 
 #[tokio::test]
+async fn nodes_that_look_for_nobody_hear_of_their_own_peers_alone() {
+    let config = |bootstrap: &[&Node]| NetConfig { discover: false, ..config(bootstrap) };
+    let mut first = Node::with(config(&[])).await;
+    let mut second = Node::with(config(&[&first])).await;
+    let mut third = Node::with(config(&[&second])).await;
+    second.dial(&first).await;
+    third.dial(&second).await;
+    both_up(&mut first, &mut second).await;
+    third.wait_up(second.peer()).await;
+    // Twice as long as a look-up takes to begin where one is made.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    first.settle().await;
+    third.settle().await;
+    let up = |node: &Node| node.network.peers().into_iter().map(|info| info.peer).collect::<Vec<_>>();
+    assert_eq!(up(&first), [second.peer()]);
+    assert_eq!(up(&third), [second.peer()]);
+    while let Ok(event) = first.events.try_recv() {
+        let is_third = matches!(event, NetEvent::Discovered { peer, .. } if peer == third.peer());
+        assert!(!is_third, "nobody told it of the third");
+    }
+}
+
+#[tokio::test]
 async fn five_nodes_find_each_other_from_one_address() {
     let first = Node::new(&[]).await;
     let mut nodes = Vec::new();
