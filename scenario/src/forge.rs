@@ -108,6 +108,9 @@ pub(crate) fn forge(replica: &Replica, keys: &[SecretKey], now: Time, what: Forg
         Forgery::Oversize => {
             let bytes = replica.chain().rules().params.block_bytes_max as usize;
             parts.outputs = bytes / OUTPUT_BYTES_MIN + 1;
+            if parts.reward.0 < parts.outputs as u64 {
+                return None;
+            }
         }
         Forgery::Overspend => {
             let (name, coin, owner) = parts.coin(|_| true)?;

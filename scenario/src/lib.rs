@@ -5,15 +5,18 @@
 pub mod averaging;
 mod comings;
 pub mod config;
+pub mod exam;
 pub mod duel;
 pub mod forge;
 mod observe;
+pub mod oracle;
 mod outcome;
 pub mod payer;
 mod plan;
 mod race;
 mod run;
 pub mod stats;
+pub mod swarm;
 mod trial;
 
 pub use comings::Comings;

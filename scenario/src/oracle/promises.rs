@@ -1,0 +1,109 @@
+//! What becomes of payments: what was acknowledged is kept, what was confirmed stays.
+
+use std::collections::BTreeSet;
+
+use synod_ledger::{Mempool, Tx, TxId};
+use synod_machine::PeerId;
+use synod_peer::Peer;
+use synod_sim::World;
+
+use super::model::Judged;
+use super::{Judge, Looked, Oracle, Verdict};
+use crate::{Deed, Trial};
+
+impl Judge {
+    /// What a peer acknowledged waits in its mempool or is in its chain, or has no place there any more.
+    pub(super) fn judge_promises(&self, world: &World<Trial>, peer: PeerId, host: &Peer) -> Looked {
+        let (pool, tip) = (host.replica().mempool(), host.replica().tip());
+        let Some(tip) = self.model.find(&tip) else { return Ok(()) };
+        for (id, promise) in world.experiment().acknowledged() {
+            if promise.by != peer || self.is_forgotten(peer, promise.at) || pool.contains(id) {
+                continue;
+            }
+            if self.model.height_of(tip, id).is_none() && self.is_possible(world, pool, tip, &promise.tx) {
+                let reason = format!(
+                    "peer {} acknowledged payment {:?} at {}, and has it neither in its chain nor waiting",
+                    peer.0, id.0, promise.at
+                );
+                return Err(Verdict::Unsafe(Oracle::Promise, reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was confirmed at some peer is confirmed at the end or waits again. It may have lost its coins to a payment that
+    /// is, but then only by a reorganisation as deep as the confirmations, which fork choice has to answer for.
+    pub(super) fn judge_finality(&self, world: &World<Trial>) -> Looked {
+        let net = world.net();
+        let hosts: Vec<&Peer> = net.peers().filter_map(|peer| net.protocol(peer)).collect();
+        let Some(tip) = hosts.first().and_then(|host| self.model.find(&host.replica().tip())) else { return Ok(()) };
+        if self.plan.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Wipe { .. })) {
+            return Ok(()); // Who had the branch may have been made to forget it.
+        }
+        let main: BTreeSet<usize> = self.model.chain_of(tip).collect();
+        for place in self.firm.difference(&main) {
+            for tx in self.model.at(*place).block.payments() {
+                let id = tx.id();
+                if self.model.height_of(tip, &id).is_some() {
+                    continue;
+                }
+                let waits = hosts.iter().any(|host| host.replica().mempool().contains(&id));
+                if !waits && self.is_possible_anywhere(world, &hosts, tip, tx) {
+                    let depth = self.plan.confirmations;
+                    let reason =
+                        format!("payment {:?} was confirmed {depth} blocks deep, and is lost at the end", id.0);
+                    return Err(Verdict::Unsafe(Oracle::Finality, reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_possible_anywhere(&self, world: &World<Trial>, hosts: &[&Peer], tip: usize, tx: &Tx) -> bool {
+        hosts.iter().any(|host| self.is_possible(world, host.replica().mempool(), tip, tx))
+    }
+
+    /// Whether a payment could be in the next block on a tip, or wait for one with those that wait already.
+    fn is_possible(&self, world: &World<Trial>, pool: &Mempool, tip: usize, tx: &Tx) -> bool {
+        let mut ancestors = BTreeSet::new();
+        let limits = &self.plan.limits.mempool;
+        let has_room = pool.len() < limits.payments_max && pool.bytes() + tx.len() <= limits.bytes_max;
+        let judged = self.model.at(tip);
+        has_room
+            && self.could_follow(world, pool, judged, tx, &mut ancestors)
+            && ancestors.len() <= limits.ancestors_max
+    }
+
+    /// Whether everything that a payment spends is there to be spent. `ancestors` are the unconfirmed payments that it needs.
+    fn could_follow(
+        &self,
+        world: &World<Trial>,
+        pool: &Mempool,
+        tip: &Judged,
+        tx: &Tx,
+        ancestors: &mut BTreeSet<TxId>,
+    ) -> bool {
+        let id = tx.id();
+        tx.inputs.iter().all(|input| {
+            // Of two payments that wait the first keeps its place.
+            if pool.is_spent(&input.coin).is_some_and(|rival| rival != id) {
+                return false;
+            }
+            if let Some(coin) = tip.coins.get(&input.coin) {
+                let maturity = self.plan.chain.genesis().ledger.maturity;
+                return !coin.is_reward || tip.height + 1 >= coin.height + maturity;
+            }
+            let maker = input.coin.tx;
+            let place = self.model.find(&tip.block.id()).unwrap_or_default();
+            if self.model.height_of(place, &maker).is_some() {
+                return false; // Made, and spent by another.
+            }
+            ancestors.insert(maker);
+            let promised = world.experiment().acknowledged().get(&maker).map(|promise| &promise.tx);
+            match pool.get(&maker).or(promised) {
+                Some(maker) => self.could_follow(world, pool, tip, maker, ancestors),
+                None => false,
+            }
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! Thousands of small networks, each drawn by a seed, each with its own troubles, each judged from outside.
+//!
+//! A seed makes a [`Scenario`], the scenario a plan, and [`judge`] runs it: faults, healing, agreement. Runs know nothing
+//! of each other, so that cores share them; what is told comes in the order of seeds, whichever core is done first.
+
+mod draw;
+mod faults;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+pub use self::draw::draw;
+use crate::config::Scenario;
+use crate::oracle::{Judgement, Verdict, judge};
+
+/// One seed's run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// How many peers there were.
+    pub peers: u32,
+    /// What came of it.
+    pub judgement: Judgement,
+    /// What it took.
+    pub wall: Duration,
+}
+
+/// Runs the scenario of a seed.
+pub fn run_seed(seed: u64) -> Run {
+    let begun = Instant::now();
+    let scenario = draw(seed);
+    let judgement = judge_scenario(&scenario, seed);
+    Run { seed, peers: scenario.peers, judgement, wall: begun.elapsed() }
+}
+
+/// Runs a scenario that names no files.
+pub fn judge_scenario(scenario: &Scenario, seed: u64) -> Judgement {
+    let no_files = |_: &str| Err(std::io::Error::other("a drawn scenario names no files"));
+    let plan = scenario.plan(seed, no_files).expect("a drawn scenario can be run");
+    judge(plan)
+}
+
+/// Runs seeds on so many threads, and tells of each in order. `tell` ends the swarm early by saying no. Seeds under way then
+/// are not told of.
+pub fn swarm(seeds: Range<u64>, jobs: usize, mut tell: impl FnMut(Run) -> bool) {
+    let next = AtomicU64::new(seeds.start);
+    let is_over = AtomicBool::new(false);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            let (sender, next, is_over, seeds) = (sender.clone(), &next, &is_over, &seeds);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || sender.send(caught(seed)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut early: BTreeMap<u64, Run> = BTreeMap::new();
+        let mut wanted = seeds.start;
+        for run in receiver {
+            early.insert(run.seed, run);
+            while let Some(run) = early.remove(&wanted) {
+                wanted += 1;
+                if !tell(run) {
+                    is_over.store(true, Ordering::Relaxed);
+                    return;
+                }
+            }
+        }
+    });
+}
+
+/// A seed that cannot even be drawn is a failure like any other.
+fn caught(seed: u64) -> Run {
+    catch_unwind(|| run_seed(seed)).unwrap_or_else(|panic| {
+        let reason = crate::run::reason_of(&*panic);
+        let judgement = Judgement::before(Verdict::Broken(reason));
+        Run { seed, peers: 0, judgement, wall: Duration::ZERO }
+    })
+}
+
+/// The two lines that a failure ends with: what failed, and what runs it again.
+pub fn failure(run: &Run, commit: &str) -> String {
+    let Judgement { verdict, step, at, .. } = &run.judgement;
+    let seed = run.seed;
+    format!(
+        "FAILED scenario=swarm/pow seed={seed} commit={commit} step={step} time={at}: {verdict}\nreplay: synod sim replay --swarm pow --seed {seed}"
+    )
+}

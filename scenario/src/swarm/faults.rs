@@ -1,0 +1,180 @@
+//! What happens to the peers of a drawn scenario before its network heals.
+
+use synod_machine::PeerId;
+use synod_sim::model::Span;
+
+use super::draw::{Dice, churn};
+use crate::config::{Action, ChurnConfig, Direction, Tail, Who};
+use crate::forge::FORGERIES;
+
+/// Actions before the block time `healed`, in no order, who comes and goes, and who comes late.
+pub(super) fn actions(
+    dice: &mut Dice,
+    peers: u32,
+    block_time: Span,
+    healed: u64,
+) -> (Vec<Action>, Option<ChurnConfig>, Vec<PeerId>) {
+    let mut troubles = Troubles { dice, peers, block_time, healed, actions: Vec::new() };
+    for kind in KINDS {
+        if troubles.dice.one_in(2) {
+            troubles.add(kind);
+        }
+    }
+    let mut absent = Vec::new();
+    if troubles.dice.one_in(4) {
+        absent = troubles.dice.some(peers, peers - 1);
+        let (at, peers) = (troubles.time(), Who::of(absent.clone()));
+        troubles.actions.push(Action::Start { at, peers });
+    }
+    let actions = troubles.actions;
+    let churn = dice.one_in(4).then(|| churn(dice, peers, block_time, healed));
+    (actions, churn, absent)
+}
+
+/// A kind of trouble.
+#[derive(Clone, Copy)]
+enum Kind {
+    Clocks,
+    Crashes,
+    Cuts,
+    Forgeries,
+    Omissions,
+    Pauses,
+    Rewards,
+    Wipes,
+}
+
+const KINDS: [Kind; 8] = [
+    Kind::Clocks,
+    Kind::Crashes,
+    Kind::Cuts,
+    Kind::Forgeries,
+    Kind::Omissions,
+    Kind::Pauses,
+    Kind::Rewards,
+    Kind::Wipes,
+];
+
+struct Troubles<'a> {
+    dice: &'a mut Dice,
+    peers: u32,
+    block_time: Span,
+    /// In block times.
+    healed: u64,
+    actions: Vec<Action>,
+}
+
+impl Troubles<'_> {
+    fn add(&mut self, kind: Kind) {
+        match kind {
+            Kind::Clocks => self.clocks(),
+            Kind::Crashes => self.crashes(),
+            Kind::Cuts => self.cuts(),
+            Kind::Forgeries => self.forgeries(),
+            Kind::Omissions => self.omissions(),
+            Kind::Pauses => self.pauses(),
+            Kind::Rewards => self.rewards(),
+            Kind::Wipes => self.wipes(),
+        }
+    }
+
+    /// A time before the healing, some blocks after the beginning as a rule.
+    fn time(&mut self) -> Span {
+        let last = self.block_time.nanos() * self.healed;
+        Span::from_nanos(self.dice.within(self.block_time.nanos()..=last - self.block_time.nanos()))
+    }
+
+    /// A time and a later one, a few blocks after it as a rule.
+    fn times(&mut self) -> (Span, Span) {
+        let first = self.time();
+        let blocks_max = self.dice.one_of(&[1, 4, 12]);
+        let length = self.dice.within(1..=self.block_time.nanos() * blocks_max);
+        let last = self.block_time.nanos() * self.healed - 1;
+        (first, Span::from_nanos((first.nanos() + length).min(last)))
+    }
+
+    fn group(&mut self) -> Who {
+        let most = if self.dice.one_in(2) { 1 } else { self.peers };
+        Who::of(self.dice.some(self.peers, most))
+    }
+
+    fn repeat(&mut self, most: u64, trouble: impl Fn(&mut Self)) {
+        for _ in 0..self.dice.within(1..=most) {
+            trouble(self);
+        }
+    }
+
+    fn clocks(&mut self) {
+        self.repeat(3, |this| {
+            let shift = Span::from_nanos(this.block_time.nanos() * this.dice.one_of(&[0, 1, 5, 15, 40]));
+            let is_ahead = this.dice.one_in(2);
+            let (ahead, behind) = if is_ahead { (shift, Span::ZERO) } else { (Span::ZERO, shift) };
+            let drift_ppm = this.dice.one_of(&[0, 0, 100, -100, 50_000, -50_000]);
+            let (at, peers) = (this.time(), this.group());
+            this.actions.push(Action::Clock { at, peers, ahead, behind, drift_ppm });
+        });
+    }
+
+    fn crashes(&mut self) {
+        self.repeat(5, |this| {
+            let ((at, back), peers) = (this.times(), this.group());
+            let tail = this.dice.one_of(&[Tail::Kept, Tail::Lost]);
+            this.actions.push(Action::Crash { at, peers: peers.clone(), tail });
+            // Some stay down until all is healed.
+            if !this.dice.one_in(4) {
+                this.actions.push(Action::Start { at: back, peers });
+            }
+        });
+    }
+
+    fn cuts(&mut self) {
+        self.repeat(3, |this| {
+            let ((at, back), peers) = (this.times(), this.group());
+            let direction = this.dice.one_of(&[Direction::Both, Direction::Both, Direction::In, Direction::Out]);
+            let notice = this.dice.one_in(2).then(|| Span::from_millis(this.dice.one_of(&[0, 100, 5_000])));
+            this.actions.push(Action::Cut { at, peers, direction, notice });
+            if !this.dice.one_in(3) {
+                this.actions.push(Action::Reconnect { at: back });
+            }
+        });
+    }
+
+    fn forgeries(&mut self) {
+        self.repeat(12, |this| {
+            let (at, peers, what) = (this.time(), this.group(), this.dice.one_of(&FORGERIES));
+            this.actions.push(Action::Forge { at, peers, what });
+        });
+    }
+
+    fn omissions(&mut self) {
+        self.repeat(3, |this| {
+            let ((at, back), peers) = (this.times(), this.group());
+            let (sent, received) = (this.dice.percent(0..=100), this.dice.percent(0..=100));
+            this.actions.push(Action::Omit { at, peers: peers.clone(), sent, received });
+            this.actions.push(Action::Omit { at: back, peers, sent: 0.0, received: 0.0 });
+        });
+    }
+
+    fn pauses(&mut self) {
+        self.repeat(3, |this| {
+            let ((at, back), peers) = (this.times(), this.group());
+            this.actions.push(Action::Pause { at, peers: peers.clone() });
+            this.actions.push(Action::Resume { at: back, peers });
+        });
+    }
+
+    fn rewards(&mut self) {
+        self.repeat(8, |this| {
+            let (at, peers, most) = (this.time(), this.group(), this.dice.within(1..=4) as u32);
+            this.actions.push(Action::Reap { at, peers, most });
+        });
+    }
+
+    fn wipes(&mut self) {
+        self.repeat(2, |this| {
+            let ((at, back), peers) = (this.times(), this.group());
+            this.actions.push(Action::Wipe { at, peers: peers.clone() });
+            this.actions.push(Action::Start { at: back, peers });
+        });
+    }
+}
