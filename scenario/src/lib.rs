@@ -5,7 +5,6 @@
 pub mod averaging;
 mod comings;
 pub mod config;
-pub mod exam;
 pub mod duel;
 pub mod forge;
 mod observe;

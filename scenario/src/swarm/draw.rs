@@ -10,7 +10,7 @@ use synod_sim::model::{Distribution, Links, Span, Topology};
 use super::faults::actions;
 use crate::config::{
     Action, ChainConfig, ChurnConfig, Coins, DiskConfig, FloodConfig, GossipConfig, Interest, LimitsConfig, LoadConfig,
-    MeshConfig, MiningConfig, Mode, OutputsConfig, Phase, Power, Retarget, RumourConfig, Scenario, StopConfig, Who,
+    MeshConfig, MiningConfig, Mode, Phase, Power, Retarget, RumourConfig, Scenario, StopConfig, Who,
 };
 
 /// Draws of one seed.
@@ -81,10 +81,19 @@ pub fn draw(seed: u64) -> Scenario {
         load: load(dice, block_time),
         actions,
         stop: StopConfig { blocks: None, time: blocks(healed + after) },
-        outputs: OutputsConfig::default(),
         chain,
+        ..Scenario::parse(BARE).expect("a test draws scenarios")
     }
 }
+
+/// What must be written of every scenario. Whatever is not drawn has its default.
+const BARE: &str = "
+    name = 'swarm'
+    peers = 3
+    topology = { kind = 'complete' }
+    links = { delay = '50 ms' }
+    stop = { time = '1 s' }
+";
 
 fn chain(dice: &mut Dice, block_time: Span) -> ChainConfig {
     let window = dice.one_of(&[1, 2, 3, 5, 10, 20]);
