@@ -12,6 +12,7 @@ mod reference;
 mod sections;
 mod who;
 
+use std::collections::BTreeSet;
 use std::io;
 
 use schemars::JsonSchema;
@@ -26,7 +27,7 @@ pub use chain::{ChainConfig, Coins, MiningConfig, Power, Retarget};
 pub use error::{Place, ScenarioError};
 pub use gossip::{FloodConfig, GossipConfig, Interest, MeshConfig, Mode, Phase, RumourConfig};
 pub use reference::{reference, schema};
-pub use sections::{ChurnConfig, DiskConfig, LimitsConfig, LoadConfig, OutputsConfig, StopConfig};
+pub use sections::{Check, ChurnConfig, DiskConfig, LimitsConfig, LoadConfig, OutputsConfig, StopConfig};
 pub use who::{Stretch, Who};
 
 /// A scenario: what is run, and when it ends. A run is determined by the scenario, the seed and the version of the program.
@@ -83,6 +84,9 @@ pub struct Scenario {
     pub actions: Vec<Action>,
     /// When the run ends: at whichever comes first.
     pub stop: StopConfig,
+    /// What must hold at the end, or the run has failed. Peers' own invariants are checked at every step in any case.
+    #[serde(default = "agreement")]
+    pub checks: BTreeSet<Check>,
     /// Files that a run writes when the command line names a folder for them.
     #[serde(default)]
     pub outputs: OutputsConfig,
@@ -187,6 +191,10 @@ const NAME_BYTES_MAX: usize = 64;
 const PEERS_MAX: u32 = 1_000_000;
 /// Twice over, so that what is added to it does not pass what 64 bits hold.
 pub(crate) const FOREVER: Time = Time(u64::MAX / 2);
+
+fn agreement() -> BTreeSet<Check> {
+    [Check::Agreement].into()
+}
 
 const fn first_seed() -> u64 {
     1

@@ -6,6 +6,7 @@ pub mod averaging;
 mod comings;
 pub mod config;
 pub mod duel;
+pub mod exam;
 pub mod forge;
 mod observe;
 pub mod oracle;

@@ -46,7 +46,7 @@ pub enum Watch {
 }
 
 /// Events between two looks at the clock.
-const SLICE: u64 = 50_000;
+pub(crate) const SLICE: u64 = 50_000;
 
 /// A run that ended, and the world as it was then.
 pub struct Ended {
@@ -105,7 +105,7 @@ pub(crate) fn reason_of(panic: &(dyn Any + Send)) -> String {
     reason.unwrap_or_else(|| "a panic".to_string())
 }
 
-fn progress(world: &World<Trial>, begun: Instant) -> Progress {
+pub(crate) fn progress(world: &World<Trial>, begun: Instant) -> Progress {
     let (net, trial) = (world.net(), world.experiment());
     let stop = trial.plan().stop;
     let height = trial.observed().height();

@@ -86,6 +86,14 @@ pub struct StopConfig {
     pub time: Span,
 }
 
+/// What must hold for a run to be a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The blocks that `stop` asks for came in time, and all peers that are up have one tip.
+    Agreement,
+}
+
 /// Files that a run writes when the command line names a folder for them. Their names begin with the scenario's and the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
