@@ -12,6 +12,7 @@
 mod history;
 mod links;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -99,7 +100,8 @@ pub struct Mesh<T: Parcel> {
     beat_at: Option<Time>,
     /// When heartbeats fall.
     beat: Beat,
-    params: Params,
+    /// Apart: what each step looks at shall lie together.
+    params: Box<Params>,
 }
 
 /// What was asked for and has not come.
@@ -370,7 +372,7 @@ impl<T: Parcel> Protocol for Mesh<T> {
             wanted: BTreeMap::new(),
             beat_at: None,
             beat,
-            params,
+            params: Box::new(params),
         }
     }
 

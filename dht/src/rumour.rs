@@ -10,6 +10,7 @@
 
 mod view;
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -129,7 +130,8 @@ pub struct Rumour<T: Parcel> {
     is_pending: bool,
     beat: Beat,
     shuffles: Option<(Beat, usize)>,
-    params: Params,
+    /// Apart: what each step looks at shall lie together.
+    params: Box<Params>,
 }
 
 /// A rumour.
@@ -417,7 +419,7 @@ impl<T: Parcel> Protocol for Rumour<T> {
             is_pending: false,
             beat,
             shuffles,
-            params,
+            params: Box::new(params),
         }
     }
 

@@ -113,11 +113,15 @@ impl Wire for Record {
 }
 
 /// The machine. Its parts' effects pass through buffers that live for a step, so that an idle peer holds no memory for them.
+///
+/// What duplicates need stands first, then what blocks need: a simulator's memory is asked for the first lines of a peer
+/// before its turn comes.
+#[repr(C)]
 pub struct Peer {
     carrier: Carrier,
-    neighbours: Neighbours,
-    replica: Replica,
     touched: Touched,
+    replica: Replica,
+    neighbours: Neighbours,
 }
 
 /// Which parts took part in the last step: the invariants of the others hold as they did.

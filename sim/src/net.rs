@@ -314,12 +314,15 @@ impl<P: Protocol, A> Net<P, A> {
     }
 
     fn fetch(&self, entry: &Entry) {
+        let lines = match Due::unpack(entry.what) {
+            Due::Arrival(envelope) | Due::Delivery(envelope) => {
+                self.envelopes.fetch(envelope);
+                LINES_OF_MESSAGE
+            }
+            Due::Action(_) | Due::Timer => LINES_OF_TIMER,
+        };
         if let Some(place) = self.places.get(entry.peer as usize) {
-            place.fetch();
-        }
-        match Due::unpack(entry.what) {
-            Due::Arrival(envelope) | Due::Delivery(envelope) => self.envelopes.fetch(envelope),
-            Due::Action(_) | Due::Timer => {}
+            place.fetch(lines);
         }
     }
 
@@ -352,6 +355,10 @@ impl<P: Protocol, A> Net<P, A> {
 /// How many entries ahead memory is told what will be needed: at some hundred nanoseconds each, about one access to
 /// memory and no more than the first-level cache holds.
 const AHEAD: usize = 6;
+/// Lines of a peer's place that are fetched for a message: most are duplicates, which need the first few.
+const LINES_OF_MESSAGE: usize = 6;
+/// And for a timer, which may look at all of it.
+const LINES_OF_TIMER: usize = 16;
 
 impl Due {
     pub(crate) fn pack(self) -> u32 {

@@ -95,9 +95,6 @@ pub(crate) struct Waiting<P: Protocol> {
     pub(crate) origin: Option<Origin>,
 }
 
-/// Lines fetched of one place: a kilobyte, more would push out what is fetched for the others.
-const LINES_MAX: usize = 16;
-
 impl<P: Protocol> Place<P> {
     pub(crate) fn new() -> Self {
         Self {
@@ -114,10 +111,10 @@ impl<P: Protocol> Place<P> {
     }
 
     /// Has memory fetch the place, as far as it lies in one piece.
-    pub(crate) fn fetch(&self) {
+    pub(crate) fn fetch(&self, lines: usize) {
         const LINE: usize = 64;
         let first = std::slice::from_ref(&self.wakes_at);
-        for line in 0..size_of::<Self>().div_ceil(LINE).min(LINES_MAX) {
+        for line in 0..size_of::<Self>().div_ceil(LINE).min(lines) {
             // Beyond the slice lies the rest of the place. Nothing is read: an address is told to the cache.
             prefetch_index(first, line * LINE / size_of::<Time>());
         }
