@@ -15,6 +15,8 @@ use synod_ledger::{
 };
 use synod_machine::{Bytes, PeerId, Time};
 
+use crate::oracle::headers::{Mark, median};
+
 /// Who hands forgeries over: no peer of the world.
 pub const STRANGER: PeerId = PeerId(u32::MAX - 1);
 
@@ -117,7 +119,10 @@ pub(crate) fn forge(replica: &Replica, keys: &[SecretKey], now: Time, what: Forg
             let output = Output { amount: Amount(coin.output.amount.0 + 1), to: owner.address() };
             payment = Some(parts.sign(vec![(name, owner)], output, owner));
         }
-        Forgery::Past => parts.time = Time(Pow::earliest(replica.tree(), &replica.tip()).0 - 1),
+        Forgery::Past => {
+            let times = replica.tree().ancestry(&replica.tip()).map(|header| Mark { time: header.time, target: None });
+            parts.time = median(&times.collect::<Vec<_>>());
+        }
         Forgery::Phantom => {
             let name = OutPoint { tx: TxId(Bytes([draw as u8; 32])), index: 0 };
             let output = Output { amount: Amount(1_000), to: keys[0].address() };

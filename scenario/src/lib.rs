@@ -15,6 +15,7 @@ pub mod payer;
 mod plan;
 mod race;
 mod run;
+pub mod shrink;
 pub mod stats;
 pub mod swarm;
 mod trial;

@@ -5,7 +5,7 @@
 //! which every block that a peer took in is judged again, and compares.
 
 mod chains;
-mod headers;
+pub(crate) mod headers;
 mod judgement;
 mod model;
 mod promises;

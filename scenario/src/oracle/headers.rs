@@ -13,10 +13,10 @@ pub(super) type Wide = ruint::Uint<512, 8>;
 
 /// What is known of a block on a chain, newest first in lists.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
-    pub(super) time: Time,
+pub(crate) struct Mark {
+    pub(crate) time: Time,
     /// The short form that it states; the genesis states none.
-    pub(super) target: Option<u32>,
+    pub(crate) target: Option<u32>,
 }
 
 /// A block must be later than the median of so many before it (Bitcoin's rule).
@@ -78,7 +78,7 @@ pub(super) fn work(target: u32) -> Wide {
 }
 
 /// The middle one of the last times; the later one of two.
-pub(super) fn median(chain: &[Mark]) -> Time {
+pub(crate) fn median(chain: &[Mark]) -> Time {
     let mut times: Vec<Time> = chain.iter().take(MEDIAN_OF).map(|mark| mark.time).collect();
     times.sort();
     times[times.len() / 2]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synod_machine::{PeerId, Time};
-use synod_sim::World;
+use synod_sim::{Status, World};
 
 use super::{Judge, Looked, Oracle, Verdict};
 use crate::{Broken, Deed, Plan, Stop, Trial, advance};
@@ -69,6 +69,8 @@ const AGREEMENT: Duration = Duration::from_secs(900);
 const AGREEMENT_BLOCK_TIMES: u32 = 30;
 /// Branches of equal work may be prolonged at the same time, but not for ever.
 const TIES_MAX: u32 = 10;
+/// Peers that are tied so many looks in a row have told each other what they have.
+const TIED_LOOKS: u32 = 10;
 /// What is still open between peers that agree, as offers of payments, is over after this.
 const QUIET: Duration = Duration::from_secs(60);
 /// Blocks whose mean interval is looked at: the mean of so many exponential times is never outside of the range but for
@@ -124,8 +126,8 @@ fn run(world: &mut World<Trial>, judge: &mut Judge, plan: &Plan) -> Looked {
     }
     let Some(healed) = healed else { return Ok(()) };
     grow(world, judge, plan, healed, GROWTH)?;
-    agree(world, judge, plan)?;
-    judge_pace(world, plan, healed)
+    judge_pace(world, plan, healed)?;
+    agree(world, judge, plan)
 }
 
 /// The chain goes on until the plan's time is over, and grows by so many blocks.
@@ -156,9 +158,13 @@ fn agree(world: &mut World<Trial>, judge: &mut Judge, plan: &Plan) -> Looked {
     for _ in 0..TIES_MAX {
         set_mining(world, false);
         let deadline = world.net().now() + AGREEMENT + plan.chain.pow().block_time() * AGREEMENT_BLOCK_TIMES;
-        while !is_agreed(world) && world.net().now() < deadline {
+        let mut tied = 0;
+        while !is_agreed(world) && tied < TIED_LOOKS && world.net().now() < deadline {
             let now = world.net().now();
-            go_on(world, now + Duration::from_secs(10))?;
+            if go_on(world, now + Duration::from_secs(10))? == Status::Idle {
+                break; // Nobody will ever say anything again.
+            }
+            tied = if is_tied(world) { tied + 1 } else { 0 };
         }
         if !is_tied(world) {
             break;
@@ -217,9 +223,9 @@ fn is_tied(world: &World<Trial>) -> bool {
     !is_agreed(world) && first.is_some() && weights.all(|weight| weight == first)
 }
 
-fn go_on(world: &mut World<Trial>, until: Time) -> Looked {
+fn go_on(world: &mut World<Trial>, until: Time) -> Result<Status, Verdict> {
     let broken = |broken: Broken| Verdict::Broken(broken.reason);
-    advance(world, until, u64::MAX).map(|_| ()).map_err(broken)
+    advance(world, until, u64::MAX).map_err(broken)
 }
 
 fn look_at(world: &World<Trial>, judge: &mut Judge) -> Looked {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use synod_ledger::Amount;
 use synod_machine::{PeerId, Rng};
-use synod_sim::model::{Distribution, Links, Span, Topology};
+use synod_sim::model::{Distribution, Links, Rate, Span, Topology};
 
 use super::faults::actions;
 use crate::config::{
@@ -61,6 +61,7 @@ pub fn draw(seed: u64) -> Scenario {
         Retarget::Lwma { window } if window >= 10 && dice.one_in(2) => u64::from(window) + 30,
         Retarget::Lwma { .. } | Retarget::Off => 10,
     };
+    let gossip = gossip(dice);
     let (mut actions, churn, absent) = actions(dice, peers, block_time, healed);
     actions.push(Action::Heal { at: blocks(healed) });
     Scenario {
@@ -72,9 +73,9 @@ pub fn draw(seed: u64) -> Scenario {
         confirmations: dice.within(2..=6),
         absent: Who::of(absent),
         mining: mining(dice, peers),
-        gossip: gossip(dice),
         topology: topology(dice, peers),
-        links: links(dice, block_time),
+        links: Links { upload: upload(dice, &gossip), ..links(dice, block_time) },
+        gossip,
         limits: limits(dice),
         disk: DiskConfig { sync: Span::from_millis(if dice.one_in(2) { 0 } else { dice.one_of(&[1, 5, 20, 200]) }) },
         churn,
@@ -96,7 +97,8 @@ const BARE: &str = "
 ";
 
 fn chain(dice: &mut Dice, block_time: Span) -> ChainConfig {
-    let window = dice.one_of(&[1, 2, 3, 5, 10, 20]);
+    // Shorter windows swing: after clocks that were wrong they take thousands of block times to come back.
+    let window = dice.one_of(&[5, 8, 10, 20]);
     ChainConfig {
         block_time,
         block_bytes_max: dice.one_of(&[2_500, 4_000, 10_000, 1_000_000]),
@@ -128,7 +130,8 @@ fn gossip(dice: &mut Dice) -> GossipConfig {
             ]),
             lazy: dice.one_in(2),
             mode: dice.one_of(&[Mode::Pull, Mode::Push, Mode::PushPull]),
-            period: slow,
+            // Rounds that come faster than messages travel fill the lines with what is known.
+            period: slow.max(Span::from_millis(500)),
             phase: dice.one_of(&[Phase::Aligned, Phase::Random]),
             view_max: dice.one_of(&[2, 5, 30]),
             ..RumourConfig::default()
@@ -159,23 +162,37 @@ fn topology(dice: &mut Dice, peers: u32) -> Topology {
 }
 
 fn links(dice: &mut Dice, block_time: Span) -> Links {
-    // From far below the time of a block to a tenth of it, where forks are the rule.
-    let most = block_time.nanos() / 10;
+    // From far below the time of a block to a tenth of it, where forks are the rule. A question and its answer take less than
+    // the ten seconds after which a replica asks another peer, or it could never catch up over such a link.
+    let most = (block_time.nanos() / 10).min(DELAY_MAX.nanos() / 4);
     let typical = Span::from_nanos(most / dice.one_of(&[1, 3, 10, 100]));
     let delay = match dice.within(0..=4) {
         0 => Distribution::constant(typical),
         1 => Distribution::Exponential { mean: typical },
-        2 => Distribution::LogNormal { median: typical, sigma: 0.7 },
-        3 => Distribution::Pareto { scale: typical, shape: 1.5, most: Some(Span::from_nanos(20 * typical.nanos())) },
+        2 => Distribution::LogNormal { median: typical, sigma: 0.4 },
+        3 => Distribution::Pareto { scale: typical, shape: 1.5, most: Some(DELAY_MAX) },
         _ => Distribution::Uniform { least: Span::ZERO, most: typical },
     };
     let mut rarely = |range: RangeInclusive<u64>| if dice.one_in(3) { dice.percent(range) } else { 0.0 };
     let (loss, duplicate, reorder) = (rarely(1..=8), rarely(1..=30), rarely(1..=50));
     let jitter = dice.one_in(2).then(|| Distribution::Exponential { mean: Span::from_nanos(typical.nanos() / 4) });
-    let rate = |text: &str| text.parse().expect("a rate as people write it");
-    let upload = dice.one_in(4).then(|| rate(["256 kbit/s", "2 Mbit/s"][usize::from(dice.one_in(2))]));
-    Links { delay: Some(delay), jitter, upload, loss, duplicate, reorder, ..Links::default() }
+    Links { delay: Some(delay), jitter, loss, duplicate, reorder, ..Links::default() }
 }
+
+/// A line that is narrow, but wide enough for what gossip sends of itself: rumours that are told in full again and again
+/// would fill any.
+fn upload(dice: &mut Dice, gossip: &GossipConfig) -> Option<Rate> {
+    let rate = dice.one_of(&["256 kbit/s", "2 Mbit/s"]);
+    let is_narrow = dice.one_in(4);
+    let is_frugal = match gossip {
+        GossipConfig::Rumour(rumour) => rumour.lazy,
+        GossipConfig::Flood(_) | GossipConfig::Mesh(_) => true,
+    };
+    (is_narrow && is_frugal).then(|| rate.parse().expect("a rate as people write it"))
+}
+
+/// The longest latency of a link, one way.
+const DELAY_MAX: Span = Span::from_millis(3_000);
 
 fn limits(dice: &mut Dice) -> LimitsConfig {
     let mut limits = LimitsConfig::default();
