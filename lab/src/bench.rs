@@ -8,6 +8,7 @@ mod connect;
 mod decode;
 mod grind;
 mod idle;
+mod simulator;
 mod sync;
 
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub use self::connect::connect;
 pub use self::decode::decode;
 pub use self::grind::grind;
 pub use self::idle::idle;
+pub use self::simulator::simulator;
 pub use self::sync::{SyncSize, sync};
 
 /// One measurement beside its reference.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use synod_scenario::Scenario;
 
 /// Scenarios that are too large for a test: they are read and planned.
-const LARGE: [&str; 1] = ["pow-10k"];
+const LARGE: [&str; 2] = ["pow-10k", "pow-speed"];
 
 fn scenarios() -> Vec<(PathBuf, Scenario)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");

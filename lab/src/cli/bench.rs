@@ -43,6 +43,9 @@ pub(super) enum BenchCommand {
         #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::positive_duration)]
         duration: Duration,
     },
+    /// The simulator: replicas, memory, growth, two cores, a bare averaging gossip; takes minutes
+    #[command(after_help = "Example:\n  synod bench simulate")]
+    Simulate,
     /// A peer that is far behind catches up from another over loopback
     #[command(after_help = "Example:\n  synod bench sync --empty 900 --full 100")]
     Sync {
@@ -64,12 +67,14 @@ pub(super) async fn run(context: &Context, command: BenchCommand) -> Result<Exit
             let mut reports = vec![bench::grind(GRIND), bench::connect(), bench::decode()];
             reports.push(sync(SyncSize::default()).await?);
             reports.extend(idle(IDLE).await?);
+            reports.extend(bench::simulator());
             reports
         }
         BenchCommand::Connect => vec![bench::connect()],
         BenchCommand::Decode => vec![bench::decode()],
         BenchCommand::Grind { duration } => vec![bench::grind(duration)],
         BenchCommand::Idle { duration } => idle(duration).await?.into(),
+        BenchCommand::Simulate => bench::simulator(),
         BenchCommand::Sync { empty, full, payments } => vec![sync(SyncSize { empty, full, payments }).await?],
     };
     context.shell.result(&json!({ "reports": reports }), || table(context, &reports));
