@@ -11,6 +11,7 @@ use synod_machine::Time;
 use synod_sim::{Filter, Happening, Status, World};
 
 use crate::config::Check;
+use crate::oracle;
 use crate::run::{SLICE, progress};
 use crate::{Broken, Observed, Outcome, Plan, Progress, REACHES, Trial, Watch, advance};
 
@@ -49,9 +50,13 @@ pub struct Examined {
 /// Runs a plan to its end, to what does not hold, or as far as is wanted. `watch` is told about every so many events.
 pub fn examine(plan: Plan, wanted: &Wanted, watch: impl FnMut(Progress) -> Watch) -> Examined {
     let begun = Instant::now();
+    if wanted.checks.contains(&Check::Oracles) {
+        return judged(plan, wanted, begun, watch);
+    }
     let mut world = Trial::world(plan);
+    let until = world.experiment().plan().stop.time;
     let mut recording = wanted.record.clone();
-    let driven = drive(&mut world, wanted.steps_max, &mut recording, begun, watch);
+    let driven = drive(&mut world, until, wanted.steps_max, &mut recording, begun, watch);
     let (status, is_interrupted, broken) = match driven {
         Ok(End::Interrupted) => (Status::Stopped, true, None),
         Ok(End::Steps) => (Status::Paused, false, None),
@@ -60,6 +65,26 @@ pub fn examine(plan: Plan, wanted: &Wanted, watch: impl FnMut(Progress) -> Watch
     };
     let outcome = Outcome::of(&world, status, begun.elapsed());
     Examined { world, outcome, broken, is_interrupted }
+}
+
+/// Runs a plan under the eyes of the oracles. They decide when it has ended.
+fn judged(plan: Plan, wanted: &Wanted, begun: Instant, mut watch: impl FnMut(Progress) -> Watch) -> Examined {
+    let mut world = oracle::world(plan);
+    let mut recording = wanted.record.clone();
+    let mut ended = Status::Until;
+    let verdict = oracle::watched(&mut world, |world, until| {
+        match drive(world, until, wanted.steps_max, &mut recording, begun, &mut watch)? {
+            End::Interrupted => ended = Status::Stopped,
+            End::Steps => ended = Status::Paused,
+            End::World(status) => return Ok(Some(status)),
+        }
+        Ok(None)
+    });
+    let net = world.net();
+    let reason = verdict.to_string();
+    let broken = (!verdict.is_pass()).then(|| Broken { step: net.tally().steps, at: net.now(), reason });
+    let outcome = Outcome::of(&world, ended, begun.elapsed());
+    Examined { world, outcome, broken, is_interrupted: ended == Status::Stopped }
 }
 
 /// Why a run went no further.
@@ -72,12 +97,12 @@ enum End {
 
 fn drive(
     world: &mut World<Trial>,
+    until: Time,
     steps_max: Option<u64>,
     recording: &mut Option<Record>,
     begun: Instant,
     mut watch: impl FnMut(Progress) -> Watch,
 ) -> Result<End, Broken> {
-    let until = world.experiment().plan().stop.time;
     loop {
         let steps = world.net().tally().steps;
         if recording.as_ref().is_some_and(|record| steps >= record.from_step)
@@ -124,6 +149,8 @@ fn unmet(world: &World<Trial>, checks: &BTreeSet<Check>) -> Option<Broken> {
                     return broken(format!("no agreement: peers have several tips, the highest at height {height}"));
                 }
             }
+            // They looked on all the time.
+            Check::Oracles => {}
         }
     }
     None

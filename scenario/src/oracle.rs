@@ -20,7 +20,7 @@ use synod_peer::Peer;
 use synod_sim::World;
 
 use self::headers::Wide;
-pub use self::judgement::{Judgement, judge, watched};
+pub use self::judgement::{Judgement, judge, watched, world};
 use self::model::Model;
 use crate::{Deed, Plan, Trial};
 
@@ -171,7 +171,7 @@ struct Seen {
     wiped: Option<Time>,
 }
 
-/// The end of a look that found something.
+/// What a look found; a pass among what is found is the end of a run that was interrupted.
 type Looked = Result<(), Verdict>;
 
 impl Judge {

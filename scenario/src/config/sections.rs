@@ -92,6 +92,10 @@ pub struct StopConfig {
 pub enum Check {
     /// The blocks that `stop` asks for came in time, and all peers that are up have one tip.
     Agreement,
+    /// Everything that can be judged from outside: blocks, coins, fork choice, promises, bounds. If the last action heals the
+    /// network, the chain must go on and all peers must come to one tip after that; the run then ends when they have, and not
+    /// by `stop`. It takes a second ledger, so that it is for small networks.
+    Oracles,
 }
 
 /// Files that a run writes when the command line names a folder for them. Their names begin with the scenario's and the seed.

@@ -82,19 +82,35 @@ const PACE_WINDOW_MIN: u32 = 10;
 
 /// Runs a plan to its end, or to what is wrong.
 pub fn judge(plan: Plan) -> Judgement {
-    watched(plan, |_, _| ()).0
+    let mut world = world(plan);
+    let verdict = watched(&mut world, |world, until| advance(world, until, u64::MAX).map(Some));
+    judgement(&world, verdict)
 }
 
-/// [`judge`], and the world as it was at the end; `before` is given it at the beginning.
-pub fn watched<T>(plan: Plan, before: impl FnOnce(&mut World<Trial>, &Plan) -> T) -> (Judgement, World<Trial>, T) {
+/// A world for a judge: it ends when the judge has seen enough, and not by its own stop rule.
+pub fn world(plan: Plan) -> World<Trial> {
     let stop = Stop { blocks: u64::MAX, ..plan.stop };
-    let plan = Plan { stop, ..plan };
-    let mut judge = Judge::new(&Arc::new(plan.clone()));
-    let mut world = Trial::world(plan.clone());
-    let given = before(&mut world, &plan);
-    let looked = run(&mut world, &mut judge, &plan);
-    let verdict = looked.err().unwrap_or(Verdict::Pass);
-    (judgement(&world, verdict), world, given)
+    Trial::world(Plan { stop, ..plan })
+}
+
+/// Runs a [`world`] to the end of its plan, or to what is wrong. `go` lets it go on until a time; where it says nothing, the run
+/// is interrupted, and passes as far as it came.
+pub fn watched(
+    world: &mut World<Trial>,
+    go: impl FnMut(&mut World<Trial>, Time) -> Result<Option<Status>, Broken>,
+) -> Verdict {
+    let plan = world.experiment().plan().clone();
+    let judge = Judge::new(&Arc::new(plan.clone()));
+    let mut course = Course { world, judge, plan, go };
+    course.run().err().unwrap_or(Verdict::Pass)
+}
+
+/// A run and whoever looks on.
+struct Course<'a, G> {
+    world: &'a mut World<Trial>,
+    judge: Judge,
+    plan: Plan,
+    go: G,
 }
 
 fn judgement(world: &World<Trial>, verdict: Verdict) -> Judgement {
@@ -116,66 +132,91 @@ fn judgement(world: &World<Trial>, verdict: Verdict) -> Judgement {
     }
 }
 
-fn run(world: &mut World<Trial>, judge: &mut Judge, plan: &Plan) -> Looked {
-    let healed = plan.deeds.last().filter(|(_, deed)| *deed == Deed::Heal).map(|(at, _)| *at);
-    let safe_until = healed.unwrap_or(plan.stop.time);
-    for look in 1..=LOOKS {
-        let at = Time((u128::from(safe_until.0) * u128::from(look) / u128::from(LOOKS)) as u64);
-        go_on(world, at)?;
-        look_at(world, judge)?;
-    }
-    let Some(healed) = healed else { return Ok(()) };
-    grow(world, judge, plan, healed, GROWTH)?;
-    judge_pace(world, plan, healed)?;
-    agree(world, judge, plan)
-}
-
-/// The chain goes on until the plan's time is over, and grows by so many blocks.
-fn grow(world: &mut World<Trial>, judge: &mut Judge, plan: &Plan, healed: Time, growth: u64) -> Looked {
-    let block_time = plan.chain.pow().block_time();
-    let wanted = world.experiment().observed().height() + growth;
-    let deadline = healed + block_time * GROWTH_BLOCK_TIMES;
-    while world.net().now() < plan.stop.time || world.experiment().observed().height() < wanted {
-        let now = world.net().now();
-        if now >= deadline {
-            let height = world.experiment().observed().height();
-            let reason = format!("the chain is {height} high, and was to be {wanted} since it healed at {healed}");
-            return Err(Verdict::NoProgress(reason));
+impl<G: FnMut(&mut World<Trial>, Time) -> Result<Option<Status>, Broken>> Course<'_, G> {
+    fn run(&mut self) -> Looked {
+        let healed = self.plan.deeds.last().filter(|(_, deed)| *deed == Deed::Heal).map(|(at, _)| *at);
+        let safe_until = healed.unwrap_or(self.plan.stop.time);
+        for look in 1..=LOOKS {
+            self.go_on(Time((u128::from(safe_until.0) * u128::from(look) / u128::from(LOOKS)) as u64))?;
+            self.look()?;
         }
-        go_on(world, now + block_time)?;
-        look_at(world, judge)?;
+        let Some(healed) = healed else { return Ok(()) };
+        self.grow(healed, GROWTH)?;
+        judge_pace(self.world, &self.plan, healed)?;
+        self.agree()
     }
-    Ok(())
-}
 
-fn set_mining(world: &mut World<Trial>, is_on: bool) {
-    let (trial, net) = world.parts_mut();
-    trial.set_mining(net, is_on);
-}
-
-/// All peers come to one tip and to rest.
-fn agree(world: &mut World<Trial>, judge: &mut Judge, plan: &Plan) -> Looked {
-    for _ in 0..TIES_MAX {
-        set_mining(world, false);
-        let deadline = world.net().now() + AGREEMENT + plan.chain.pow().block_time() * AGREEMENT_BLOCK_TIMES;
-        let mut tied = 0;
-        while !is_agreed(world) && tied < TIED_LOOKS && world.net().now() < deadline {
-            let now = world.net().now();
-            if go_on(world, now + Duration::from_secs(10))? == Status::Idle {
-                break; // Nobody will ever say anything again.
+    /// The chain goes on until the plan's time is over, and grows by so many blocks.
+    fn grow(&mut self, since: Time, growth: u64) -> Looked {
+        let block_time = self.plan.chain.pow().block_time();
+        let wanted = self.height() + growth;
+        let deadline = since + block_time * GROWTH_BLOCK_TIMES;
+        while self.world.net().now() < self.plan.stop.time || self.height() < wanted {
+            let now = self.world.net().now();
+            if now >= deadline {
+                let reason = format!("the chain is {} high, and was to be {wanted} since {since}", self.height());
+                return Err(Verdict::NoProgress(reason));
             }
-            tied = if is_tied(world) { tied + 1 } else { 0 };
+            self.go_on(now + block_time)?;
+            self.look()?;
         }
-        if !is_tied(world) {
-            break;
-        }
-        // Who saw one of two equal branches first stays on it until the next block.
-        set_mining(world, true);
-        grow(world, judge, plan, world.net().now(), 1)?;
+        Ok(())
     }
-    let now = world.net().now();
-    go_on(world, now + QUIET)?;
-    caught(world, || judge.look_at_the_end(world))
+
+    /// All peers come to one tip and to rest.
+    fn agree(&mut self) -> Looked {
+        for _ in 0..TIES_MAX {
+            self.set_mining(false);
+            let deadline =
+                self.world.net().now() + AGREEMENT + self.plan.chain.pow().block_time() * AGREEMENT_BLOCK_TIMES;
+            let mut tied = 0;
+            while !is_agreed(self.world) && tied < TIED_LOOKS && self.world.net().now() < deadline {
+                let now = self.world.net().now();
+                if self.go_on(now + Duration::from_secs(10))? == Status::Idle {
+                    break; // Nobody will ever say anything again.
+                }
+                tied = if is_tied(self.world) { tied + 1 } else { 0 };
+            }
+            if !is_tied(self.world) {
+                break;
+            }
+            // Who saw one of two equal branches first stays on it until the next block.
+            self.set_mining(true);
+            self.grow(self.world.net().now(), 1)?;
+        }
+        let now = self.world.net().now();
+        self.go_on(now + QUIET)?;
+        let (judge, world) = (&mut self.judge, &*self.world);
+        caught(|| judge.look_at_the_end(world))
+    }
+
+    fn set_mining(&mut self, is_on: bool) {
+        let (trial, net) = self.world.parts_mut();
+        trial.set_mining(net, is_on);
+    }
+
+    fn height(&self) -> u64 {
+        self.world.experiment().observed().height()
+    }
+
+    fn go_on(&mut self, until: Time) -> Result<Status, Verdict> {
+        match (self.go)(self.world, until) {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err(Verdict::Pass),
+            Err(broken) => Err(Verdict::Broken(broken.reason)),
+        }
+    }
+
+    fn look(&mut self) -> Looked {
+        let (judge, world) = (&mut self.judge, &*self.world);
+        caught(|| judge.look(world))
+    }
+}
+
+/// A look that panics found a peer in a state that it has no words for.
+fn caught(look: impl FnOnce() -> Looked) -> Looked {
+    let looked = catch_unwind(AssertUnwindSafe(look));
+    looked.unwrap_or_else(|panic| Err(Verdict::Broken(format!("at a look: {}", crate::run::reason_of(&*panic)))))
 }
 
 /// Blocks that came after the network had healed, and after a window that still saw what was before.
@@ -221,21 +262,4 @@ fn is_tied(world: &World<Trial>) -> bool {
     let mut weights = net.peers().map(weight);
     let first = weights.next().flatten();
     !is_agreed(world) && first.is_some() && weights.all(|weight| weight == first)
-}
-
-fn go_on(world: &mut World<Trial>, until: Time) -> Result<Status, Verdict> {
-    let broken = |broken: Broken| Verdict::Broken(broken.reason);
-    advance(world, until, u64::MAX).map_err(broken)
-}
-
-fn look_at(world: &World<Trial>, judge: &mut Judge) -> Looked {
-    caught(world, || judge.look(world))
-}
-
-/// A look that panics found a peer in a state that it has no words for.
-fn caught(world: &World<Trial>, look: impl FnOnce() -> Looked) -> Looked {
-    catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|panic| {
-        let reason = crate::run::reason_of(&*panic);
-        Err(Verdict::Broken(format!("at {}: {reason}", world.net().now())))
-    })
 }

@@ -9,8 +9,8 @@ use synod_sim::model::{Distribution, Links, Rate, Span, Topology};
 
 use super::faults::actions;
 use crate::config::{
-    Action, ChainConfig, ChurnConfig, Coins, DiskConfig, FloodConfig, GossipConfig, Interest, LimitsConfig, LoadConfig,
-    MeshConfig, MiningConfig, Mode, Phase, Power, Retarget, RumourConfig, Scenario, StopConfig, Who,
+    Action, ChainConfig, Check, ChurnConfig, Coins, DiskConfig, FloodConfig, GossipConfig, Interest, LimitsConfig,
+    LoadConfig, MeshConfig, MiningConfig, Mode, Phase, Power, Retarget, RumourConfig, Scenario, StopConfig, Who,
 };
 
 /// Draws of one seed.
@@ -82,6 +82,7 @@ pub fn draw(seed: u64) -> Scenario {
         load: load(dice, block_time),
         actions,
         stop: StopConfig { blocks: None, time: blocks(healed + after) },
+        checks: [Check::Oracles].into(),
         chain,
         ..Scenario::parse(BARE).expect("a test draws scenarios")
     }
