@@ -7,6 +7,8 @@
 mod attacker;
 #[path = "system/bad_input.rs"]
 mod bad_input;
+#[path = "system/calibration.rs"]
+mod calibration;
 #[path = "system/chaos.rs"]
 mod chaos;
 #[path = "system/command_line.rs"]

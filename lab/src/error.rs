@@ -243,6 +243,14 @@ pub enum LabError {
         /// The name.
         name: String,
     },
+    /// A scenario that simulated peers can run and real ones cannot.
+    #[error("real peers cannot honour this scenario's {field}: they can have {expected}")]
+    Unreal {
+        /// The field.
+        field: String,
+        /// What it may be.
+        expected: String,
+    },
     /// Options that do not go together.
     #[error("{message}")]
     Usage {
@@ -318,6 +326,7 @@ impl LabError {
             Self::UnknownPeer { .. } => "unknown_peer",
             Self::UnknownResult { .. } => "unknown_result",
             Self::UnknownWallet { .. } => "unknown_wallet",
+            Self::Unreal { .. } => "unreal",
             Self::Usage { .. } => "usage",
             Self::WalletExists { .. } => "wallet_exists",
             Self::WalletName { .. } => "wallet_name",
@@ -336,7 +345,8 @@ impl LabError {
             | Self::NetworkExists { .. }
             | Self::Schema { .. }
             | Self::Setting { .. }
-            | Self::Toml { .. } => Exit::Config,
+            | Self::Toml { .. }
+            | Self::Unreal { .. } => Exit::Config,
             Self::Conflicted { .. } | Self::Io { .. } | Self::NoRandomness => Exit::Generic,
             Self::FaultSpec(_) | Self::UnknownPeer { .. } | Self::Usage { .. } => Exit::Usage,
             Self::Funds { .. }
@@ -392,6 +402,7 @@ impl LabError {
                 ));
             }
             Self::UnknownWallet { .. } => "`synod wallet list` shows the wallets",
+            Self::Unreal { .. } => "run it without --real, or write a scenario without it",
             Self::WalletName { .. } => "letters, digits, - and _, at most 32 of them, not an address",
             Self::Check { .. }
             | Self::FaultSpec(_)

@@ -15,6 +15,7 @@ pub mod network;
 mod ports;
 pub mod process;
 pub mod proof;
+pub mod real;
 pub mod settings;
 pub mod shell;
 pub mod tree;
