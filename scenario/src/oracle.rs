@@ -295,3 +295,6 @@ const fn has_body(status: Status) -> bool {
         Status::Header | Status::Invalid => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,3 +96,6 @@ pub fn failure(run: &Run, commit: &str) -> String {
         "FAILED scenario=swarm/pow seed={seed} commit={commit} step={step} time={at}: {verdict}\nreplay: synod sim replay --swarm pow --seed {seed}"
     )
 }
+
+#[cfg(test)]
+mod tests;

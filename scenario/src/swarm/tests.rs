@@ -1,0 +1,84 @@
+//! Seeds that are always run, and what every drawn scenario has.
+
+use super::*;
+use crate::config::Action;
+
+/// Seeds that failed once, each with what it found, and the first ones.
+const FAILED_ONCE: [u64; 0] = [];
+const SEEDS: Range<u64> = 0..40;
+
+#[test]
+fn nothing_that_a_seed_draws_breaks_what_must_hold() {
+    let mut failures = Vec::new();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut note = |run: Run| {
+        if !run.judgement.verdict.is_pass() {
+            failures.push(failure(&run, "unknown"));
+        }
+        true
+    };
+    swarm(SEEDS, cores, &mut note);
+    FAILED_ONCE.into_iter().map(run_seed).for_each(|run| {
+        note(run);
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn a_seed_is_one_run_however_many_threads_there_are() {
+    let digests = |jobs| {
+        let mut digests = Vec::new();
+        swarm(0..6, jobs, |run| {
+            digests.push((run.seed, run.judgement.digest));
+            true
+        });
+        digests
+    };
+    let alone = digests(1);
+    assert_eq!(alone.iter().map(|(seed, _)| *seed).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(alone, digests(3));
+}
+
+#[test]
+fn a_swarm_that_is_told_to_end_tells_no_more() {
+    let mut told = Vec::new();
+    swarm(3..1_000_000, 2, |run| {
+        told.push(run.seed);
+        run.seed < 5
+    });
+    assert_eq!(told, [3, 4, 5]);
+}
+
+#[test]
+fn a_drawn_scenario_comes_back_from_its_text_and_heals_last() {
+    for seed in 0..200 {
+        let scenario = draw(seed);
+        assert_eq!(Scenario::parse(&scenario.to_toml()), Ok(scenario.clone()), "seed {seed}");
+        let last = scenario.actions.iter().max_by_key(|action| action.at());
+        assert!(matches!(last, Some(Action::Heal { .. })), "seed {seed}: {last:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_trouble_is_in_some_runs_and_missing_in_others() {
+    let runs: Vec<Scenario> = (0..300).map(draw).collect();
+    let count = |has: fn(&Scenario) -> bool| runs.iter().filter(|scenario| has(scenario)).count();
+    let has = |has: fn(&Action) -> bool| runs.iter().filter(|scenario| scenario.actions.iter().any(has)).count();
+    let counts = [
+        has(|action| matches!(action, Action::Clock { .. })),
+        has(|action| matches!(action, Action::Crash { .. })),
+        has(|action| matches!(action, Action::Cut { .. })),
+        has(|action| matches!(action, Action::Forge { .. })),
+        has(|action| matches!(action, Action::Omit { .. })),
+        has(|action| matches!(action, Action::Pause { .. })),
+        has(|action| matches!(action, Action::Reap { .. })),
+        has(|action| matches!(action, Action::Wipe { .. })),
+        count(|scenario| scenario.churn.is_some()),
+        count(|scenario| scenario.links.loss > 0.0),
+        count(|scenario| scenario.load.as_ref().is_some_and(|load| load.conflicts > 0.0)),
+        count(|scenario| scenario.disk.sync > synod_sim::model::Span::ZERO),
+    ];
+    for count in counts {
+        assert!((40..260).contains(&count), "{counts:?}");
+    }
+}
