@@ -81,11 +81,14 @@ pub fn swarm(seeds: Range<u64>, jobs: usize, mut tell: impl FnMut(Run) -> bool) 
 
 /// A seed that cannot even be drawn is a failure like any other.
 fn caught(seed: u64) -> Run {
-    catch_unwind(|| run_seed(seed)).unwrap_or_else(|panic| {
-        let reason = crate::run::reason_of(&*panic);
-        let judgement = Judgement::before(Verdict::Broken(reason));
-        Run { seed, peers: 0, judgement, wall: Duration::ZERO }
-    })
+    catch_unwind(|| run_seed(seed)).unwrap_or_else(|panic| Run::before(seed, crate::run::reason_of(&*panic)))
+}
+
+impl Run {
+    /// A seed whose run broke before it began.
+    pub const fn before(seed: u64, reason: String) -> Self {
+        Self { seed, peers: 0, judgement: Judgement::before(Verdict::Broken(reason)), wall: Duration::ZERO }
+    }
 }
 
 /// The two lines that a failure ends with: what failed, and what runs it again.
