@@ -19,6 +19,9 @@ pub(super) fn add(page: &str, sample: &mut Sample) {
             "libp2p_gossip_topic_msg_sent_bytes_total" => {
                 count(sample, gossipsub_kind(label("topic_hash"))).bytes += value;
             }
+            // Of its other messages libp2p counts the ids that were asked for, and IDONTWANTs where they arrive.
+            "libp2p_gossip_topic_iwant_msgs_total" => count(sample, "gossipsub_iwant_ids").messages += value,
+            "libp2p_gossip_idontwant_msgs_total" => count(sample, "gossipsub_idontwant").messages += value,
             "libp2p_bandwidth_bytes_total" if label("direction") == "Outbound" => wire_bytes += value,
             _ => {}
         }
@@ -61,6 +64,8 @@ mod tests {
             synod_submits_total{result=\"tx_conflict\"} 2\n\
             libp2p_gossip_topic_msg_sent_counts_total{hash=\"/synod/ab/blocks\"} 4\n\
             libp2p_gossip_topic_msg_sent_bytes_total{partial=\"false\",topic_hash=\"/synod/ab/tx\"} 50\n\
+            libp2p_gossip_topic_iwant_msgs_total{hash=\"/synod/ab/tx\"} 6\n\
+            libp2p_gossip_idontwant_msgs_total 8\n\
             libp2p_bandwidth_bytes_total{protocols=\"/ip4/tcp\",direction=\"Outbound\"} 1000\n\
             libp2p_bandwidth_bytes_total{protocols=\"/ip4/tcp\",direction=\"Inbound\"} 2000\n\
             synod_hash_rate 1.5\n# EOF\n";
@@ -71,6 +76,8 @@ mod tests {
         assert_eq!(sample.wire_bytes, Some(2_000));
         let expected = [
             ("gossipsub_block", Count { messages: 8, bytes: 0 }),
+            ("gossipsub_idontwant", Count { messages: 16, bytes: 0 }),
+            ("gossipsub_iwant_ids", Count { messages: 12, bytes: 0 }),
             ("gossipsub_payment", Count { messages: 0, bytes: 100 }),
             ("push_block", Count { messages: 14, bytes: 1_400 }),
         ];
