@@ -84,8 +84,7 @@ impl<F: FnMut(&Scenario) -> bool> Search<F> {
     /// Lets the network heal earlier, and the run end as much earlier.
     fn shorten(&mut self) {
         for (part, whole) in [(1, 2), (3, 4), (9, 10)] {
-            loop {
-                let Some(candidate) = shortened(&self.best, part, whole) else { break };
+            while let Some(candidate) = shortened(&self.best, part, whole) {
                 if !self.offer(candidate) {
                     break;
                 }
@@ -109,8 +108,7 @@ impl<F: FnMut(&Scenario) -> bool> Search<F> {
     /// Leaves peers out of each action.
     fn thin_actions(&mut self) {
         for place in 0..self.best.actions.len() {
-            loop {
-                let Some(Who::Listed(stretches)) = who(&self.best.actions[place]) else { break };
+            while let Some(Who::Listed(stretches)) = who(&self.best.actions[place]) {
                 let peers: Vec<PeerId> = each(stretches).map(PeerId).collect();
                 let (first, second) = peers.split_at(peers.len() / 2);
                 let with = |peers: &[PeerId]| {
