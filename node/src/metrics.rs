@@ -113,7 +113,7 @@ impl Figures {
         let rejects: BTreeMap<_, _> = counters.rejects.iter().map(|(reason, &count)| (reason.name(), count)).collect();
         sheet.counters("synod_rejects", "Mistakes of other peers, by reason", "reason", &rejects)?;
         let traffic = counters.traffic.by_kind();
-        let directions: [(_, fn(&Traffic) -> Count); 2] =
+        let directions: [(&str, Direction); 2] =
             [("sent", |traffic| traffic.sent), ("received", |traffic| traffic.received)];
         for (direction, count) in directions {
             let passed = || traffic.iter().map(|of| (of.kind, count(of))).filter(|(_, count)| count.messages > 0);
@@ -140,6 +140,9 @@ impl Figures {
         sheet.gauge("synod_store_index_entries", help, None, self.sizes.index_entries)
     }
 }
+
+/// One of the two counts of a kind of message.
+type Direction = fn(&Traffic) -> Count;
 
 struct Sheet<'a>(DescriptorEncoder<'a>);
 

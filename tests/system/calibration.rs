@@ -8,6 +8,8 @@ use crate::support::program;
 /// Issue 3: messages per block and per transaction of the same scenario agree within a tenth.
 const TOLERANCE: f64 = 0.1;
 
+type Figure = fn(&Costs) -> Option<f64>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn real_peers_send_as_many_messages_per_block_and_per_payment_as_simulated_ones() {
     let scenario = Scenario::parse(include_str!("../../scenarios/pow-small.toml")).expect("a scenario");
@@ -19,7 +21,7 @@ async fn real_peers_send_as_many_messages_per_block_and_per_payment_as_simulated
     eprintln!("real {real:#?}\nsimulated {simulated:#?}");
     assert_eq!((real.peers, real.gossip), (12, "mesh"));
     assert!(real.blocks >= 30, "the span has its blocks");
-    let figures: [(&str, fn(&Costs) -> Option<f64>); 5] = [
+    let figures: [(&str, Figure); 5] = [
         ("pushes per block", |costs| Some(costs.pushes_per_block)),
         ("pushes per payment", |costs| Some(costs.pushes_per_payment)),
         ("ihave and iwant per second", |costs| costs.lists_per_second),

@@ -89,11 +89,7 @@ impl Figures {
         let (blocks, payments) = (to.blocks - from.blocks, to.payments - from.payments);
         let passed = |(kind, count): (&String, &Count)| {
             let before = from.sent.get(kind).copied().unwrap_or_default();
-            Passed {
-                kind: kind.clone(),
-                messages: count.messages - before.messages,
-                bytes: count.bytes - before.bytes,
-            }
+            Passed { kind: kind.clone(), messages: count.messages - before.messages, bytes: count.bytes - before.bytes }
         };
         let messages: Vec<Passed> = to.sent.iter().map(passed).filter(|passed| passed.messages > 0).collect();
         let wire_bytes = to.wire_bytes.zip(from.wire_bytes).map(|(to, from)| to - from);

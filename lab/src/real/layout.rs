@@ -72,10 +72,9 @@ impl Layout {
         let degree = self.degrees[place];
         Config {
             bootstrap: self.dials[place].iter().map(address).collect(),
-            mining: usual.mining.map(|mining| synod_node::config::MiningConfig {
-                hash_rate: self.hash_rates[place],
-                ..mining
-            }),
+            mining: usual
+                .mining
+                .map(|mining| synod_node::config::MiningConfig { hash_rate: self.hash_rates[place], ..mining }),
             network: NetworkConfig {
                 neighbours_min: degree,
                 neighbours_max: degree.max(1),
@@ -92,8 +91,7 @@ impl Layout {
 
 fn settings(scenario: &Scenario, gossip: Gossip) -> Settings {
     let chain = &scenario.chain;
-    let wallet =
-        |person: u8| WalletSettings { name: wallet(person), amount: chain.balance.0, coins: chain.coins };
+    let wallet = |person: u8| WalletSettings { name: wallet(person), amount: chain.balance.0, coins: chain.coins };
     Settings {
         name: scenario.name.clone(),
         nodes: scenario.peers as usize,
@@ -122,9 +120,8 @@ pub(super) fn wallet(person: u8) -> String {
 }
 
 fn check(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<(), LabError> {
-    let refuse = |field: &str, expected: &str| {
-        Err(LabError::Unreal { field: field.to_owned(), expected: expected.to_owned() })
-    };
+    let refuse =
+        |field: &str, expected: &str| Err(LabError::Unreal { field: field.to_owned(), expected: expected.to_owned() });
     if !(2..=NODES_MAX).contains(&(scenario.peers as usize)) {
         return refuse("peers", "from 2 to 500");
     }
@@ -201,3 +198,77 @@ fn delay_ms(links: &Links) -> Result<u64, LabError> {
 /// Hashes per second of a peer with an equal share: low enough that all peers' grinding leaves a machine free, high enough that
 /// a block takes thousands of tries, so that the time between blocks is exponential.
 const HASH_RATE: u64 = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const SMALL: &str = include_str!("../../../scenarios/pow-small.toml");
+
+    fn layout(text: &str) -> Result<Layout, LabError> {
+        let scenario = Scenario::parse(text).expect("a scenario");
+        let plan = scenario.plan(1, |_| unreachable!("it names no file")).expect("a plan");
+        let gossip = gossip_of(&scenario)?;
+        Layout::new(&scenario, &plan, gossip)
+    }
+
+    #[test]
+    fn each_link_is_dialled_once_by_whichever_end_starts_later() {
+        let ring = SMALL.replace("kind = \"complete\"", "kind = \"random-regular\"\ndegree = 4");
+        for (text, degree) in [(SMALL, 11), (&ring, 4)] {
+            let layout = layout(text).expect("real peers can honour it");
+            let mut links = BTreeSet::new();
+            for (count, &place) in layout.order.iter().enumerate() {
+                for other in &layout.dials[place] {
+                    assert!(layout.order[..count].contains(other), "it is up when it is dialled");
+                    assert!(links.insert((place.min(*other), place.max(*other))), "one end dials");
+                }
+            }
+            assert_eq!(links.len(), 12 * degree / 2);
+            assert_eq!(layout.degrees, [degree; 12]);
+        }
+    }
+
+    #[test]
+    fn a_scenarios_figures_are_the_networks() {
+        let layout = layout(SMALL).expect("real peers can honour it");
+        let Settings { nodes, hash_rate, gossip, wallets, .. } = &layout.settings;
+        assert_eq!((*nodes, *hash_rate, *gossip, wallets.len()), (12, 20_000, Gossip::Mesh, 8));
+        assert_eq!(layout.hash_rates, [20_000; 12]);
+        assert_eq!((layout.delay_ms, layout.rate, layout.blocks), (20, 5.0, 30));
+    }
+
+    #[test]
+    fn shares_of_hash_power_are_honoured() {
+        let shares = format!(
+            "{SMALL}\n[mining]\nhash-rate = 0.5\nminers = [\"0-1\"]\npower = {{ kind = \"listed\", shares = [3, 1] }}\n"
+        );
+        let layout = layout(&shares).expect("real peers can honour it");
+        assert_eq!(layout.hash_rates[..3], [90_000, 30_000, 0]);
+    }
+
+    #[test]
+    fn what_real_peers_cannot_honour_is_refused_by_its_name() {
+        let cases = [
+            ("delay = \"20 ms\"", "delay = { kind = \"exponential\", mean = \"20 ms\" }", "links.delay"),
+            ("delay = \"20 ms\"", "delay = \"20500 us\"", "links.delay"),
+            ("delay = \"20 ms\"", "delay = \"20 ms\"\nloss = 0.1", "links.loss"),
+            ("delay = \"20 ms\"", "delay = \"20 ms\"\nupload = \"1 MB/s\"", "links.jitter"),
+            ("flood-publish = false", "flood-publish = true", "gossip"),
+            ("kind = \"mesh\"\nflood-publish = false", "kind = \"rumour\"", "gossip"),
+            ("rate = 5.0", "rate = 5.0\noutputs = 9", "load"),
+            ("blocks = 30", "", "stop.blocks"),
+            ("peers = 12", "peers = 501", "peers"),
+            ("peers = 12", "peers = 12\nabsent = [3]", "absent"),
+        ];
+        for (right, wrong, name) in cases {
+            assert!(SMALL.contains(right), "{right}");
+            match layout(&SMALL.replace(right, wrong)) {
+                Err(LabError::Unreal { field, .. }) => assert_eq!(field, name, "{wrong}"),
+                other => panic!("{wrong}: {other:?}"),
+            }
+        }
+    }
+}

@@ -57,11 +57,8 @@ pub async fn run(
     let layout = Layout::new(scenario, plan, gossip)?;
     let mut network = make(&layout, options)?;
     let all: Vec<usize> = (0..network.peers().len()).collect();
-    let frame = Frame {
-        peers: plan.graph.peers(),
-        block_time: layout.settings.block_time.as_secs_f64(),
-        rate: layout.rate,
-    };
+    let frame =
+        Frame { peers: plan.graph.peers(), block_time: layout.settings.block_time.as_secs_f64(), rate: layout.rate };
     let measured = async {
         start(&mut network, &layout, &mut on_stage).await?;
         let (from, to) = measure(&network, &layout, &mut on_stage).await?;
@@ -163,9 +160,10 @@ async fn pay(network: &Network, layout: &Layout, stop: watch::Receiver<bool>) ->
 
 /// All peers' counters, read at once.
 async fn sample(network: &Network, clients: &[Client], begun: Instant) -> Result<Sample, LabError> {
-    let pages = clients.iter().enumerate().map(async |(place, client)| {
-        client.metrics().await.map_err(|error| failed(network, place, error))
-    });
+    let pages = clients
+        .iter()
+        .enumerate()
+        .map(async |(place, client)| client.metrics().await.map_err(|error| failed(network, place, error)));
     let mut sample = Sample { at: begun.elapsed().as_secs_f64(), ..Sample::default() };
     for page in try_join_all(pages).await? {
         scrape::add(&page, &mut sample);
