@@ -132,9 +132,8 @@ impl LimitsConfig {
                 return Err(ScenarioError::field(field, "at least 1", got));
             }
         }
-        let mut limits = Limits::default();
-        limits.bodies_max = self.bodies as usize;
-        limits.orphans_max = self.orphans as usize;
+        let (bodies_max, orphans_max) = (self.bodies as usize, self.orphans as usize);
+        let mut limits = Limits { bodies_max, orphans_max, ..Limits::default() };
         limits.mempool.payments_max = self.payments as usize;
         Ok(limits)
     }
