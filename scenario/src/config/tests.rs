@@ -151,8 +151,8 @@ fn the_seed_draws_the_topology_and_the_groups() {
     scenario.actions = [share(0.25, ""), share(0.5, ""), share(0.5, "b")].map(crash).into();
     let groups = |seed| {
         let deeds = plan(&scenario, seed).deeds;
-        let groups = deeds.into_iter().filter_map(|(_, deed)| match deed {
-            Deed::Crash { peers, .. } => Some(peers.into_iter().collect::<BTreeSet<PeerId>>()),
+        let groups = deeds.into_iter().map(|(_, deed)| match deed {
+            Deed::Crash { peers, .. } => peers.into_iter().collect::<BTreeSet<PeerId>>(),
             other => panic!("{other:?}"),
         });
         groups.collect::<Vec<_>>()
