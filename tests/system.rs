@@ -19,5 +19,7 @@ mod gossip;
 mod joining;
 #[path = "system/partition.rs"]
 mod partition;
+#[path = "system/sim.rs"]
+mod sim;
 #[path = "system/support.rs"]
 mod support;

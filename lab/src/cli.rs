@@ -7,6 +7,7 @@ mod fault;
 mod load;
 mod logs;
 mod node;
+mod sim;
 mod status;
 mod tx;
 mod up;
@@ -94,6 +95,12 @@ enum Command {
         after_help = "Example:\n  synod fault partition peer1,peer2\n  synod fault delay all 50ms\n  synod fault heal"
     )]
     Fault(fault::FaultCommand),
+    /// Run scenarios in virtual time, and failures again
+    #[command(
+        subcommand,
+        after_help = "Example:\n  synod sim list\n  synod sim run scenarios/pow-small.toml\n  synod sim schema"
+    )]
+    Sim(sim::SimCommand),
     /// Measure a part of the program on this machine
     #[command(subcommand, after_help = "Example:\n  synod bench all\n  synod bench connect --json")]
     Bench(bench::BenchCommand),
@@ -146,6 +153,7 @@ async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError
     let done = match command {
         // Their reports say what happened, and so does the exit code.
         Command::Load(args) => return load::run(context, args).await,
+        Command::Sim(command) => return sim::run(context, command).await,
         Command::Wallet(command) => return unless_interrupted(wallet::run(context, command)).await,
         Command::Bench(command) => return unless_interrupted(bench::run(context, command)).await,
         Command::Up(args) => up::run(context, args).await,
@@ -265,6 +273,16 @@ mod tests {
         assert!(parse("synod fault delay peer1,peer2 50ms --jitter 5ms").is_ok());
         assert!(parse("synod fault loss all 1.5").is_err());
         assert!(parse("synod load --rate 50 --duration 0s").is_err());
+        assert!(parse("synod sim run a.toml --seeds 1..=20 --jobs 2 --peers 50 --codec --out results").is_ok());
+        assert!(parse("synod sim run a.toml --seed 1 --trace a.json --trace-peers 0,4-7 --trace-from 10s").is_ok());
+        assert!(parse("synod sim run a.toml --seed 1 --seeds 1..3").is_err());
+        assert!(parse("synod sim run a.toml --seeds 3..1").is_err());
+        assert!(parse("synod sim run a.toml --trace a.txt").is_err());
+        assert!(parse("synod sim run a.toml --real --gossip gossipsub").is_ok());
+        assert!(parse("synod sim run a.toml --gossip gossipsub").is_err());
+        assert!(parse("synod sim replay a.toml --seed 3 --until-step 100").is_ok());
+        assert!(parse("synod sim replay a.toml").is_err());
+        assert!(parse("synod sim shrink a.toml --seed 3 --tries 10").is_ok());
         assert!(parse("synod node --config a/node.toml").is_ok());
         assert!(parse("synod node").is_err());
         assert!(parse("synod node init --out x --from-dir y --name carl").is_ok());

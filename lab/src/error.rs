@@ -8,6 +8,7 @@ use synod_ledger::{Amount, KeyFileError, PaymentError, TxId};
 use synod_node::StartError;
 use synod_node::api::client::ClientError;
 use synod_node::config::ConfigError;
+use synod_scenario::ScenarioError;
 
 use crate::exit::Exit;
 use crate::faults::FaultSpecError;
@@ -182,6 +183,14 @@ pub enum LabError {
         /// The peer.
         peer: String,
     },
+    /// A scenario that cannot be run as it is written.
+    #[error("{}: {source}", path.display())]
+    Scenario {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ScenarioError,
+    },
     /// A manifest of another version.
     #[error("{} has schema {got}, this program knows {expected}", path.display())]
     Schema {
@@ -319,6 +328,7 @@ impl LabError {
             Self::Payment(_) => "payment",
             Self::PeerStopped { .. } => "peer_stopped",
             Self::Running { .. } => "running",
+            Self::Scenario { .. } => "scenario_invalid",
             Self::Schema { .. } => "schema",
             Self::Setting { .. } => "setting",
             Self::Start(_) => "start",
@@ -343,6 +353,7 @@ impl LabError {
             | Self::ForeignDirectory { .. }
             | Self::Genesis { .. }
             | Self::NetworkExists { .. }
+            | Self::Scenario { .. }
             | Self::Schema { .. }
             | Self::Setting { .. }
             | Self::Toml { .. }
@@ -394,6 +405,7 @@ impl LabError {
             Self::NoPeerAnswers { .. } | Self::NotRunning { .. } => "`synod up` or `synod fault restart` starts peers",
             Self::Paused { peer } => return Some(format!("`synod fault resume {peer}` lets it go on")),
             Self::PeerStopped { .. } | Self::TimedOut { .. } => "`synod logs PEER` shows the whole log",
+            Self::Scenario { .. } => "`synod sim schema` shows what a scenario may hold",
             Self::Schema { .. } => "use the version of synod that wrote it, or another --dir",
             Self::Start(error) => return Some(error.hint().to_string()).filter(|hint| !hint.is_empty()),
             Self::InterruptedAfterSend { id } | Self::UnknownResult { id, .. } => {
