@@ -221,6 +221,9 @@ impl Judge {
             return Err(Verdict::Diverged(format!("{} tips at the end: {}", tips.len(), camps.join(", "))));
         }
         self.look(world)?;
+        for peer in net.peers() {
+            net.protocol(peer).map_or(Ok(()), |host| self.judge_bodies(peer, host))?;
+        }
         self.judge_finality(world)?;
         let scheduled_max = SCHEDULED_PER_PEER * net.len() + SCHEDULED_MORE;
         if net.scheduled() > scheduled_max {

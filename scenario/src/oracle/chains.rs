@@ -27,13 +27,11 @@ impl Judge {
             if self.seen[peer.0 as usize].judged.contains(&id) || id == self.plan.chain.id() {
                 continue;
             }
-            let Some(block) = body(world.net(), peer, id) else {
-                if is_valid && world.experiment().plan().disk_sync == Duration::ZERO {
-                    return Err(Verdict::Unsafe(Oracle::Durability, format!("{} is nowhere", at(id))));
-                }
-                // On its way to the disk, or refused by its header.
+            // A block may be on its way to the disk and out of memory already. It is judged later, and so is what builds on it.
+            let Some(block) = body(world.net(), peer, id) else { continue };
+            if is_valid && self.model.find(&block.header().parent).is_none() {
                 continue;
-            };
+            }
             let known = self.model.find(&id);
             let found = self.model.judge(&block);
             match (is_valid, found) {
@@ -55,6 +53,20 @@ impl Judge {
             self.seen[peer.0 as usize].judged.insert(id);
         }
         Ok(())
+    }
+
+    /// When all is quiet, every block of a peer's chain lies on its disk and was judged.
+    pub(super) fn judge_bodies(&self, peer: PeerId, host: &Peer) -> Looked {
+        let replica = host.replica();
+        let judged = &self.seen[peer.0 as usize].judged;
+        let is_lost = |id: &BlockId| *id != self.plan.chain.id() && !judged.contains(id);
+        match replica.tree().ancestry(&replica.tip()).map(|header| header.id()).find(is_lost) {
+            Some(id) => {
+                let reason = format!("block {:?} of the chain of peer {} is nowhere", id.0, peer.0);
+                Err(Verdict::Unsafe(Oracle::Durability, reason))
+            }
+            None => Ok(()),
+        }
     }
 
     /// No header is from further in the future than the rule allows, by the peer's own clock.

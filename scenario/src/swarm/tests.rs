@@ -3,8 +3,8 @@
 use super::*;
 use crate::config::Action;
 
-/// Seeds that failed once, each with what it found, and the first ones.
-const FAILED_ONCE: [u64; 0] = [];
+/// Seeds that failed once: in 4959 a block was looked at whose parent was on its way to the disk.
+const FAILED_ONCE: [u64; 1] = [4_959];
 const SEEDS: Range<u64> = 0..40;
 
 #[test]
