@@ -282,6 +282,9 @@ mod tests {
         assert!(parse("synod sim run a.toml --gossip gossipsub").is_err());
         assert!(parse("synod sim replay a.toml --seed 3 --until-step 100").is_ok());
         assert!(parse("synod sim replay a.toml").is_err());
+        assert!(parse("synod sim replay --swarm pow --seed 3").is_ok());
+        assert!(parse("synod sim replay a.toml --swarm pow --seed 3").is_err());
+        assert!(parse("synod sim shrink --seed 3").is_err());
         assert!(parse("synod sim shrink a.toml --seed 3 --tries 10").is_ok());
         assert!(parse("synod node --config a/node.toml").is_ok());
         assert!(parse("synod node").is_err());

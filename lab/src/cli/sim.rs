@@ -68,7 +68,7 @@ impl Overrides {
 }
 
 /// The commit that the program was built from.
-const COMMIT: &str = match option_env!("SYNOD_COMMIT") {
+pub(super) const COMMIT: &str = match option_env!("SYNOD_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
@@ -98,7 +98,7 @@ pub(super) async fn run(context: &Context, command: SimCommand) -> Result<Exit, 
 }
 
 /// Runs what computes and never waits, and asks it to end when a signal comes. A second signal ends the process.
-async fn until_stopped(
+pub(super) async fn until_stopped(
     work: impl FnOnce(&AtomicBool) -> Result<Exit, LabError> + Send + 'static,
 ) -> Result<Exit, LabError> {
     let stop = Arc::new(AtomicBool::new(false));

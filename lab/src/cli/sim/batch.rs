@@ -14,7 +14,7 @@ use synod_machine::Time;
 use synod_scenario::Broken;
 
 /// Runs `work` for every seed on so many threads, and hands what came of each to `tell`, in the order of seeds.
-pub(super) fn batch<T: Send>(
+pub(in crate::cli) fn batch<T: Send>(
     seeds: Range<u64>,
     jobs: usize,
     work: impl Fn(u64) -> T + Sync,

@@ -3,10 +3,50 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum};
 use synod_scenario::{Plan, Scenario};
 
 use super::Overrides;
 use crate::error::LabError;
+
+/// Which scenario: one of a file, or the one that a seed of the swarm draws.
+#[derive(Clone, Debug, Args)]
+pub(super) struct SeededScenario {
+    /// The scenario
+    #[arg(value_name = "FILE", required_unless_present = "swarm")]
+    pub(super) file: Option<PathBuf>,
+    /// The scenario that the swarm of this engine draws of the seed, instead of a file's
+    #[arg(long, value_name = "ENGINE", conflicts_with = "file")]
+    swarm: Option<Swarm>,
+    /// The seed
+    #[arg(long, value_name = "N")]
+    pub(super) seed: u64,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Whose swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Swarm {
+    /// Proof of work
+    Pow,
+}
+
+impl SeededScenario {
+    /// Reads or draws it, and changes what the command line says.
+    pub(super) fn read(&self) -> Result<ScenarioFile, LabError> {
+        match (&self.file, self.swarm) {
+            (Some(path), _) => ScenarioFile::read(path, &self.overrides),
+            (None, Some(Swarm::Pow) | None) => {
+                let scenario = synod_scenario::swarm::draw(self.seed);
+                ScenarioFile { path: SWARM.into(), scenario, overrides: self.overrides.clone() }.overridden()
+            }
+        }
+    }
+}
+
+/// What stands for a file where the swarm draws.
+const SWARM: &str = "swarm/pow";
 
 /// A scenario and where it is from.
 #[derive(Clone, Debug)]
@@ -21,11 +61,15 @@ impl ScenarioFile {
     pub(super) fn read(path: &Path, overrides: &Overrides) -> Result<Self, LabError> {
         let wrong = |source| LabError::Scenario { path: path.to_path_buf(), source };
         let text = fs::read_to_string(path).map_err(|error| LabError::io(path, error))?;
-        let mut scenario = Scenario::parse(&text).map_err(wrong)?;
-        scenario.peers = overrides.peers.unwrap_or(scenario.peers);
-        scenario.codec |= overrides.codec;
-        scenario.check().map_err(wrong)?;
-        Ok(Self { path: path.to_path_buf(), scenario, overrides: overrides.clone() })
+        let scenario = Scenario::parse(&text).map_err(wrong)?;
+        Self { path: path.to_path_buf(), scenario, overrides: overrides.clone() }.overridden()
+    }
+
+    fn overridden(mut self) -> Result<Self, LabError> {
+        self.scenario.peers = self.overrides.peers.unwrap_or(self.scenario.peers);
+        self.scenario.codec |= self.overrides.codec;
+        self.scenario.check().map_err(|source| LabError::Scenario { path: self.path.clone(), source })?;
+        Ok(self)
     }
 
     /// Every scenario in a folder, by name.
@@ -47,6 +91,10 @@ impl ScenarioFile {
 
     /// The line that runs a seed again.
     pub(super) fn replay(&self, seed: u64) -> String {
-        format!("synod sim replay {} --seed {seed}{}", self.path.display(), self.overrides.options())
+        let options = self.overrides.options();
+        if self.path == Path::new(SWARM) {
+            return format!("synod sim replay --swarm pow --seed {seed}{options}");
+        }
+        format!("synod sim replay {} --seed {seed}{options}", self.path.display())
     }
 }

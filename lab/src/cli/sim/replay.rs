@@ -1,6 +1,5 @@
 //! `synod sim replay`: a run again, with what led to its end.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
@@ -8,9 +7,8 @@ use serde::Serialize;
 use synod_scenario::exam::{Examined, Record, Wanted, examine, show};
 use synod_scenario::{Broken, Watch};
 
-use super::Overrides;
 use super::batch::quietly;
-use super::file::ScenarioFile;
+use super::file::{ScenarioFile, SeededScenario};
 use super::report::{Report, single};
 use super::trace::{self, TraceArgs};
 use crate::error::LabError;
@@ -22,25 +20,20 @@ use crate::shell::Shell;
 #[command(after_help = "\
 Example:
   synod sim replay scenarios/partition.toml --seed 7
+  synod sim replay --swarm pow --seed 7
   synod sim replay scenarios/partition.toml --seed 7 --until-step 12000 --trace-peers 3,4 --trace before.shiviz
 
 The run is repeated twice: once to find where it fails, once to record what came before. Exit code 5 says that it failed,
 and in the same place both times.")]
 pub(in crate::cli) struct ReplayArgs {
-    /// The scenario
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The seed
-    #[arg(long, value_name = "N")]
-    seed: u64,
+    #[command(flatten)]
+    of: SeededScenario,
     /// End after so many steps of all peers, whether anything fails or not
     #[arg(long, value_name = "N")]
     until_step: Option<u64>,
     /// Show so many of the last happenings
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     last: u16,
-    #[command(flatten)]
-    overrides: Overrides,
     #[command(flatten)]
     trace: TraceArgs,
 }
@@ -57,8 +50,8 @@ struct Replayed {
 }
 
 pub(super) fn run(shell: Shell, args: &ReplayArgs, stop: &AtomicBool) -> Result<Exit, LabError> {
-    let file = ScenarioFile::read(&args.file, &args.overrides)?;
-    let plan = file.plan(args.seed)?;
+    let file = args.of.read()?;
+    let plan = file.plan(args.of.seed)?;
     // Without peers to look at, a large world is run again and not recorded.
     let filter = match args.trace.filter(file.scenario.peers) {
         Ok(filter) => Some(filter),
@@ -66,7 +59,7 @@ pub(super) fn run(shell: Shell, args: &ReplayArgs, stop: &AtomicBool) -> Result<
         Err(_) => None,
     };
     let wanted = |record| Wanted { checks: file.scenario.checks.clone(), record, steps_max: args.until_step };
-    let spinner = shell.spinner(&format!("running seed {}", args.seed));
+    let spinner = shell.spinner(&format!("running seed {}", args.of.seed));
     let once = |record: Option<Record>| {
         let (plan, wanted) = (&plan, wanted(record));
         let watch = |_| if stop.load(Ordering::Relaxed) { Watch::Stop } else { Watch::GoOn };
@@ -83,7 +76,8 @@ pub(super) fn run(shell: Shell, args: &ReplayArgs, stop: &AtomicBool) -> Result<
     });
     let second = if stop.load(Ordering::Relaxed) { None } else { Some(once(record)) };
     spinner.finish_and_clear();
-    let (first, second) = (told(&file, args.seed, first)?, second.map(|ran| told(&file, args.seed, ran)).transpose()?);
+    let (first, second) =
+        (told(&file, args.of.seed, first)?, second.map(|ran| told(&file, args.of.seed, ran)).transpose()?);
     let reproduced = first
         .report
         .failed
@@ -137,9 +131,8 @@ fn told(file: &ScenarioFile, seed: u64, ran: Result<Ran, Broken>) -> Result<Ran,
 
 fn text(shell: Shell, replayed: &Replayed) -> String {
     let mut lines = Vec::new();
-    match (&replayed.report.outcome, replayed.reproduced) {
-        (Some(outcome), None) => lines.push(single(shell, outcome)),
-        (Some(_) | None, _) => {}
+    if let (Some(outcome), None) = (&replayed.report.outcome, replayed.reproduced) {
+        lines.push(single(shell, outcome));
     }
     if !replayed.last.is_empty() {
         lines.push(format!("the last {} happenings:", replayed.last.len()));

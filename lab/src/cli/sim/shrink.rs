@@ -1,7 +1,7 @@
 //! `synod sim shrink`: the smallest scenario that still fails in the same way.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
@@ -12,7 +12,7 @@ use synod_scenario::{Scenario, Watch};
 
 use super::Overrides;
 use super::batch::quietly;
-use super::file::ScenarioFile;
+use super::file::{ScenarioFile, SeededScenario};
 use crate::error::LabError;
 use crate::exit::Exit;
 use crate::shell::Shell;
@@ -22,24 +22,19 @@ use crate::shell::Shell;
 #[command(after_help = "\
 Example:
   synod sim shrink failing.toml --seed 7 --out smaller.toml
+  synod sim shrink --swarm pow --seed 7
 
 Peers, actions and settings are taken away as long as the run fails in the same way. Nothing is random: a scenario always
 shrinks to the same one.")]
 pub(in crate::cli) struct ShrinkArgs {
-    /// The scenario that fails
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The seed with which it fails
-    #[arg(long, value_name = "N")]
-    seed: u64,
+    #[command(flatten)]
+    of: SeededScenario,
     /// Run no more than so many scenarios
     #[arg(long, value_name = "N", default_value_t = 500)]
     tries: usize,
     /// Write the smaller scenario to this file [default: beside FILE, as FILE-shrunk.toml]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    #[command(flatten)]
-    overrides: Overrides,
 }
 
 /// What came of it.
@@ -60,9 +55,9 @@ struct Told {
 }
 
 pub(super) fn run(shell: Shell, args: &ShrinkArgs, stop: &AtomicBool) -> Result<Exit, LabError> {
-    let file = ScenarioFile::read(&args.file, &args.overrides)?;
-    let Some(reason) = reason(&file, args.seed, stop)? else {
-        let what = format!("{} does not fail with seed {}", file.path.display(), args.seed);
+    let file = args.of.read()?;
+    let Some(reason) = reason(&file, args.of.seed, stop)? else {
+        let what = format!("{} does not fail with seed {}", file.path.display(), args.of.seed);
         return Err(LabError::Usage { message: what });
     };
     let spinner = shell.spinner("shrinking");
@@ -74,13 +69,14 @@ pub(super) fn run(shell: Shell, args: &ShrinkArgs, stop: &AtomicBool) -> Result<
         let candidate = ScenarioFile { scenario: scenario.clone(), ..file.clone() };
         // What cannot be planned does not fail in the same way, and after a signal nothing is looked at any more.
         !stop.load(Ordering::Relaxed)
-            && reason_of(&candidate, args.seed, stop).is_some_and(|reason| kind(&reason) == wanted)
+            && reason_of(&candidate, args.of.seed, stop).is_some_and(|reason| kind(&reason) == wanted)
     });
     spinner.finish_and_clear();
-    let (path, scenario) = (args.out.clone().unwrap_or_else(|| beside(&args.file)), shrunk.scenario);
+    let (path, scenario) =
+        (args.out.clone().unwrap_or_else(|| beside(args.of.file.as_deref(), args.of.seed)), shrunk.scenario);
     fs::write(&path, scenario.to_toml()).map_err(|error| LabError::io(&path, error))?;
     let smaller = ScenarioFile { path: path.clone(), scenario, overrides: Overrides::default() };
-    let told = told(&file.scenario, &smaller, args.seed, shrunk.tries, reason);
+    let told = told(&file.scenario, &smaller, args.of.seed, shrunk.tries, reason);
     shell.result(&told, || text(&told));
     Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Ok })
 }
@@ -107,7 +103,9 @@ fn kind(reason: &str) -> String {
     part.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
-fn beside(file: &std::path::Path) -> PathBuf {
+/// Where the smaller scenario is written to; what a seed drew has no file to lie beside.
+fn beside(file: Option<&Path>, seed: u64) -> PathBuf {
+    let Some(file) = file else { return PathBuf::from(format!("swarm-{seed}-shrunk.toml")) };
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     file.with_file_name(format!("{stem}-shrunk.toml"))
 }
@@ -151,6 +149,7 @@ mod tests {
 
     #[test]
     fn the_smaller_scenario_lies_beside_the_larger() {
-        assert_eq!(beside("a/b.toml".as_ref()), PathBuf::from("a/b-shrunk.toml"));
+        assert_eq!(beside(None, 3), PathBuf::from("swarm-3-shrunk.toml"));
+        assert_eq!(beside(Some("a/b.toml".as_ref()), 3), PathBuf::from("a/b-shrunk.toml"));
     }
 }
