@@ -1,6 +1,6 @@
 //! A run as a scenario asks for it: watched, recorded, up to a step, with what must hold looked at.
 //!
-//! [`run`](crate::run) runs a plan and nothing more. Here a run that breaks keeps its world, so that what led to it can be
+//! [`run`](crate::run()) runs a plan and nothing more. Here a run that breaks keeps its world, so that what led to it can be
 //! shown, and a run that ends is asked whether it did what the scenario says it must.
 
 use std::collections::BTreeSet;
