@@ -9,6 +9,7 @@ mod logs;
 mod node;
 mod sim;
 mod status;
+mod swarm;
 mod tx;
 mod up;
 mod wallet;
@@ -101,6 +102,8 @@ enum Command {
         after_help = "Example:\n  synod sim list\n  synod sim run scenarios/pow-small.toml\n  synod sim schema"
     )]
     Sim(sim::SimCommand),
+    /// Try many small networks in virtual time, each with its own troubles, and judge each from outside
+    Swarm(swarm::SwarmArgs),
     /// Measure a part of the program on this machine
     #[command(subcommand, after_help = "Example:\n  synod bench all\n  synod bench connect --json")]
     Bench(bench::BenchCommand),
@@ -154,6 +157,7 @@ async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError
         // Their reports say what happened, and so does the exit code.
         Command::Load(args) => return load::run(context, args).await,
         Command::Sim(command) => return sim::run(context, command).await,
+        Command::Swarm(args) => return swarm::run(context, args).await,
         Command::Wallet(command) => return unless_interrupted(wallet::run(context, command)).await,
         Command::Bench(command) => return unless_interrupted(bench::run(context, command)).await,
         Command::Up(args) => up::run(context, args).await,
@@ -285,6 +289,9 @@ mod tests {
         assert!(parse("synod sim replay --swarm pow --seed 3").is_ok());
         assert!(parse("synod sim replay a.toml --swarm pow --seed 3").is_err());
         assert!(parse("synod sim shrink --seed 3").is_err());
+        assert!(parse("synod swarm --engine pow --seeds 1000 --from 7 --jobs 2").is_ok());
+        assert!(parse("synod swarm --seeds 0").is_err());
+        assert!(parse("synod swarm --engine pos").is_err());
         assert!(parse("synod sim shrink a.toml --seed 3 --tries 10").is_ok());
         assert!(parse("synod node --config a/node.toml").is_ok());
         assert!(parse("synod node").is_err());

@@ -21,6 +21,7 @@ use super::context::Context;
 use crate::error::LabError;
 use crate::exit::Exit;
 use crate::shell::render;
+pub(super) use batch::batch;
 use file::ScenarioFile;
 use replay::ReplayArgs;
 use run::RunArgs;
