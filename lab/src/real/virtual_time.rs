@@ -10,7 +10,7 @@ use super::figures::{Figures, Frame, Sample};
 use super::run::WARM_UP;
 use crate::error::LabError;
 
-/// What passes in simulated peers of this plan, in a span of so many blocks that begins as [`run`](super::run)'s does.
+/// What passes in simulated peers of this plan, in a span of so many blocks that begins as [`run`](super::run())'s does.
 pub fn simulate(plan: &Plan) -> Result<Figures, LabError> {
     let blocks = plan.stop.blocks;
     let frame = Frame {

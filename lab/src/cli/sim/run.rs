@@ -46,7 +46,7 @@ pub(in crate::cli) struct RunArgs {
     /// Runs at a time [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     jobs: Option<u16>,
-    /// Write the files that the scenario's [outputs] names to this folder
+    /// Write the files that the scenario's `outputs` names to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Run it on real processes of this machine, and show what they send beside what simulated peers do
