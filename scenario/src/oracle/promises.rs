@@ -48,7 +48,9 @@ impl Judge {
                     continue;
                 }
                 let waits = hosts.iter().any(|host| host.replica().mempool().contains(&id));
-                if !waits && self.is_possible_anywhere(world, &hosts, tip, tx) {
+                // A rival that waits somewhere may yet be confirmed, and until then it keeps the payment out.
+                let is_free = || hosts.iter().all(|host| self.is_possible(world, host.replica().mempool(), tip, tx));
+                if !waits && is_free() {
                     let depth = self.plan.confirmations;
                     let reason =
                         format!("payment {:?} was confirmed {depth} blocks deep, and is lost at the end", id.0);
@@ -57,10 +59,6 @@ impl Judge {
             }
         }
         Ok(())
-    }
-
-    fn is_possible_anywhere(&self, world: &World<Trial>, hosts: &[&Peer], tip: usize, tx: &Tx) -> bool {
-        hosts.iter().any(|host| self.is_possible(world, host.replica().mempool(), tip, tx))
     }
 
     /// Whether a payment could be in the next block on a tip, or wait for one with those that wait already.
