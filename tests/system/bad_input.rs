@@ -1,12 +1,13 @@
 //! Nothing that a peer or a client sends stops a node, and each mistake is refused with its own reason and counted.
 
 use synod_consensus::{Message, Pow};
+use synod_lab::create::{node_config, save_config};
 use synod_ledger::{
     Address, Amount, Block, BlockId, BlockTree, Coin, Coinbase, CompactTarget, Header, OutPoint, Output, Payment,
     PaymentBuilder, Seal, SecretKey, Tx, TxId, U256,
 };
 use synod_machine::{Bytes, Rng, Time, wire};
-use synod_node::config::load_genesis;
+use synod_node::config::{Config, load_genesis};
 use synod_node::net::Topic;
 
 use crate::attacker::Attacker;
@@ -23,7 +24,18 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let mut net = Net::create(1, |settings| settings.hash_rate = 20_000);
+        Self::start(Net::create(1, |settings| settings.hash_rate = 20_000)).await
+    }
+
+    /// The node makes no blocks, so the genesis stays its tip until somebody sends it a better one.
+    async fn without_miner() -> Self {
+        let net = Net::create(1, |settings| settings.hash_rate = 20_000);
+        let config = Config { mining: None, ..node_config(net.network.manifest(), 0) };
+        save_config(&net.network.config_path(0), &config).expect("a writable folder");
+        Self::start(net).await
+    }
+
+    async fn start(mut net: Net) -> Self {
         net.start(&[0]).await;
         let genesis = load_genesis(&net.network.genesis_path()).expect("the network's genesis");
         let url = format!("http://{}", net.client_address(0));
@@ -174,7 +186,7 @@ async fn bad_payments_are_refused_by_the_api_with_their_own_reasons() {
 /// Issue 2, 5: blocks with a wrong root, seal, time, height, subsidy.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_blocks_are_refused_with_their_own_reasons() {
-    let scene = Scene::new().await;
+    let scene = Scene::without_miner().await;
     let tree = BlockTree::new(scene.genesis.block().header().clone(), U256::ZERO);
     let cases: [(&str, Change); 6] = [
         ("block_root", &|header| header.root.0[0] ^= 1),
@@ -209,7 +221,14 @@ async fn bad_blocks_are_refused_with_their_own_reasons() {
             attacker.gossip(Topic::Blocks, wire::encode(&block)).await;
         })
         .await;
-    scene.is_well().await;
+    // After all that it still takes a good one.
+    let attacker = scene.attacker(number + 3).await;
+    wait("the node to take a good block", async || {
+        let block = block(&scene, &tree, Amount(5_000_000_000), &|_| {}, true);
+        attacker.gossip(Topic::Blocks, wire::encode(&block)).await;
+        scene.net.status(0).await.height.0 > 0
+    })
+    .await;
 }
 
 /// A block on the genesis, changed and then sealed, or not.
