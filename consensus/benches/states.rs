@@ -74,7 +74,7 @@ fn block(chain: &Chain, replica: &Replica, height: u64, payments: Vec<Tx>) -> Bl
     let coinbase = Coinbase { chain: rules.chain, height: parent.height().next(), extra: 0, outputs: Vec::new() };
     let root = Block::root_of(&coinbase, &payments);
     let time = Time::ZERO + BLOCK_TIME * height as u32;
-    let target = chain.pow().target_after(replica.tree(), &parent.tip());
+    let target = chain.pow().expect("a chain of proof of work").target_after(replica.tree(), &parent.tip());
     let seal = Seal::Declared { target, draw: height };
     let header = Header { chain: rules.chain, parent: parent.tip(), height: coinbase.height, time, root, seal };
     let block = Block::new(header, coinbase, payments);

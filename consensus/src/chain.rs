@@ -1,10 +1,11 @@
 //! A checked genesis and what follows from it, made once and shared by all replicas of a process.
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use synod_ledger::{Block, BlockId, Engine, Genesis, GenesisError, Rules, State};
 
-use crate::Pow;
+use crate::{Pow, Rule};
 
 /// What all replicas of one chain have in common.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub struct Chain {
     rules: Rules,
     block: Block,
     state: State,
-    pow: Pow,
+    rule: Rule,
 }
 
 /// A genesis that no chain can start from.
@@ -40,12 +41,11 @@ impl Chain {
     /// Checks a genesis for simulated peers, where the work may be drawn.
     pub fn simulated(genesis: Genesis) -> Result<Arc<Self>, ChainError> {
         genesis.check()?;
-        let Engine::Pow(params) = &genesis.engine;
-        let pow = Pow::new(params.clone());
+        let rule = Rule::new(&genesis.engine);
         let block = genesis.block();
         let state = State::genesis(&genesis);
         let rules = genesis.rules();
-        Ok(Arc::new(Self { genesis, rules, block, state, pow }))
+        Ok(Arc::new(Self { genesis, rules, block, state, rule }))
     }
 
     /// The genesis as it was read.
@@ -74,7 +74,19 @@ impl Chain {
     }
 
     /// The consensus rule.
-    pub const fn pow(&self) -> &Pow {
-        &self.pow
+    pub const fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// The rule of proof of work, if the chain is one of it.
+    pub const fn pow(&self) -> Option<&Pow> {
+        match &self.rule {
+            Rule::Pow(pow) => Some(pow),
+        }
+    }
+
+    /// The time that a block should take.
+    pub const fn block_time(&self) -> Duration {
+        self.rule.block_time()
     }
 }

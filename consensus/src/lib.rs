@@ -15,6 +15,7 @@ pub mod message;
 pub mod pow;
 mod record;
 mod replica;
+mod rule;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -27,3 +28,4 @@ pub use record::{Record, StoredHeader};
 pub use replica::{
     Command, Event, Fate, GossipId, Item, Job, Limits, Params, Replica, Seen, SubmitError, Timer, Verdict,
 };
+pub use rule::Rule;

@@ -6,6 +6,7 @@
 
 mod announce;
 mod bodies;
+mod draft;
 mod follow;
 mod links;
 mod mine;
@@ -32,7 +33,7 @@ pub use self::mine::{Job, Seen};
 pub use self::own::Fate;
 use self::own::Promises;
 use self::sync::Download;
-use crate::{Chain, Message, Pow, Record, StoredHeader};
+use crate::{Chain, Message, Record, StoredHeader};
 
 /// The content hash under which gossip carries an item.
 pub type GossipId = Bytes<32>;
@@ -361,7 +362,7 @@ fn grow_tree(chain: &Chain, mut headers: Vec<StoredHeader>) -> BlockTree {
     let mut known: Vec<(BlockId, StoredHeader)> = Vec::new();
     for stored in headers {
         let id = stored.header.id();
-        let weight = Pow::shared_weight(&stored.header);
+        let weight = chain.rule().weight(&stored.header);
         // A parent is always written before its children, so a header that does not fit was never a whole commit.
         if tree.insert_as(stored.header.clone(), weight, stored.arrival).is_ok() {
             known.push((id, stored));

@@ -119,7 +119,10 @@ impl Branch {
             height,
             time: self.time + Duration::from_secs(1),
             root: Block::root_of(&coinbase, payments),
-            seal: Seal::Declared { target: self.chain.pow().params().target, draw: self.draw },
+            seal: Seal::Declared {
+                target: self.chain.pow().expect("a chain of proof of work").params().target,
+                draw: self.draw,
+            },
         };
         (header, coinbase)
     }

@@ -208,7 +208,7 @@ const ATTACKER: PeerId = PeerId(1);
 impl<'a> Duel<'a> {
     fn new(stage: &'a Stage, seed: u64, terms: &'a Terms) -> Self {
         let rate = 1.0 / BLOCK_TIME.as_secs_f64();
-        let target = stage.chain.pow().params().target;
+        let target = stage.chain.pow().expect("a chain of proof of work").params().target;
         Self {
             stage,
             terms,

@@ -103,7 +103,7 @@ pub(crate) fn forge(replica: &Replica, keys: &[SecretKey], now: Time, what: Forg
         }
         Forgery::Easy => parts.target = CompactTarget::MAX,
         Forgery::Future => {
-            let ahead = FUTURE_LEAST.max(replica.chain().pow().block_time() * FUTURE_BLOCKS);
+            let ahead = FUTURE_LEAST.max(replica.chain().block_time() * FUTURE_BLOCKS);
             parts.time = now + ahead + Duration::from_millis(1);
         }
         Forgery::Hard => parts.target = CompactTarget(parts.target.0.saturating_sub(0x0200_0000)),
@@ -186,7 +186,7 @@ impl<'a> Parts<'a> {
             replica,
             keys,
             time: now.max(Pow::earliest(tree, &tip)),
-            target: chain.pow().target_after(tree, &tip),
+            target: chain.pow().expect("a chain of proof of work").target_after(tree, &tip),
             reward: chain.rules().subsidy(replica.state().height().next()),
             outputs: 1,
             payments: Vec::new(),

@@ -91,8 +91,8 @@ impl Trial {
     }
 
     fn new(plan: Plan) -> Self {
-        let pow = plan.chain.pow().params();
-        let rate = plan.hash_rate / plan.chain.pow().block_time().as_secs_f64();
+        let pow = plan.chain.pow().expect("a chain of proof of work").params();
+        let rate = plan.hash_rate / plan.chain.block_time().as_secs_f64();
         Self {
             race: Race::new(plan.seed, &plan.power, rate, pow.target),
             observed: Observed::new(&plan),

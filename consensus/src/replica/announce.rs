@@ -58,7 +58,7 @@ impl Replica {
         let own = self.own_work();
         if self.links.iter().any(|link| link.known_work(&self.tree) < own) {
             let after = self.announce_after();
-            let block_time = self.chain.pow().block_time();
+            let block_time = self.chain.block_time();
             let latest = self.announcing.postponed_from.unwrap_or(now) + block_time * POSTPONED_BLOCKS_MAX;
             let at = (now + after).min(latest.max(now + AFTER_MIN));
             self.announcing.postponed_from.get_or_insert(now);
@@ -138,7 +138,7 @@ impl Replica {
 
     /// Between once and twice the least time.
     fn announce_after(&self) -> Duration {
-        let least = AFTER_MIN.max(self.chain.pow().block_time());
+        let least = AFTER_MIN.max(self.chain.block_time());
         let tip = self.tree.at(self.place).id();
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&tip.0.0[24..]);
@@ -150,6 +150,6 @@ impl Replica {
     }
 
     fn repeat_after(&self) -> Duration {
-        REPEAT_MIN.max(self.chain.pow().block_time() * REPEAT_BLOCKS)
+        REPEAT_MIN.max(self.chain.block_time() * REPEAT_BLOCKS)
     }
 }

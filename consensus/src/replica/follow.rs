@@ -9,7 +9,7 @@ use synod_ledger::{
 use synod_machine::{Key, Out, PeerId, Reject, Time};
 
 use super::{Event, Item, Replica, Verdict};
-use crate::{HeaderError, Pow, Record};
+use crate::{HeaderError, Record};
 
 /// The way from the last settled tip to the best one.
 #[derive(Debug)]
@@ -214,8 +214,8 @@ impl Replica {
         if parent.status() == Status::Invalid {
             return Err(Fault::Parent);
         }
-        self.chain.pow().check(&self.tree, header, now).map_err(Fault::Header)?;
-        let inserted = self.tree.insert(header.clone(), Pow::shared_weight(header));
+        self.chain.rule().check(&self.tree, header, now).map_err(Fault::Header)?;
+        let inserted = self.tree.insert(header.clone(), self.chain.rule().weight(header));
         let place = inserted.expect("the header is new and its parent is known and not invalid").place;
         self.store_header(place, out);
         Ok(place)

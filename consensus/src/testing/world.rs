@@ -136,8 +136,8 @@ impl World {
 
     /// The hash rate that makes one block per block time at the genesis's target.
     pub(crate) fn block_rate(&self) -> f64 {
-        let hashes: U256 = crate::pow::work(self.chain.pow().params().target);
-        hashes.to::<u64>() as f64 / self.chain.pow().block_time().as_secs_f64()
+        let hashes: U256 = crate::pow::work(self.chain.pow().expect("a chain of proof of work").params().target);
+        hashes.to::<u64>() as f64 / self.chain.block_time().as_secs_f64()
     }
 
     pub(crate) fn replica(&self, node: usize) -> &Replica {

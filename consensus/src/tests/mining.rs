@@ -83,7 +83,7 @@ fn work_that_was_done_is_taken_and_declared_work_refused() {
     let branch = Branch::new(&chain);
     let declared = branch.spoilt(&[], |_, _| {});
     assert_eq!(bench.gossip_block(P1, &declared), ["reject p1 block_seal", "reject"]);
-    let target = chain.pow().params().target;
+    let target = chain.pow().expect("a chain of proof of work").params().target;
     let number = target.to_target().expect("it is a target");
     let ground = |good: bool| -> Block {
         let try_one = |nonce| branch.spoilt(&[], |header, _| header.seal = Seal::Work { target, nonce });

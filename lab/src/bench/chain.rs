@@ -47,7 +47,7 @@ impl Maker {
         let root = Block::root_of(&coinbase, &payments);
         let parent = self.tip.id();
         let time = self.tip.header().time + BLOCK_TIME;
-        let target = self.chain.pow().target_after(&self.tree, &parent);
+        let target = self.chain.pow().expect("a chain of proof of work").target_after(&self.tree, &parent);
         let goal = target.to_target().expect("the rule gives targets");
         let header =
             |nonce| Header { chain: rules.chain, parent, height, time, root, seal: Seal::Work { target, nonce } };

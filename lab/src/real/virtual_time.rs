@@ -15,7 +15,7 @@ pub fn simulate(plan: &Plan) -> Result<Figures, LabError> {
     let blocks = plan.stop.blocks;
     let frame = Frame {
         peers: plan.graph.peers(),
-        block_time: plan.chain.pow().block_time().as_secs_f64(),
+        block_time: plan.chain.block_time().as_secs_f64(),
         rate: plan.load.rate,
     };
     let begin = plan.load.from + WARM_UP;

@@ -54,7 +54,7 @@ fn what_is_left_out_has_its_default() {
     let plan = plan(&scenario, 1);
     assert_eq!(plan.power, [1; 12]);
     assert_eq!(plan.load.rate.to_bits(), 0.0_f64.to_bits(), "without a load nobody pays");
-    assert_eq!(plan.chain.pow().block_time(), Duration::from_secs(600));
+    assert_eq!(plan.chain.block_time(), Duration::from_secs(600));
     assert_eq!(plan.stop, Stop { blocks: 5, time: Time::from_secs(3_600) });
     assert!(plan.absent.is_empty());
 }

@@ -75,7 +75,7 @@ impl Judge {
         if self.plan.deeds.iter().any(|(_, deed)| is_set(deed)) {
             return Ok(()); // It may have shown more than it shows now.
         }
-        let ahead = FUTURE_LEAST.max(self.plan.chain.pow().block_time() * FUTURE_BLOCKS);
+        let ahead = FUTURE_LEAST.max(self.plan.chain.block_time() * FUTURE_BLOCKS);
         let latest = world.net().clock(peer) + ahead;
         match host.replica().tree().iter().find(|node| node.header().time > latest) {
             Some(node) => {

@@ -148,7 +148,7 @@ impl<G: FnMut(&mut World<Trial>, Time) -> Result<Option<Status>, Broken>> Course
 
     /// The chain goes on until the plan's time is over, and grows by so many blocks.
     fn grow(&mut self, since: Time, growth: u64) -> Looked {
-        let block_time = self.plan.chain.pow().block_time();
+        let block_time = self.plan.chain.block_time();
         let wanted = self.height() + growth;
         let deadline = since + block_time * GROWTH_BLOCK_TIMES;
         while self.world.net().now() < self.plan.stop.time || self.height() < wanted {
@@ -167,8 +167,7 @@ impl<G: FnMut(&mut World<Trial>, Time) -> Result<Option<Status>, Broken>> Course
     fn agree(&mut self) -> Looked {
         for _ in 0..TIES_MAX {
             self.set_mining(false);
-            let deadline =
-                self.world.net().now() + AGREEMENT + self.plan.chain.pow().block_time() * AGREEMENT_BLOCK_TIMES;
+            let deadline = self.world.net().now() + AGREEMENT + self.plan.chain.block_time() * AGREEMENT_BLOCK_TIMES;
             let mut tied = 0;
             while !is_agreed(self.world) && tied < TIED_LOOKS && self.world.net().now() < deadline {
                 let now = self.world.net().now();
@@ -221,7 +220,7 @@ fn caught(look: impl FnOnce() -> Looked) -> Looked {
 
 /// Blocks that came after the network had healed, and after a window that still saw what was before.
 fn judge_pace(world: &World<Trial>, plan: &Plan, healed: Time) -> Looked {
-    let params = plan.chain.pow().params();
+    let params = plan.chain.pow().expect("a chain of proof of work").params();
     let window = match params.retarget {
         synod_ledger::Retarget::Lwma { window } if window >= PACE_WINDOW_MIN => window as usize,
         synod_ledger::Retarget::Lwma { .. } | synod_ledger::Retarget::Off => return Ok(()),
@@ -233,7 +232,7 @@ fn judge_pace(world: &World<Trial>, plan: &Plan, healed: Time) -> Looked {
     let since: Vec<Time> = main.iter().map(|block| block.at).filter(|at| *at >= healed).skip(window).collect();
     let (Some(first), Some(last)) = (since.first(), since.last()) else { return Ok(()) };
     let count = since.len() - 1;
-    let mean = last.since(*first).as_secs_f64() / count as f64 / plan.chain.pow().block_time().as_secs_f64();
+    let mean = last.since(*first).as_secs_f64() / count as f64 / plan.chain.block_time().as_secs_f64();
     if count >= PACE_BLOCKS && !PACE.contains(&mean) {
         let reason = format!("{count} blocks came every {mean:.2} block times when all was quiet");
         return Err(Verdict::Unsafe(Oracle::Pace, reason));

@@ -1,0 +1,55 @@
+//! The rule that a chain's genesis names: what a header must show, and what it weighs in the choice between branches.
+//!
+//! One closed enum, matched here and where blocks are made. A replica generic over its engine was the other way: it would
+//! have made every crate above generic as well, for a choice that is one name in a file.
+
+use core::time::Duration;
+
+use synod_ledger::{BlockId, BlockTree, Engine, SharedHeader, U256};
+use synod_machine::Time;
+
+use crate::{HeaderError, Pow};
+
+/// An engine's rule for headers, with a chain's parameters.
+#[derive(Clone, Debug)]
+pub enum Rule {
+    /// Proof of work.
+    Pow(Pow),
+}
+
+impl Rule {
+    /// The rule of a checked genesis.
+    pub fn new(engine: &Engine) -> Self {
+        match engine {
+            Engine::Pow(params) => Self::Pow(Pow::new(params.clone())),
+        }
+    }
+
+    /// The time that a block should take.
+    pub const fn block_time(&self) -> Duration {
+        match self {
+            Self::Pow(pow) => pow.block_time(),
+        }
+    }
+
+    /// Checks a header whose parent is in the tree.
+    pub fn check(&self, tree: &BlockTree, header: &SharedHeader, now: Time) -> Result<(), HeaderError> {
+        match self {
+            Self::Pow(pow) => pow.check(tree, header, now),
+        }
+    }
+
+    /// What a header adds to the weight of its branch; the heaviest branch wins, ties go to the first seen.
+    pub fn weight(&self, header: &SharedHeader) -> U256 {
+        match self {
+            Self::Pow(_) => Pow::shared_weight(header),
+        }
+    }
+
+    /// The earliest time that a block on `parent`, which is in the tree, may carry.
+    pub fn earliest(&self, tree: &BlockTree, parent: &BlockId) -> Time {
+        match self {
+            Self::Pow(_) => Pow::earliest(tree, parent),
+        }
+    }
+}
