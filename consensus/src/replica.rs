@@ -19,8 +19,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use synod_ledger::{
-    Address, Block, BlockId, BlockTree, Conflict, Height, Mempool, MempoolLimits, Node, Orphans, Place, State, Status,
-    Tx, TxError, TxId, U256,
+    Address, Block, BlockId, BlockTree, Conflict, Height, Mempool, MempoolLimits, Node, Orphans, Place, SecretKey,
+    State, Status, Tx, TxError, TxId, U256,
 };
 use synod_machine::{Bytes, Input, Key, Out, PeerId, Protocol, Time};
 
@@ -92,8 +92,10 @@ pub struct Params {
     pub chain: Arc<Chain>,
     /// How much it keeps.
     pub limits: Limits,
-    /// Who is paid for the blocks that it makes; nobody: it makes none.
+    /// Who is paid for the blocks that it makes by work; nobody: it makes none.
     pub miner: Option<Address>,
+    /// The key that signs what its engine has it sign: blocks of its stake, votes. Without one it only follows.
+    pub signer: Option<SecretKey>,
     /// Drawn once per peer, so that two peers that mine for one address search different headers.
     pub extra: u64,
 }

@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use prometheus_client::registry::Registry;
 use synod_consensus::{Chain, ChainError};
 use synod_dht::{Identity as PublicIdentity, flood, mesh, neighbours};
-use synod_ledger::{BLOCK_BYTES_MAX, Genesis, TX_BYTES_MAX};
+use synod_ledger::{BLOCK_BYTES_MAX, Genesis, SecretKey, TX_BYTES_MAX};
 use synod_machine::{Bytes, Rng, Wire};
 use synod_peer::GossipParams;
 use tokio::net::TcpListener;
@@ -286,6 +286,7 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
             chain: Arc::clone(chain),
             limits: synod_consensus::Limits::default(),
             miner: mining.map(|mining| mining.address),
+            signer: Some(SecretKey::from_bytes(*identity.secret())),
             extra,
         },
     }

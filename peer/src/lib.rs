@@ -320,7 +320,13 @@ mod tests {
         Params {
             gossip: GossipParams::Host,
             neighbours: neighbours::Params { own, neighbours_min: 2, rng: Rng::new(1, 0, "neighbours") },
-            replica: synod_consensus::Params { chain: chain(), limits: Limits::default(), miner: None, extra: 0 },
+            replica: synod_consensus::Params {
+                chain: chain(),
+                limits: Limits::default(),
+                miner: None,
+                signer: None,
+                extra: 0,
+            },
         }
     }
 

@@ -312,6 +312,7 @@ impl Experiment for Trial {
                 chain: plan.chain.clone(),
                 limits: plan.limits.clone(),
                 miner: (plan.power[peer.0 as usize] > 0).then(|| self.payer.miner(peer)),
+                signer: None,
                 extra: u64::from(peer.0),
             },
         }

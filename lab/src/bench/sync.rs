@@ -125,6 +125,7 @@ fn fill(folder: &Path, maker: &Maker, blocks: &[Block]) {
             chain: Arc::clone(&maker.chain),
             limits: synod_consensus::Limits::default(),
             miner: None,
+            signer: None,
             extra: 0,
         },
     };

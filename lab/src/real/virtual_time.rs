@@ -13,11 +13,8 @@ use crate::error::LabError;
 /// What passes in simulated peers of this plan, in a span of so many blocks that begins as [`run`](super::run())'s does.
 pub fn simulate(plan: &Plan) -> Result<Figures, LabError> {
     let blocks = plan.stop.blocks;
-    let frame = Frame {
-        peers: plan.graph.peers(),
-        block_time: plan.chain.block_time().as_secs_f64(),
-        rate: plan.load.rate,
-    };
+    let frame =
+        Frame { peers: plan.graph.peers(), block_time: plan.chain.block_time().as_secs_f64(), rate: plan.load.rate };
     let begin = plan.load.from + WARM_UP;
     // The span begins after the start, and so ends later than the plan says.
     let stop = Stop { blocks: u64::MAX, time: FOREVER };

@@ -159,7 +159,7 @@ struct TestEngine {
 
 impl TestEngine {
     fn run(mut self, wakes: &Receiver<Wake>) {
-        let params = Params { chain: chain(), limits: limits(), miner: Some(address(MINER)), extra: 0 };
+        let params = Params { chain: chain(), limits: limits(), miner: Some(address(MINER)), signer: None, extra: 0 };
         let mut effects = Vec::new();
         let replica = Replica::restore(params, std::iter::empty());
         self.host = Some(Host::start(replica, self.now, |effect| effects.push(effect)));
