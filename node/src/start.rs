@@ -276,6 +276,7 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
     let extra = u64::from_le_bytes(key[..8].try_into().expect("a key has more than eight bytes"));
     let mining = config.mining.as_ref().filter(|mining| mining.hash_rate > 0 && mining.threads > 0);
     synod_peer::Params {
+        behaviour: synod_peer::Behaviour::Honest,
         gossip: gossip(config.network.gossip, Rng::new(extra, unix_ms(), "gossip")),
         neighbours: neighbours::Params {
             own: PublicIdentity(Bytes(key)),

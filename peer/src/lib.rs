@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod behaviour;
 mod gossip;
 
 use alloc::vec::Vec;
@@ -17,12 +18,15 @@ use synod_consensus::Replica;
 use synod_dht::{Neighbours, neighbours};
 use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time, Wire};
 
+pub use self::behaviour::Behaviour;
 pub use self::gossip::{Carrier, GossipParams, Item};
 use self::gossip::{Step, told};
 
 /// What the parts are made from.
 #[derive(Clone, Debug)]
 pub struct Params {
+    /// Whether it is honest.
+    pub behaviour: Behaviour,
     /// Who carries blocks and payments.
     pub gossip: GossipParams,
     /// The neighbours'.
@@ -54,6 +58,8 @@ pub enum Timer {
 /// A command to one of the parts.
 #[derive(Clone, Debug)]
 pub enum Command {
+    /// To behave like this from now on.
+    Behave(Behaviour),
     /// To the neighbours.
     Neighbours(neighbours::Command),
     /// To the replica.
@@ -120,6 +126,7 @@ impl Wire for Record {
 pub struct Peer {
     carrier: Carrier,
     touched: Touched,
+    behaviour: Behaviour,
     replica: Replica,
     neighbours: Neighbours,
 }
@@ -169,6 +176,17 @@ impl Peer {
         out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
     }
 
+    /// An honest beginning.
+    fn begin(&mut self, now: Time, out: &mut Out<Self>) {
+        self.carrier.start(now, out);
+        let mut effects = Out::new();
+        self.neighbours.start(now, &mut effects);
+        out.adopt(&mut effects, |event, out| out.emit(Event::Neighbours(event)));
+        let mut effects = Out::new();
+        self.replica.start(now, &mut effects);
+        out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
+    }
+
     fn on_peer_down(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
         self.carry(now, Step::PeerDown(peer), out);
         self.meet(now, Input::PeerDown(peer), out);
@@ -179,6 +197,26 @@ impl Peer {
         self.carry(now, Step::PeerUp(peer), out);
         self.meet(now, Input::PeerUp(peer), out);
         self.replicate(now, Input::PeerUp(peer), out);
+    }
+
+    /// An honest step.
+    fn route(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
+        match input {
+            Input::Command(Command::Behave(behaviour)) => self.behaviour = behaviour,
+            Input::Command(Command::Neighbours(command)) => self.meet(now, Input::Command(command), out),
+            Input::Command(Command::Replica(command)) => self.replicate(now, Input::Command(command), out),
+            Input::Message { from, message: Message::Replica(message) } => {
+                self.replicate(now, Input::Message { from, message }, out);
+            }
+            Input::Message { from, message: Message::Gossip(message) } => {
+                self.carry(now, Step::Message { from, message }, out);
+            }
+            Input::PeerDown(peer) => self.on_peer_down(now, peer, out),
+            Input::PeerUp(peer) => self.on_peer_up(now, peer, out),
+            Input::Timer(Timer::Gossip(timer)) => self.carry(now, Step::Timer(timer), out),
+            Input::Timer(Timer::Neighbours(timer)) => self.meet(now, Input::Timer(timer), out),
+            Input::Timer(Timer::Replica(timer)) => self.replicate(now, Input::Timer(timer), out),
+        }
     }
 }
 
@@ -238,35 +276,29 @@ impl Protocol for Peer {
             neighbours: Neighbours::restore(params.neighbours, contacts.into_iter()),
             replica: Replica::restore(params.replica, records.into_iter()),
             touched: Touched { neighbours: true, replica: true },
+            behaviour: params.behaviour,
         }
     }
 
     fn start(&mut self, now: Time, out: &mut Out<Self>) {
-        self.carrier.start(now, out);
-        let mut effects = Out::new();
-        self.neighbours.start(now, &mut effects);
-        out.adopt(&mut effects, |event, out| out.emit(Event::Neighbours(event)));
-        let mut effects = Out::new();
-        self.replica.start(now, &mut effects);
-        out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
+        if self.behaviour == Behaviour::Honest {
+            return self.begin(now, out);
+        }
+        let mut honest = Out::new();
+        self.begin(now, &mut honest);
+        self.behaviour.distort(&mut honest, out);
     }
 
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
         self.touched = Touched::default();
-        match input {
-            Input::Command(Command::Neighbours(command)) => self.meet(now, Input::Command(command), out),
-            Input::Command(Command::Replica(command)) => self.replicate(now, Input::Command(command), out),
-            Input::Message { from, message: Message::Replica(message) } => {
-                self.replicate(now, Input::Message { from, message }, out);
-            }
-            Input::Message { from, message: Message::Gossip(message) } => {
-                self.carry(now, Step::Message { from, message }, out);
-            }
-            Input::PeerDown(peer) => self.on_peer_down(now, peer, out),
-            Input::PeerUp(peer) => self.on_peer_up(now, peer, out),
-            Input::Timer(Timer::Gossip(timer)) => self.carry(now, Step::Timer(timer), out),
-            Input::Timer(Timer::Neighbours(timer)) => self.meet(now, Input::Timer(timer), out),
-            Input::Timer(Timer::Replica(timer)) => self.replicate(now, Input::Timer(timer), out),
+        if let Input::Command(Command::Behave(behaviour)) = input {
+            self.behaviour = behaviour;
+        } else if self.behaviour == Behaviour::Honest {
+            self.route(now, input, out);
+        } else {
+            let mut honest = Out::new();
+            self.route(now, input, &mut honest);
+            self.behaviour.distort(&mut honest, out);
         }
     }
 
@@ -318,6 +350,7 @@ mod tests {
     pub(crate) fn params() -> Params {
         let own = Identity(Bytes([0; 32]));
         Params {
+            behaviour: Behaviour::Honest,
             gossip: GossipParams::Host,
             neighbours: neighbours::Params { own, neighbours_min: 2, rng: Rng::new(1, 0, "neighbours") },
             replica: synod_consensus::Params {

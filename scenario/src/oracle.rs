@@ -281,10 +281,12 @@ const SCHEDULED_PER_PEER: usize = 64;
 /// What the trial itself has scheduled.
 const SCHEDULED_MORE: usize = 256;
 
-/// Every peer of the world is honest: what is held against one may be bad luck, and no fault.
+/// What is held against a peer that was honest all the time may be bad luck, and no fault.
 fn blame(world: &World<Trial>) -> Looked {
-    let peers = world.net().len() as u32;
-    let faults = world.experiment().rejects().iter().filter(|((by, reason), _)| by.0 < peers && reason.is_fault());
+    let (trial, peers) = (world.experiment(), world.net().len() as u32);
+    let turned: BTreeSet<PeerId> = trial.turned().collect();
+    let is_honest = |by: PeerId| by.0 < peers && !turned.contains(&by);
+    let faults = trial.rejects().iter().filter(|((by, reason), _)| is_honest(*by) && reason.is_fault());
     match faults.map(|((by, reason), count)| format!("{count} times {reason} by peer {}", by.0)).next() {
         Some(reason) => Err(Verdict::Unsafe(Oracle::Blame, reason)),
         None => Ok(()),

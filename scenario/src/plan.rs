@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use synod_consensus::{Chain, Limits};
 use synod_machine::{PeerId, Time};
-use synod_peer::GossipParams;
+use synod_peer::{Behaviour, GossipParams};
 use synod_sim::model::{Graph, LinkModel};
 use synod_sim::{Direction, Tail};
 
@@ -112,7 +112,7 @@ pub enum Deed {
         /// Which rule they break.
         what: Forgery,
     },
-    /// Ends every cut, omission, pause and bad clock, and starts whoever is down.
+    /// Ends every cut, omission, pause, bad clock and bad behaviour, and starts whoever is down.
     Heal,
     /// Makes peers omit a share of their messages.
     Omit {
@@ -146,6 +146,13 @@ pub enum Deed {
     Start {
         /// Which.
         peers: Vec<PeerId>,
+    },
+    /// Has peers be honest no more, or again.
+    Turn {
+        /// Which.
+        peers: Vec<PeerId>,
+        /// How they behave.
+        behaviour: Behaviour,
     },
     /// Stops peers and empties their disks.
     Wipe {

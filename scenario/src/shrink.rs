@@ -231,6 +231,7 @@ const fn who(action: &Action) -> Option<&Who> {
         | Action::Reap { peers, .. }
         | Action::Resume { peers, .. }
         | Action::Start { peers, .. }
+        | Action::Turn { peers, .. }
         | Action::Wipe { peers, .. } => Some(peers),
         Action::Heal { .. } | Action::Reconnect { .. } => None,
     }
@@ -247,6 +248,7 @@ const fn who_mut(action: &mut Action) -> Option<&mut Who> {
         | Action::Reap { peers, .. }
         | Action::Resume { peers, .. }
         | Action::Start { peers, .. }
+        | Action::Turn { peers, .. }
         | Action::Wipe { peers, .. } => Some(peers),
         Action::Heal { .. } | Action::Reconnect { .. } => None,
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use synod_consensus::{Chain, Command as ReplicaCommand, Event as ReplicaEvent, Seen, SubmitError};
 use synod_ledger::{Block, BlockId, Tx, TxId};
 use synod_machine::{PeerId, Reject, Rng, Time};
-use synod_peer::{Command, Event, GossipParams, Params, Peer, Record};
+use synod_peer::{Behaviour, Command, Event, GossipParams, Params, Peer, Record};
 use synod_sim::model::Turn;
 use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
@@ -72,6 +72,8 @@ pub struct Trial {
     churn: Vec<(PeerId, Comings)>,
     /// Peers that a deed stopped: churn does not start them.
     held: BTreeSet<PeerId>,
+    /// Who was dishonest once, and how each of them behaves now.
+    turned: BTreeMap<PeerId, Behaviour>,
 }
 
 impl Trial {
@@ -107,6 +109,7 @@ impl Trial {
             rejects: BTreeMap::new(),
             churn: plan.churn.clone(),
             held: BTreeSet::new(),
+            turned: BTreeMap::new(),
             plan: Arc::new(plan),
         }
     }
@@ -134,6 +137,11 @@ impl Trial {
     /// What peers held against each other: against whom, why, how often.
     pub const fn rejects(&self) -> &BTreeMap<(PeerId, Reject), u64> {
         &self.rejects
+    }
+
+    /// Who was dishonest once.
+    pub fn turned(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.turned.keys().copied()
     }
 
     /// Lets nobody find a block any more, or lets them again.
@@ -306,6 +314,7 @@ impl Experiment for Trial {
         let own = synod_dht::Identity(synod_machine::Bytes([0; 32]));
         let rng = |role| Rng::new(plan.seed, u64::from(peer.0), role);
         Params {
+            behaviour: self.turned.get(&peer).copied().unwrap_or_default(),
             gossip: gossip_of(&plan.gossip, peer, rng("gossip")),
             neighbours: synod_dht::neighbours::Params { own, neighbours_min: 0, rng: rng("neighbours") },
             replica: synod_consensus::Params {

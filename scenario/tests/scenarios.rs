@@ -114,3 +114,12 @@ fn flooding_costs_more_messages_and_spreads_faster_than_rumours() {
     let bytes = |outcome: &synod_scenario::Outcome| outcome.messages.iter().map(|kind| kind.bytes).sum::<u64>();
     assert!(bytes(&flood) > bytes(&rumour), "{flood:#?} {rumour:#?}");
 }
+
+#[test]
+fn what_dishonest_peers_say_is_refused_and_all_agree_when_they_are_honest_again() {
+    let outcome = outcome("byzantine");
+    assert!(outcome.chain.is_agreed, "{outcome:#?}");
+    for reason in ["block_root", "tx_signature"] {
+        assert!(outcome.rejects.get(reason).is_some_and(|count| *count > 0), "{reason}: {outcome:#?}");
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use synod_machine::{PeerId, Time};
+use synod_peer::Behaviour;
 use synod_sim::model::Span;
 
 use super::{ScenarioError, Who};
@@ -63,7 +64,7 @@ pub enum Action {
         /// Which rule they break.
         what: Forgery,
     },
-    /// Ends every cut, omission, pause and bad clock, ends churn, and starts whoever is down.
+    /// Ends every cut, omission, pause, bad clock and bad behaviour, ends churn, and starts whoever is down.
     Heal {
         /// When, after the run's beginning.
         at: Span,
@@ -116,6 +117,15 @@ pub enum Action {
         /// Which peers.
         peers: Who,
     },
+    /// Has peers be dishonest, until another `turn` or a `heal`.
+    Turn {
+        /// When, after the run's beginning.
+        at: Span,
+        /// Which peers.
+        peers: Who,
+        /// How they behave from then on.
+        behaviour: Conduct,
+    },
     /// Stops peers and empties their disks.
     Wipe {
         /// When, after the run's beginning.
@@ -134,6 +144,26 @@ pub enum Tail {
     /// They are gone, as when the power fails.
     #[default]
     Lost,
+}
+
+/// How a peer behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conduct {
+    /// Changes what it hands on: blocks get another root, payments lose their signatures.
+    Corrupt,
+    /// Answers no request, neither for headers nor for blocks or payments.
+    Deny,
+    /// Claims a chain with all the work there can be, and has it not.
+    Exaggerate,
+    /// Hands no block and no payment on by gossip: a free rider.
+    Hoard,
+    /// As the protocol says.
+    Honest,
+    /// Sends nothing at all, and hears everything.
+    Mute,
+    /// Says everything three times.
+    Repeat,
 }
 
 /// Which messages a cut takes.
@@ -164,6 +194,7 @@ impl Action {
             | Self::Reconnect { at }
             | Self::Resume { at, .. }
             | Self::Start { at, .. }
+            | Self::Turn { at, .. }
             | Self::Wipe { at, .. } => *at,
         }
     }
@@ -200,6 +231,7 @@ impl Action {
             Self::Reconnect { .. } => Deed::Reconnect,
             Self::Resume { peers, .. } => Deed::Resume { peers: draw(peers)? },
             Self::Start { peers, .. } => Deed::Start { peers: draw(peers)? },
+            Self::Turn { peers, behaviour, .. } => Deed::Turn { peers: draw(peers)?, behaviour: (*behaviour).into() },
             Self::Wipe { peers, .. } => Deed::Wipe { peers: draw(peers)? },
         };
         Ok((Time(self.at().nanos()), deed))
@@ -218,6 +250,20 @@ impl From<Tail> for synod_sim::Tail {
         match tail {
             Tail::Kept => Self::Kept,
             Tail::Lost => Self::Lost,
+        }
+    }
+}
+
+impl From<Conduct> for Behaviour {
+    fn from(conduct: Conduct) -> Self {
+        match conduct {
+            Conduct::Corrupt => Self::Corrupt,
+            Conduct::Deny => Self::Deny,
+            Conduct::Exaggerate => Self::Exaggerate,
+            Conduct::Hoard => Self::Hoard,
+            Conduct::Honest => Self::Honest,
+            Conduct::Mute => Self::Mute,
+            Conduct::Repeat => Self::Repeat,
         }
     }
 }

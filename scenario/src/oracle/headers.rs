@@ -32,7 +32,7 @@ const EASIEST: u32 = 0x207f_ffff;
 pub(super) fn check(params: &PowParams, header: &Header, chain: &[Mark]) -> Result<(), String> {
     let target = match header.seal {
         Seal::Declared { target, .. } if params.declared => target.0,
-        Seal::Declared { .. } | Seal::Genesis | Seal::Work { .. } => {
+        Seal::Agreed { .. } | Seal::Declared { .. } | Seal::Genesis | Seal::Stake { .. } | Seal::Work { .. } => {
             return Err(format!("a seal of the wrong kind: {:?}", header.seal));
         }
     };

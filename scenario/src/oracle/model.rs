@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ed25519_zebra::VerificationKey;
 use sha2::{Digest, Sha256};
 use synod_consensus::Chain;
-use synod_ledger::{Block, BlockId, Engine, LedgerParams, OutPoint, Payment, PowParams, Tx, TxId};
+use synod_ledger::{Block, BlockId, LedgerParams, OutPoint, Payment, PowParams, Tx, TxId};
 use synod_machine::{Bytes, wire};
 
 use super::Oracle;
@@ -55,7 +55,7 @@ pub(super) type Fault = (Oracle, String);
 impl Model {
     pub(super) fn new(chain: &Chain) -> Self {
         let genesis = chain.genesis();
-        let Engine::Pow(pow) = &genesis.engine;
+        let pow = genesis.engine.pow().expect("a chain of work");
         let block = chain.block().clone();
         let made = made(coinbase_id(&block), &block.coinbase().outputs, 0, false);
         let coins: BTreeMap<OutPoint, Money> = made.collect();

@@ -62,7 +62,8 @@ pub fn draw(seed: u64) -> Scenario {
         Retarget::Lwma { .. } | Retarget::Off => 10,
     };
     let gossip = gossip(dice);
-    let (mut actions, churn, absent) = actions(dice, peers, block_time, healed);
+    let mut byzantine = Dice(Rng::new(seed, 0, "swarm, byzantine"));
+    let (mut actions, churn, absent) = actions(dice, &mut byzantine, peers, block_time, healed);
     actions.push(Action::Heal { at: blocks(healed) });
     Scenario {
         name: format!("swarm-{seed}"),

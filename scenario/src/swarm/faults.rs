@@ -4,12 +4,13 @@ use synod_machine::PeerId;
 use synod_sim::model::Span;
 
 use super::draw::{Dice, churn};
-use crate::config::{Action, ChurnConfig, Direction, Tail, Who};
+use crate::config::{Action, ChurnConfig, Conduct, Direction, Tail, Who};
 use crate::forge::FORGERIES;
 
 /// Actions before the block time `healed`, in no order, who comes and goes, and who comes late.
 pub(super) fn actions(
     dice: &mut Dice,
+    byzantine: &mut Dice,
     peers: u32,
     block_time: Span,
     healed: u64,
@@ -26,10 +27,31 @@ pub(super) fn actions(
         let (at, peers) = (troubles.time(), Who::of(absent.clone()));
         troubles.actions.push(Action::Start { at, peers });
     }
-    let actions = troubles.actions;
+    let mut actions = troubles.actions;
+    actions.extend(turns(byzantine, peers, block_time, healed));
     let churn = dice.one_in(4).then(|| churn(dice, peers, block_time, healed));
     (actions, churn, absent)
 }
+
+/// Peers that are dishonest for a while. They are drawn from numbers of their own, so that the rest of a seed's scenario is
+/// the same with them and without.
+fn turns(dice: &mut Dice, peers: u32, block_time: Span, healed: u64) -> Vec<Action> {
+    if !dice.one_in(3) {
+        return Vec::new();
+    }
+    let mut troubles = Troubles { dice, peers, block_time, healed, actions: Vec::new() };
+    troubles.repeat(3, |this| {
+        let ((at, back), peers, behaviour) = (this.times(), this.group(), this.dice.one_of(&CONDUCTS));
+        this.actions.push(Action::Turn { at, peers: peers.clone(), behaviour });
+        if this.dice.one_in(2) {
+            this.actions.push(Action::Turn { at: back, peers, behaviour: Conduct::Honest });
+        }
+    });
+    troubles.actions
+}
+
+const CONDUCTS: [Conduct; 6] =
+    [Conduct::Corrupt, Conduct::Deny, Conduct::Exaggerate, Conduct::Hoard, Conduct::Mute, Conduct::Repeat];
 
 /// A kind of trouble.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use synod_consensus::{Command as ReplicaCommand, Item};
 use synod_machine::PeerId;
-use synod_peer::{Command, Peer};
+use synod_peer::{Behaviour, Command, Peer};
 use synod_sim::{NetOf, Tail};
 
 use super::Trial;
@@ -28,6 +28,7 @@ impl Trial {
             Deed::Reconnect => net.heal_all(),
             Deed::Resume { peers } => peers.iter().for_each(|peer| net.resume(*peer)),
             Deed::Start { peers } => self.start(net, peers),
+            Deed::Turn { peers, behaviour } => peers.iter().for_each(|peer| self.turn(net, *peer, *behaviour)),
             Deed::Wipe { peers } => {
                 self.crash(net, peers, Tail::Lost);
                 peers.iter().for_each(|peer| net.wipe(*peer));
@@ -48,6 +49,12 @@ impl Trial {
             self.held.remove(peer);
             net.start(net.now(), *peer);
         }
+    }
+
+    /// Has a peer behave otherwise. It does so after a restart, too.
+    fn turn(&mut self, net: &mut NetOf<Self>, peer: PeerId, behaviour: Behaviour) {
+        self.turned.insert(peer, behaviour);
+        net.command(net.now(), peer, Command::Behave(behaviour));
     }
 
     /// Hands a forgery on a peer's tip to it, if it has one.
@@ -77,6 +84,9 @@ impl Trial {
     /// Everybody is up, sees everybody, omits nothing, and has a true clock from now on. Churn ends.
     fn heal(&mut self, net: &mut NetOf<Self>) {
         self.churn.clear();
+        for peer in self.turned().collect::<Vec<_>>() {
+            self.turn(net, peer, Behaviour::Honest);
+        }
         net.heal_all();
         for peer in net.peers() {
             net.resume(peer);
