@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use synod_ledger::{Block, BlockId, Engine, Genesis, GenesisError, Rules, State};
+use synod_ledger::{Block, BlockId, Genesis, GenesisError, Rules, State};
 
 use crate::{Pow, Rule};
 
@@ -23,6 +23,12 @@ pub enum ChainError {
     /// The ledger's part is wrong.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
+    /// An engine that replicas do not run yet.
+    #[error("the engine \"{got}\" does not run yet")]
+    Engine {
+        /// The genesis's.
+        got: &'static str,
+    },
     /// A drawn proof of work proves nothing outside of a simulation.
     #[error("the genesis allows declared seals, which only a simulation may")]
     Declared,
@@ -31,8 +37,7 @@ pub enum ChainError {
 impl Chain {
     /// Checks a genesis for real peers, who must see work that was done.
     pub fn real(genesis: Genesis) -> Result<Arc<Self>, ChainError> {
-        let Engine::Pow(params) = &genesis.engine;
-        if params.declared {
+        if genesis.engine.pow().is_some_and(|params| params.declared) {
             return Err(ChainError::Declared);
         }
         Self::simulated(genesis)
@@ -41,7 +46,7 @@ impl Chain {
     /// Checks a genesis for simulated peers, where the work may be drawn.
     pub fn simulated(genesis: Genesis) -> Result<Arc<Self>, ChainError> {
         genesis.check()?;
-        let rule = Rule::new(&genesis.engine);
+        let rule = Rule::new(&genesis.engine).ok_or(ChainError::Engine { got: genesis.engine.name() })?;
         let block = genesis.block();
         let state = State::genesis(&genesis);
         let rules = genesis.rules();

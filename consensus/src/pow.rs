@@ -123,7 +123,7 @@ impl Pow {
     fn check_seal(&self, header: &SharedHeader, expected: CompactTarget) -> Result<(), HeaderError> {
         let (target, declared) = match header.seal {
             Seal::Declared { target, .. } => (target, true),
-            Seal::Genesis => return Err(HeaderError::Seal),
+            Seal::Agreed { .. } | Seal::Genesis | Seal::Stake { .. } => return Err(HeaderError::Seal),
             Seal::Work { target, .. } => (target, false),
         };
         if declared != self.params.declared {

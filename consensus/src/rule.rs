@@ -18,10 +18,11 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The rule of a checked genesis.
-    pub fn new(engine: &Engine) -> Self {
+    /// The rule of a checked genesis, if replicas run its engine.
+    pub fn new(engine: &Engine) -> Option<Self> {
         match engine {
-            Engine::Pow(params) => Self::Pow(Pow::new(params.clone())),
+            Engine::Pbft(_) | Engine::Pos(_) => None,
+            Engine::Pow(params) => Some(Self::Pow(Pow::new(params.clone()))),
         }
     }
 

@@ -8,8 +8,8 @@ use core::fmt::Write;
 use synod_machine::{Bytes, Time, Wire, WireError, wire};
 
 use crate::{
-    Amount, Block, BlockId, ChainId, Coin, Coinbase, CompactTarget, Header, Height, OutPoint, Output, Payment, Seal,
-    SecretKey, Tx, TxId, TxInput, Undo, testing,
+    Amount, Block, BlockId, Certificate, ChainId, Coin, Coinbase, CompactTarget, Header, Height, OutPoint, Output,
+    Payment, PublicKey, Seal, SecretKey, Signature, Tx, TxId, TxInput, Undo, commit_digest, testing,
 };
 
 const CHAIN: ChainId = ChainId(Bytes(*b"goldenid"));
@@ -98,13 +98,48 @@ fn a_header_is_these_bytes_and_hashes_these_80() {
 #[test]
 fn each_seal_is_these_bytes_and_gives_another_id() {
     let target = CompactTarget(0x1d00_ffff);
-    let seals = [Seal::Genesis, Seal::Work { target, nonce: 0 }, Seal::Declared { target, draw: 0 }];
+    let (key, signature) = (PublicKey(Bytes([5; 32])), Signature(Bytes([6; 64])));
+    let certificate = Certificate::new(3, vec![(1, signature)]);
+    let seals = [
+        Seal::Genesis,
+        Seal::Work { target, nonce: 0 },
+        Seal::Declared { target, draw: 0 },
+        Seal::Stake { key, difficulty: 9, signature },
+        Seal::Agreed { certificate },
+    ];
     let encodings: Vec<String> = seals.iter().map(|seal| hex(&wire::encode(seal))).collect();
-    assert_eq!(encodings, ["00", "01fcffff001d00", "02fcffff001d00"]);
-    let mut ids: Vec<BlockId> = seals.iter().map(|seal| header(*seal).id()).collect();
+    let (fives, sixes) = ("05".repeat(32), "06".repeat(64));
+    let stake = alloc::format!("0320{fives}0940{sixes}");
+    let agreed = alloc::format!("0403010140{sixes}");
+    assert_eq!(encodings, ["00", "01fcffff001d00", "02fcffff001d00", &stake, &agreed]);
+    let mut ids: Vec<BlockId> = seals.iter().map(|seal| header(seal.clone()).id()).collect();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), 3);
+    assert_eq!(ids.len(), 5);
+}
+
+#[test]
+fn votes_are_not_in_a_block_s_id_and_a_stake_s_signature_is() {
+    let signature = Signature(Bytes([6; 64]));
+    let agreed = |certificate| header(Seal::Agreed { certificate });
+    assert_eq!(agreed(Certificate::none()).id(), agreed(Certificate::new(3, vec![(1, signature)])).id());
+    let key = SecretKey::from_bytes([1; 32]).public();
+    let stake = |difficulty, signature| header(Seal::Stake { key, difficulty, signature });
+    let unsigned = stake(9, Signature::NONE);
+    assert_ne!(unsigned.id(), stake(9, signature).id());
+    assert_eq!(unsigned.stake_digest(), stake(9, signature).stake_digest());
+    assert_ne!(unsigned.stake_digest(), stake(8, signature).stake_digest());
+    assert_eq!(unsigned.stake_digest().map(|digest| digest.to_string()).as_deref(), Some(GOLDEN_STAKE_DIGEST));
+    assert_eq!(agreed(Certificate::none()).stake_digest(), None);
+    let signed = unsigned.clone().signed(&SecretKey::from_bytes([1; 32]));
+    assert!(signed.is_signed());
+    assert!(!unsigned.is_signed());
+    assert!(!agreed(Certificate::none()).is_signed());
+}
+
+#[test]
+fn a_vote_signs_these_bytes() {
+    assert_eq!(commit_digest(CHAIN, 3, Height(7), BlockId(Bytes([4; 32]))).to_string(), GOLDEN_COMMIT);
 }
 
 #[test]
@@ -229,5 +264,7 @@ const GOLDEN_UNDO: &str = "\
     0120030303030303030303030303030303030303030303030303030303030303030301061467a96b9b81529d8a2b7640b0d5\
     c24b5aba6667960201";
 const GOLDEN_ADDRESS: &str = "syn1dfrhrjt0q9cmtqjl6r9k5r7fv0w65g7j2fvusm";
+const GOLDEN_STAKE_DIGEST: &str = "90f4422b4fd1c1f9026d79e11327d8e65278f6e82e819552cd826bd3b9b20115";
+const GOLDEN_COMMIT: &str = "adb364c4a4e1b9dcd88947f3640e2688335ce4976e70ee9fb37d9b9a93d7be2f";
 const GOLDEN_GENESIS: &str = "4e28b6b7cd2260bc0c0a916f7be48200801fd0a801e4123e5abd972c21ea751e";
 const GOLDEN_GENESIS_BLOCK: &str = "f28daa254c8e9efd13e0992ffbabc82e14bd0c1ef3bf02985431dcc011c0b4d3";

@@ -1,5 +1,7 @@
 //! The genesis: what everybody on a chain must agree on, as a person writes it, and the block it stands for.
 
+mod engine;
+
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,14 +9,15 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use synod_machine::{Bytes, Time};
 
+pub use self::engine::{
+    Engine, PbftParams, PosParams, PowParams, Retarget, STAKE_DEPTH_MAX, VALIDATORS_MAX, VALIDATORS_MIN, Validator,
+    WINDOW_MAX,
+};
 use crate::check::BLOCK_OVERHEAD;
 use crate::{
     Address, Amount, BLOCK_BYTES_MAX, Block, BlockId, ChainId, Coinbase, CompactTarget, Header, Height, LedgerParams,
     Output, Rules, Seal, digest,
 };
-
-/// The longest window of [`Retarget::Lwma`], in blocks: Bitcoin's period of two weeks.
-pub const WINDOW_MAX: u32 = 2_016;
 
 /// A chain's constitution. A chain's id is a digest of all of it, names included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,42 +33,6 @@ pub struct Genesis {
     pub ledger: LedgerParams,
     /// Who owns what at the beginning.
     pub balances: Vec<Balance>,
-}
-
-/// A consensus engine and its parameters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase")]
-pub enum Engine {
-    /// Proof of work.
-    Pow(PowParams),
-}
-
-/// The parameters of proof of work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PowParams {
-    /// The first block's target.
-    pub target: CompactTarget,
-    /// How long a block should take, on average.
-    pub block_time_ms: u64,
-    /// How the target follows the hash power.
-    pub retarget: Retarget,
-    /// Whether seals may be declared instead of ground, as only a simulation may.
-    #[serde(default)]
-    pub declared: bool,
-}
-
-/// How a target follows the hash power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Retarget {
-    /// By the linearly weighted mean of the last blocks' intervals.
-    Lwma {
-        /// How many blocks, at most [`WINDOW_MAX`].
-        window: u32,
-    },
-    /// Not at all.
-    Off,
 }
 
 /// What somebody owns at the beginning.
@@ -86,6 +53,9 @@ pub struct Balance {
 /// What is wrong with a genesis.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
+    /// Batches of nothing.
+    #[error("batches of no payments")]
+    BatchMax,
     /// A block size that no block or no peer can keep.
     #[error("blocks of at most {got} bytes; {least} to {most} are possible")]
     BlockBytes {
@@ -115,6 +85,9 @@ pub enum GenesisError {
         /// The coins asked for.
         got: u32,
     },
+    /// A difficulty of zero.
+    #[error("a difficulty of zero")]
+    Difficulty,
     /// A halving interval of zero.
     #[error("a halving interval of zero; set the subsidy to zero for a chain that issues nothing")]
     HalvingInterval,
@@ -142,11 +115,54 @@ pub enum GenesisError {
         /// The name.
         got: String,
     },
+    /// Stakes that are read nowhere below the parent, or deeper than a peer should keep.
+    #[error("stakes read {got} blocks below the parent; 1 to {expected} are possible")]
+    StakeDepth {
+        /// The most.
+        expected: u32,
+        /// The genesis's.
+        got: u32,
+    },
     /// A target that is none, or is not written the one way it should.
     #[error("{got} is not the short form of a target")]
     Target {
         /// The genesis's.
         got: CompactTarget,
+    },
+    /// Stakes that can be spent while they may still win blocks.
+    #[error("stakes are unlocked after {got} blocks; they win blocks for {expected}, and must be locked longer")]
+    Unbonding {
+        /// The depth at which stakes are read.
+        expected: u64,
+        /// The genesis's.
+        got: u64,
+    },
+    /// Too few validators for one of them to be faulty, or too many.
+    #[error("{got} validators; {least} to {most} are possible")]
+    ValidatorCount {
+        /// The fewest.
+        least: usize,
+        /// The most.
+        most: usize,
+        /// The genesis's.
+        got: usize,
+    },
+    /// A validator whose name or key another one has.
+    #[error("the name or key of validator \"{got}\" is there twice")]
+    ValidatorTwice {
+        /// The second one's name.
+        got: String,
+    },
+    /// A view's time-out of zero.
+    #[error("a view's time-out of zero")]
+    ViewTimeout,
+    /// No checkpoints, or a window in which none is taken.
+    #[error("watermarks {got} blocks apart, at least a checkpoint interval of {expected} needed")]
+    Watermarks {
+        /// The checkpoint interval.
+        expected: u64,
+        /// The genesis's.
+        got: u64,
     },
     /// A retarget window of no blocks, or of more than any peer should average over.
     #[error("a retarget window of {got} blocks; 1 to {expected} are possible")]
@@ -162,7 +178,7 @@ impl Genesis {
     /// Whether a chain can start like this.
     pub fn check(&self) -> Result<(), GenesisError> {
         check_name(&self.name)?;
-        self.check_engine()?;
+        self.engine.check()?;
         self.check_ledger()?;
         self.check_balances()?;
         let balances = self.balances.iter().fold(0_u64, |sum, balance| sum.saturating_add(balance.amount.0));
@@ -175,17 +191,7 @@ impl Genesis {
 
     /// The digest of all of it. It does not depend on how the genesis was written down.
     pub fn digest(&self) -> Bytes<32> {
-        let Engine::Pow(pow) = &self.engine;
-        let retarget = match pow.retarget {
-            Retarget::Lwma { window } => CanonicalRetarget::Lwma { window },
-            Retarget::Off => CanonicalRetarget::Off,
-        };
-        let engine = CanonicalEngine::Pow {
-            target: pow.target,
-            block_time_ms: pow.block_time_ms,
-            retarget,
-            declared: pow.declared,
-        };
+        let engine = self.engine.canonical();
         let balances = &self.balances;
         digest(
             "genesis",
@@ -214,22 +220,6 @@ impl Genesis {
         let root = Block::root_of(&coinbase, &[]);
         let (parent, height, time) = (BlockId(Bytes::ZERO), Height::GENESIS, Time::ZERO);
         Block::new(Header { chain, parent, height, time, root, seal: Seal::Genesis }, coinbase, Vec::new())
-    }
-
-    fn check_engine(&self) -> Result<(), GenesisError> {
-        let Engine::Pow(pow) = &self.engine;
-        if !pow.target.is_canonical() {
-            return Err(GenesisError::Target { got: pow.target });
-        }
-        if pow.block_time_ms == 0 {
-            return Err(GenesisError::BlockTime);
-        }
-        match pow.retarget {
-            Retarget::Lwma { window } if window == 0 || window > WINDOW_MAX => {
-                Err(GenesisError::Window { expected: WINDOW_MAX, got: window })
-            }
-            Retarget::Lwma { .. } | Retarget::Off => Ok(()),
-        }
     }
 
     fn check_ledger(&self) -> Result<(), GenesisError> {
@@ -276,20 +266,9 @@ impl Balance {
 struct Canonical<'a> {
     name: &'a str,
     time_unix_ms: u64,
-    engine: CanonicalEngine,
+    engine: engine::Canonical<'a>,
     ledger: &'a LedgerParams,
     balances: &'a [Balance],
-}
-
-#[derive(Serialize)]
-enum CanonicalEngine {
-    Pow { target: CompactTarget, block_time_ms: u64, retarget: CanonicalRetarget, declared: bool },
-}
-
-#[derive(Serialize)]
-enum CanonicalRetarget {
-    Lwma { window: u32 },
-    Off,
 }
 
 fn check_name(name: &str) -> Result<(), GenesisError> {
@@ -321,8 +300,7 @@ mod tests {
     use crate::{State, testing};
 
     fn pow(genesis: &mut Genesis) -> &mut PowParams {
-        let Engine::Pow(pow) = &mut genesis.engine;
-        pow
+        genesis.engine.pow_mut().expect("the tests' chain is one of work")
     }
 
     #[test]

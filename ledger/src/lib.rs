@@ -13,6 +13,7 @@ mod address;
 mod amount;
 mod block;
 mod build;
+mod certificate;
 mod check;
 mod coinbase;
 mod coins;
@@ -41,10 +42,14 @@ pub use address::{Address, ParseAddressError};
 pub use amount::{Amount, ParseAmountError};
 pub use block::{BLOCK_BYTES_MAX, Block};
 pub use build::{PaymentBuilder, PaymentError, choose_coins};
+pub use certificate::{Certificate, VOTES_MAX, commit_digest};
 pub use check::{CoinView, INPUTS_MAX, OUTPUTS_MAX, check_payment, payment_bytes_max};
 pub use coinbase::Coinbase;
 pub use errors::{BlockError, TxError};
-pub use genesis::{Balance, Engine, Genesis, GenesisError, PowParams, Retarget, WINDOW_MAX};
+pub use genesis::{
+    Balance, Engine, Genesis, GenesisError, PbftParams, PosParams, PowParams, Retarget, STAKE_DEPTH_MAX,
+    VALIDATORS_MAX, VALIDATORS_MIN, Validator, WINDOW_MAX,
+};
 pub use hash::digest;
 pub use header::{Header, Outlook, Seal, SharedHeader};
 pub use ids::{BlockId, ChainId, Height, TxId};

@@ -233,7 +233,7 @@ async fn bad_blocks_are_refused_with_their_own_reasons() {
 
 /// A block on the genesis, changed and then sealed, or not.
 fn block(scene: &Scene, tree: &BlockTree, reward: Amount, change: Change<'_>, sealed: bool) -> Block {
-    let synod_ledger::Engine::Pow(params) = &scene.genesis.engine;
+    let params = scene.genesis.engine.pow().expect("a chain of work");
     let rule = Pow::new(params.clone());
     let chain = scene.genesis.chain_id();
     let parent = scene.genesis.block();

@@ -140,7 +140,7 @@ fn while_it_reorganises_it_claims_nothing() {
 fn announcements_wait_for_gossip_as_long_as_blocks_are_apart() {
     let after = |block_time_ms: u64, extra: u64| {
         let chain = chain_with(|genesis| {
-            let synod_ledger::Engine::Pow(params) = &mut genesis.engine;
+            let params = genesis.engine.pow_mut().expect("a chain of work");
             params.block_time_ms = block_time_ms;
         });
         let mut bench = Bench::new(crate::Params { extra, ..params(&chain, None) });

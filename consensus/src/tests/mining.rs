@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::vec::Vec;
 
-use synod_ledger::{Block, Engine, Header, Seal, U256};
+use synod_ledger::{Block, Header, Seal, U256};
 use synod_machine::Time;
 
 use crate::testing::bench::{Bench, P1};
@@ -12,7 +12,7 @@ use crate::{Chain, Pow, Seen, Timer};
 
 fn real_chain() -> std::sync::Arc<Chain> {
     chain_with(|genesis| {
-        let Engine::Pow(pow) = &mut genesis.engine;
+        let pow = genesis.engine.pow_mut().expect("a chain of work");
         pow.declared = false;
     })
 }

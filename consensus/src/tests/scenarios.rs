@@ -280,7 +280,7 @@ fn a_seed_gives_the_same_trace_twice() {
 #[test]
 fn the_target_follows_the_hash_rate_of_a_network() {
     let chain = chain_with(|genesis| {
-        let synod_ledger::Engine::Pow(params) = &mut genesis.engine;
+        let params = genesis.engine.pow_mut().expect("a chain of work");
         params.retarget = synod_ledger::Retarget::Lwma { window: 30 };
         params.target = crate::pow::target_for(1_000, Duration::from_secs(1));
     });

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::ops::Deref;
 
-use once_cell::race::OnceBox;
+use once_cell::race::{OnceBool, OnceBox};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use synod_machine::Time;
 
@@ -25,6 +25,7 @@ struct Shared {
     id: BlockId,
     weight: OnceBox<U256>,
     outlook: OnceBox<Outlook>,
+    sealed: OnceBool,
 }
 
 /// What a header and its ancestry ask of the block after it.
@@ -51,12 +52,18 @@ impl SharedHeader {
     pub fn outlook(&self, compute: impl FnOnce() -> Outlook) -> Outlook {
         *self.0.outlook.get_or_init(|| Box::new(compute()))
     }
+
+    /// Whether the seal's signatures hold, checked at most once. This belongs to the header with its seal, which may be
+    /// one of several of one id.
+    pub fn sealed(&self, compute: impl FnOnce() -> bool) -> bool {
+        self.0.sealed.get_or_init(compute)
+    }
 }
 
 impl From<Header> for SharedHeader {
     fn from(header: Header) -> Self {
         let id = header.id();
-        Self(Arc::new(Shared { header, id, weight: OnceBox::new(), outlook: OnceBox::new() }))
+        Self(Arc::new(Shared { header, id, weight: OnceBox::new(), outlook: OnceBox::new(), sealed: OnceBool::new() }))
     }
 }
 
@@ -114,5 +121,7 @@ mod tests {
         let outlook = Outlook { median: Time(5), target: CompactTarget::MAX };
         assert_eq!(shared.outlook(|| outlook), outlook);
         assert_eq!(clone.outlook(|| panic!("it is known")), outlook);
+        assert!(!shared.sealed(|| false));
+        assert!(!clone.sealed(|| panic!("it is known")));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use synod_consensus::Chain;
 use synod_ledger::{
-    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Engine, Genesis, Header, Height, Node, OutPoint, Output,
+    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Genesis, Header, Height, Node, OutPoint, Output,
     Rules, Seal, State, Tx, Undo, merkle,
 };
 
@@ -19,7 +19,6 @@ use crate::handle::{PeerInfo, View};
 
 pub(super) fn status(view: &View<'_>) -> Status {
     let node = view.node;
-    let Engine::Pow(engine) = &view.chain.genesis().engine;
     let tip = view.state.tip();
     let height = view.state.height();
     let issued = view.chain.rules().issued(height);
@@ -44,7 +43,7 @@ pub(super) fn status(view: &View<'_>) -> Status {
         supply_scheduled: scheduled,
         hash_rate: node.hash_rate,
         hashes_total: node.hashes_total,
-        block_time_ms: engine.block_time_ms,
+        block_time_ms: view.chain.genesis().engine.block_time_ms().unwrap_or_default(),
         time_unix_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis),
         uptime_ms: millis(node.started.elapsed()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -54,14 +53,13 @@ pub(super) fn status(view: &View<'_>) -> Status {
 
 fn chain_info(chain: &Chain) -> ChainInfo {
     let genesis = chain.genesis();
-    let Engine::Pow(_) = &genesis.engine;
     let rules = chain.rules();
     ChainInfo {
         name: genesis.name.clone(),
         id: rules.chain,
         genesis: genesis.digest(),
         genesis_block: chain.id(),
-        engine: "pow".to_owned(),
+        engine: genesis.engine.name().to_owned(),
         fee_min: rules.params.fee_min,
         maturity: rules.params.maturity,
     }
@@ -131,10 +129,12 @@ pub(super) fn block_summary(genesis: &Genesis, block: &Block) -> BlockSummary {
 }
 
 fn seal(header: &Header) -> SealInfo {
-    let (kind, nonce) = match header.seal {
-        Seal::Declared { draw, .. } => (SealKind::Declared, Some(draw)),
+    let (kind, nonce) = match &header.seal {
+        Seal::Agreed { .. } => (SealKind::Agreed, None),
+        Seal::Declared { draw, .. } => (SealKind::Declared, Some(*draw)),
         Seal::Genesis => (SealKind::Genesis, None),
-        Seal::Work { nonce, .. } => (SealKind::Work, Some(nonce)),
+        Seal::Stake { .. } => (SealKind::Stake, None),
+        Seal::Work { nonce, .. } => (SealKind::Work, Some(*nonce)),
     };
     let target = header.seal.target().and_then(|target| target.to_target());
     SealInfo { kind, target: target.map(|target| format!("{target:064x}")), nonce }

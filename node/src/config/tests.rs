@@ -2,7 +2,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use synod_ledger::{Address, Amount, Engine, GenesisError, Retarget};
+use synod_ledger::{Address, Amount, GenesisError, Retarget};
 use synod_machine::Bytes;
 
 use super::*;
@@ -192,7 +192,7 @@ fn a_genesis_file_is_read_and_checked() {
     let genesis = parse_genesis(&text, path).expect("valid");
     assert_eq!(genesis.name, "test");
     assert_eq!(genesis.balances[0].amount, Amount(100_000_000));
-    let Engine::Pow(pow) = &genesis.engine;
+    let pow = genesis.engine.pow().expect("a chain of work");
     assert_eq!(pow.retarget, Retarget::Lwma { window: 60 });
     let error = parse_genesis(&text.replace("coins = 4", "coins = 0"), path).expect_err("no coins");
     assert!(matches!(error, ConfigError::Genesis { source: GenesisError::CoinSplit { .. }, .. }), "{error:?}");

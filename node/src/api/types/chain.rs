@@ -52,10 +52,14 @@ pub struct BlockSummary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SealKind {
+    /// The votes of validators.
+    Agreed,
     /// A drawn proof of work; only simulations have it.
     Declared,
     /// The first block's.
     Genesis,
+    /// A stake that won its second.
+    Stake,
     /// A ground proof of work.
     Work,
 }
