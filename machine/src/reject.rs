@@ -63,6 +63,20 @@ pub enum Reject {
     TxTwice,
     /// An answer to no question of ours.
     Unsolicited,
+    /// A certificate that does not prove what it is said to.
+    VoteCertificate,
+    /// A view change whose proofs do not hold.
+    VoteChange,
+    /// A new view that does not follow from the view changes that it carries.
+    VoteNewView,
+    /// A vote that is another's to cast: the primary's by a backup, or the other way round.
+    VotePrimary,
+    /// A proposal that is not the one that its order names, or that no honest primary makes.
+    VoteProposal,
+    /// A vote whose signature is not its validator's.
+    VoteSignature,
+    /// A vote of somebody who is no validator.
+    VoteStranger,
 }
 
 impl Reject {
@@ -115,6 +129,13 @@ impl Reject {
             Self::TxSignature => "tx_signature",
             Self::TxTwice => "tx_twice",
             Self::Unsolicited => "unsolicited",
+            Self::VoteCertificate => "vote_certificate",
+            Self::VoteChange => "vote_change",
+            Self::VoteNewView => "vote_new_view",
+            Self::VotePrimary => "vote_primary",
+            Self::VoteProposal => "vote_proposal",
+            Self::VoteSignature => "vote_signature",
+            Self::VoteStranger => "vote_stranger",
         }
     }
 }
