@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use synod_ledger::{Block, BlockId, Genesis, GenesisError, Rules, State};
 
-use crate::{Pow, Rule};
+use crate::{Agreed, Pow, Rule};
 
 /// What all replicas of one chain have in common.
 #[derive(Debug)]
@@ -87,6 +87,15 @@ impl Chain {
     pub const fn pow(&self) -> Option<&Pow> {
         match &self.rule {
             Rule::Pow(pow) => Some(pow),
+            Rule::Pbft(_) => None,
+        }
+    }
+
+    /// The rule of agreement, if the chain has validators.
+    pub const fn agreed(&self) -> Option<&Agreed> {
+        match &self.rule {
+            Rule::Pbft(agreed) => Some(agreed),
+            Rule::Pow(_) => None,
         }
     }
 

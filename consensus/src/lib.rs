@@ -10,6 +10,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod agreed;
 mod chain;
 pub mod message;
 pub mod pow;
@@ -21,6 +22,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use agreed::{Agreed, faulty_max, quorum};
 pub use chain::{Chain, ChainError};
 pub use message::{Claim, Message};
 pub use pow::{HeaderError, Pow};

@@ -50,8 +50,8 @@ pub enum HeaderError {
         /// The header's.
         got: Time,
     },
-    /// The seal is of another kind, or the id is above the target.
-    #[error("the seal proves no work")]
+    /// The seal is of another kind, or what it says is not so: the id is above the target, or a signature is not good.
+    #[error("the seal proves nothing")]
     Seal,
     /// Not the target that the retarget rule gives.
     #[error("the target is {got:08x}, the rule gives {expected:08x}")]

@@ -8,11 +8,13 @@ use core::time::Duration;
 use synod_ledger::{BlockId, BlockTree, Engine, SharedHeader, U256};
 use synod_machine::Time;
 
-use crate::{HeaderError, Pow};
+use crate::{Agreed, HeaderError, Pow};
 
 /// An engine's rule for headers, with a chain's parameters.
 #[derive(Clone, Debug)]
 pub enum Rule {
+    /// Agreement of known validators.
+    Pbft(Agreed),
     /// Proof of work.
     Pow(Pow),
 }
@@ -21,14 +23,16 @@ impl Rule {
     /// The rule of a checked genesis, if replicas run its engine.
     pub fn new(engine: &Engine) -> Option<Self> {
         match engine {
-            Engine::Pbft(_) | Engine::Pos(_) => None,
+            Engine::Pbft(params) => Some(Self::Pbft(Agreed::new(params.clone()))),
+            Engine::Pos(_) => None,
             Engine::Pow(params) => Some(Self::Pow(Pow::new(params.clone()))),
         }
     }
 
-    /// The time that a block should take.
+    /// The time that a block should take. Validators make them as payments come, and wait so long for more of those.
     pub const fn block_time(&self) -> Duration {
         match self {
+            Self::Pbft(agreed) => Duration::from_millis(agreed.params().batch_delay_ms),
             Self::Pow(pow) => pow.block_time(),
         }
     }
@@ -36,6 +40,7 @@ impl Rule {
     /// Checks a header whose parent is in the tree.
     pub fn check(&self, tree: &BlockTree, header: &SharedHeader, now: Time) -> Result<(), HeaderError> {
         match self {
+            Self::Pbft(agreed) => agreed.check(tree, header),
             Self::Pow(pow) => pow.check(tree, header, now),
         }
     }
@@ -43,6 +48,7 @@ impl Rule {
     /// What a header adds to the weight of its branch; the heaviest branch wins, ties go to the first seen.
     pub fn weight(&self, header: &SharedHeader) -> U256 {
         match self {
+            Self::Pbft(_) => Agreed::weight(),
             Self::Pow(_) => Pow::shared_weight(header),
         }
     }
@@ -50,6 +56,7 @@ impl Rule {
     /// The earliest time that a block on `parent`, which is in the tree, may carry.
     pub fn earliest(&self, tree: &BlockTree, parent: &BlockId) -> Time {
         match self {
+            Self::Pbft(_) => Agreed::earliest(tree.get(parent).expect("the caller knows the parent").header()),
             Self::Pow(_) => Pow::earliest(tree, parent),
         }
     }

@@ -140,7 +140,9 @@ impl ChainConfig {
         };
         Chain::simulated(genesis).map_err(|error| match error {
             ChainError::Genesis(error) => ScenarioError::Genesis(error),
-            ChainError::Declared => unreachable!("a simulated chain may declare its seals"),
+            ChainError::Declared | ChainError::Engine { .. } => {
+                unreachable!("its engine is work, whose seals may be declared")
+            }
         })
     }
 }
