@@ -12,7 +12,8 @@ use synod_machine::{Bytes, Wire, wire};
 
 use crate::verdict::Verdict;
 use crate::{
-    BlockError, BlockId, Coinbase, Header, Height, Outcome, Rules, SharedHeader, Signatures, State, Tx, digest, merkle,
+    BlockError, BlockId, Certificate, Coinbase, Header, Height, Outcome, Rules, Seal, SharedHeader, Signatures, State,
+    Tx, digest, merkle,
 };
 
 /// The longest encoding of a block that any chain can allow, in bytes.
@@ -130,6 +131,26 @@ impl Block {
     pub fn connected(&self) -> Option<Arc<Outcome>> {
         let known = self.0.checked.get().or_else(|| self.0.trusted.get());
         known.and_then(Result::ok)
+    }
+
+    /// The same block with the votes of those who agreed on it. What is known of its content stays known: votes are in
+    /// neither the id nor the coins.
+    pub fn certified(&self, certificate: Certificate) -> Self {
+        let Parts { header, coinbase, payments } = &self.0.parts;
+        let id = header.id();
+        let header = Header { seal: Seal::Agreed { certificate }, ..Header::clone(header) };
+        let block = Self::new(header, coinbase.clone(), payments.clone());
+        assert!(block.id() == id, "votes are not in a block's id");
+        for (verdict, known) in [(&block.0.checked, &self.0.checked), (&block.0.trusted, &self.0.trusted)] {
+            if let Some(known) = known.get() {
+                // Nobody else has this value yet, so that what is remembered is what is given.
+                let _ = verdict.set(known);
+            }
+        }
+        if let Some(root) = self.0.root.get() {
+            let _ = block.0.root.set(Box::new(*root));
+        }
+        block
     }
 
     fn from_parts(parts: Parts) -> Self {

@@ -8,7 +8,7 @@ use synod_machine::{Bytes, Reject};
 
 use super::*;
 use crate::testing::{address, block, chain, coin, connected, header, key, made, mined, output, pay, payment, sealed};
-use crate::{ChainId, Coinbase, Payment, Signature, Tx, TxError, TxInput, check_payment};
+use crate::{Certificate, ChainId, Coinbase, Header, Payment, Seal, Signature, Tx, TxError, TxInput, check_payment};
 
 fn error_of(rules: &Rules, state: &State, block: &Block) -> BlockError {
     state.connect(rules, block, Signatures::Check).expect_err("the block does not connect")
@@ -296,6 +296,21 @@ fn a_block_is_not_asked_to_connect_elsewhere() {
     let (rules, state) = chain();
     let block = block(&rules, &state, 1, 50, vec![]);
     let _ = block.connect(&connected(&rules, &state, &block), &rules, Signatures::Check);
+}
+
+#[test]
+fn what_is_known_of_a_proposal_is_known_of_the_block_with_its_votes() {
+    let (rules, state) = chain();
+    let sealed = block(&rules, &state, 1, 50, vec![]);
+    let header = Header { seal: Seal::Agreed { certificate: Certificate::none() }, ..sealed.header().clone() };
+    let proposal = Block::new(header, sealed.coinbase().clone(), vec![]);
+    let unknown = proposal.certified(Certificate::new(1, vec![(0, Signature::NONE)]));
+    assert!(unknown.connected().is_none());
+    let outcome = proposal.connect(&state, &rules, Signatures::Check).expect("it connects");
+    let certified = proposal.certified(Certificate::new(1, vec![(0, Signature::NONE)]));
+    assert_eq!(certified.id(), proposal.id());
+    assert_ne!(certified, proposal);
+    assert!(Arc::ptr_eq(&certified.connected().expect("known"), &outcome));
 }
 
 #[test]
