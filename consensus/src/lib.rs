@@ -13,9 +13,12 @@ extern crate std;
 mod agreed;
 mod chain;
 pub mod message;
+mod pos;
+pub mod pbft;
 pub mod pow;
 mod record;
 mod replica;
+mod retarget;
 mod rule;
 #[cfg(test)]
 mod testing;
@@ -25,6 +28,7 @@ mod tests;
 pub use agreed::{Agreed, faulty_max, quorum};
 pub use chain::{Chain, ChainError};
 pub use message::{Claim, Message};
+pub use pos::{Pos, Signed};
 pub use pow::{HeaderError, Pow};
 pub use record::{Record, StoredHeader};
 pub use replica::{

@@ -9,20 +9,24 @@ use core::time::Duration;
 use synod_ledger::{BlockId, BlockTree, CompactTarget, Header, Outlook, PowParams, Retarget, Seal, SharedHeader, U256};
 use synod_machine::{Reject, Time};
 
+use crate::retarget::Intervals;
+
 /// A block is later than the median of so many before it (Bitcoin's rule).
 pub const MEDIAN_BLOCKS: usize = 11;
 /// A header's clock may be ahead of ours by ten blocks' time, and by this at least.
 pub const FUTURE_MIN: Duration = Duration::from_secs(10);
-/// One interval counts for at most so many block times in the retarget, so that a network that slept is not flooded
-/// with easy blocks when it wakes.
-const INTERVAL_BLOCKS_MAX: u64 = 6;
-/// One retarget makes the next block at most so many times harder (LWMA-1's bound), so that a few blocks in a row do not
-/// stop the chain where the window is short.
-const STEP_MAX: u128 = 10;
 
 /// Why a header is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
+    /// Not the difficulty that the retarget rule gives.
+    #[error("the difficulty is {got}, the rule gives {expected}")]
+    Difficulty {
+        /// What the rule gives.
+        expected: u64,
+        /// The header's.
+        got: u64,
+    },
     /// Made for another chain.
     #[error("the header belongs to another chain")]
     ForeignChain,
@@ -50,6 +54,12 @@ pub enum HeaderError {
         /// The header's.
         got: Time,
     },
+    /// A time between two seconds, where stakes win whole ones.
+    #[error("the time {got} is not a whole second")]
+    Second {
+        /// The header's.
+        got: Time,
+    },
     /// The seal is of another kind, or what it says is not so: the id is above the target, or a signature is not good.
     #[error("the seal proves nothing")]
     Seal,
@@ -67,12 +77,12 @@ impl HeaderError {
     /// As a peer's mistake.
     pub const fn reason(&self) -> Reject {
         match self {
+            Self::Difficulty { .. } | Self::Target { .. } => Reject::BlockTarget,
             Self::ForeignChain => Reject::BlockForeignChain,
             Self::Future { .. } => Reject::BlockTimeFuture,
             Self::Height { .. } => Reject::BlockHeight,
             Self::Past { .. } => Reject::BlockTimePast,
-            Self::Seal => Reject::BlockSeal,
-            Self::Target { .. } => Reject::BlockTarget,
+            Self::Seal | Self::Second { .. } => Reject::BlockSeal,
         }
     }
 }
@@ -164,35 +174,23 @@ impl Pow {
     }
 
     fn lwma(&self, tree: &BlockTree, parent: &BlockId, window: u32) -> CompactTarget {
-        let block_time = self.params.block_time_ms.saturating_mul(1_000_000);
         let window = u64::from(window);
         let first = number(self.params.target);
-        // Newest first: (time, target) of up to window + 1 blocks; the last gives only its time.
-        let headers: Vec<(Time, U256)> = tree
-            .ancestry(parent)
-            .take(window as usize + 1)
-            .map(|header| (header.time, header.seal.target().map_or(first, number)))
-            .collect();
-        let mut weighted: u128 = 0;
+        let headers = tree.ancestry(parent).take(window as usize + 1);
+        let (times, targets): (Vec<Time>, Vec<U256>) =
+            headers.map(|header| (header.time, header.seal.target().map_or(first, number))).unzip();
         let divisor = U256::from(window);
         // The targets' sum does not fit, so the parts of their mean are added up.
         let (mut mean, mut rests) = (U256::ZERO, U256::ZERO);
-        for age in 0..window {
-            let weight = u128::from(window - age);
-            let (interval, target) = match (headers.get(age as usize), headers.get(age as usize + 1)) {
-                (Some(&(time, target)), Some(&(before, _))) => {
-                    let interval = time.0.saturating_sub(before.0).min(block_time.saturating_mul(INTERVAL_BLOCKS_MAX));
-                    (interval, target)
-                }
-                _ => (block_time, first),
-            };
-            weighted += weight * u128::from(interval);
+        for age in 0..window as usize {
+            // The genesis has no target, as if it were one of those before it.
+            let target = targets.get(age).copied().unwrap_or(first);
             mean += target / divisor;
             rests += target % divisor;
         }
         mean += rests / divisor;
-        let on_time = u128::from(window) * u128::from(window + 1) / 2 * u128::from(block_time);
-        let (weighted, on_time) = (U256::from(weighted.max(on_time / STEP_MAX)), U256::from(on_time));
+        let intervals = Intervals::of(&times, window, self.params.block_time_ms);
+        let (weighted, on_time) = (U256::from(intervals.weighted), U256::from(intervals.on_time));
         // The mean times weighted / on_time, divided first so that the product fits, without losing the remainder:
         // blocks on time keep the target to the last bit.
         let next = (mean / on_time).saturating_mul(weighted).saturating_add(mean % on_time * weighted / on_time);

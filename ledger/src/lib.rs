@@ -31,6 +31,7 @@ pub mod merkle;
 mod orphans;
 mod payment;
 mod rules;
+mod stake;
 mod state;
 mod target;
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub use mempool::{Conflict, Connected, Mempool, MempoolLimits, Overlay, Revalida
 pub use orphans::Orphans;
 pub use payment::{OutPoint, Output, Payment, TX_BYTES_MAX, Tx, TxInput};
 pub use rules::{LedgerParams, Rules};
+pub use stake::{kernel, threshold};
 pub use state::{Coin, Signatures, State, Undo};
 pub use target::CompactTarget;
 pub use tree::{BlockTree, Inserted, Node, Place, Status, TreeError};

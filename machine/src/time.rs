@@ -27,6 +27,11 @@ impl Time {
         Self(millis.saturating_mul(1_000_000))
     }
 
+    /// Whole seconds since genesis, rounded down.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1_000_000_000
+    }
+
     /// Whole milliseconds since genesis.
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000_000

@@ -25,6 +25,7 @@ struct Shared {
     id: BlockId,
     weight: OnceBox<U256>,
     outlook: OnceBox<Outlook>,
+    difficulty: OnceBox<u64>,
     sealed: OnceBool,
 }
 
@@ -53,6 +54,11 @@ impl SharedHeader {
         *self.0.outlook.get_or_init(|| Box::new(compute()))
     }
 
+    /// The difficulty that the next block is held to where stakes make them, computed at most once.
+    pub fn difficulty(&self, compute: impl FnOnce() -> u64) -> u64 {
+        *self.0.difficulty.get_or_init(|| Box::new(compute()))
+    }
+
     /// Whether the seal's signatures hold, checked at most once. This belongs to the header with its seal, which may be
     /// one of several of one id.
     pub fn sealed(&self, compute: impl FnOnce() -> bool) -> bool {
@@ -63,7 +69,8 @@ impl SharedHeader {
 impl From<Header> for SharedHeader {
     fn from(header: Header) -> Self {
         let id = header.id();
-        Self(Arc::new(Shared { header, id, weight: OnceBox::new(), outlook: OnceBox::new(), sealed: OnceBool::new() }))
+        let (weight, outlook, difficulty, sealed) = (OnceBox::new(), OnceBox::new(), OnceBox::new(), OnceBool::new());
+        Self(Arc::new(Shared { header, id, weight, outlook, difficulty, sealed }))
     }
 }
 
@@ -121,6 +128,8 @@ mod tests {
         let outlook = Outlook { median: Time(5), target: CompactTarget::MAX };
         assert_eq!(shared.outlook(|| outlook), outlook);
         assert_eq!(clone.outlook(|| panic!("it is known")), outlook);
+        assert_eq!(shared.difficulty(|| 7), 7);
+        assert_eq!(clone.difficulty(|| panic!("it is known")), 7);
         assert!(!shared.sealed(|| false));
         assert!(!clone.sealed(|| panic!("it is known")));
     }
