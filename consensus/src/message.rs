@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use synod_ledger::{Block, BlockId, Height, SharedHeader, Tx, TxId};
 use synod_machine::{Bytes, Wire};
 
+use crate::pbft;
+
 /// Headers in one answer.
 pub const HEADERS_MAX: usize = 2_000;
 /// Blocks in one request.
@@ -29,7 +31,7 @@ pub struct Claim {
     pub work: Bytes<32>,
 }
 
-/// A message between replicas.
+/// A message between replicas. The order is that of the tags on the wire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Message {
     /// An answer to `GetBlocks`, one block each.
@@ -50,13 +52,19 @@ pub enum Message {
     Pool(Vec<TxId>),
     /// The sender's chain, on a new connection and when it changed.
     Tip(Claim),
+    /// Between validators.
+    Agreement(pbft::Message<Block>),
+    /// A payment that is to be agreed on, to a validator.
+    Request(Tx),
 }
 
 impl Wire for Message {
-    const BYTES_MAX: usize = Block::BYTES_MAX + 16;
+    // One byte of tag; what validators say holds a block.
+    const BYTES_MAX: usize = <pbft::Message<Block> as Wire>::BYTES_MAX + 1;
 
     fn kind(&self) -> &'static str {
         match self {
+            Self::Agreement(message) => message.kind(),
             Self::Block(_) => "block",
             Self::GetBlocks(_) => "get_blocks",
             Self::GetHeaders(_) => "get_headers",
@@ -65,12 +73,14 @@ impl Wire for Message {
             Self::Missing(_) => "missing",
             Self::Payments(_) => "payments",
             Self::Pool(_) => "pool",
+            Self::Request(_) => "request",
             Self::Tip(_) => "tip",
         }
     }
 
     fn encoded_len(&self) -> usize {
         match self {
+            Self::Agreement(message) => 1 + message.encoded_len(),
             // One byte of tag; a block knows its own length.
             Self::Block(block) => 1 + block.encoded_len(),
             // Every message is measured, and of these there are most: a tip, a height and a work, two of them with

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use synod_ledger::{Block, BlockId, SharedHeader, Status, Tx, TxId, Undo};
 use synod_machine::{Key, Wire};
 
+use crate::pbft;
+
 const SHELF_HEADER: u8 = 0x00;
 const SHELF_PAYMENT: u8 = 0x01;
 const SHELF_BODY: u8 = Key::COLD;
@@ -24,7 +26,7 @@ pub struct StoredHeader {
     pub status: Status,
 }
 
-/// A record of the replica's disk.
+/// A record of the replica's disk. The order is that of the tags on the disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// A block; cold.
@@ -35,6 +37,8 @@ pub enum Record {
     Payment(Tx),
     /// What connecting a block destroyed; cold.
     Undo(Arc<Undo>),
+    /// Of the agreement.
+    Agreement(pbft::Record<Block>),
 }
 
 impl Record {
@@ -60,10 +64,12 @@ impl Record {
 }
 
 impl Wire for Record {
-    const BYTES_MAX: usize = 2 * Block::BYTES_MAX;
+    // A body, what connecting it destroyed, or a proposal beside proofs.
+    const BYTES_MAX: usize = 2 * Block::BYTES_MAX + pbft::PROOFS_BYTES_MAX;
 
     fn kind(&self) -> &'static str {
         match self {
+            Self::Agreement(record) => record.kind(),
             Self::Body(_) => "body",
             Self::Header(_) => "header",
             Self::Payment(_) => "payment",

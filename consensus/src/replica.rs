@@ -4,6 +4,7 @@
 //! time towards the best tip; what is not in memory any more is asked back from disk (`Event::Load`), so that a
 //! reorganisation may be of any depth and a restart is the same walk, from genesis.
 
+mod agree;
 mod announce;
 mod bodies;
 mod draft;
@@ -14,6 +15,7 @@ mod own;
 mod pool;
 mod sync;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,8 +24,9 @@ use synod_ledger::{
     Address, Block, BlockId, BlockTree, Conflict, Height, Mempool, MempoolLimits, Node, Orphans, Place, SecretKey,
     State, Status, Tx, TxError, TxId, U256,
 };
-use synod_machine::{Bytes, Input, Key, Out, PeerId, Protocol, Time};
+use synod_machine::{Bytes, Input, Key, Out, Parent, PeerId, Protocol, Reject, Time};
 
+use self::agree::Agreeing;
 use self::announce::Announcing;
 use self::bodies::Bodies;
 use self::follow::Journey;
@@ -33,6 +36,7 @@ pub use self::mine::{Job, Seen};
 pub use self::own::Fate;
 use self::own::Promises;
 use self::sync::Download;
+use crate::pbft::{self, Agreement};
 use crate::{Chain, Message, Record, StoredHeader};
 
 /// The content hash under which gossip carries an item.
@@ -140,14 +144,30 @@ pub enum Command {
 pub enum Event {
     /// Somebody tries to spend a coin twice.
     Conflict(Conflict),
+    /// A validator said two things of which an honest one says one at most.
+    Evidence(Box<pbft::Evidence>),
     /// Read this record and answer with [`Command::Loaded`].
     Load(Key),
     /// A payment came into the mempool.
     Pooled(TxId),
     /// Search a seal for this, instead of what was asked before; nothing: stop.
     Mine(Option<Job>),
+    /// Validators are in a view with this primary.
+    Primary {
+        /// The view.
+        view: pbft::View,
+        /// Its primary.
+        validator: pbft::ValidatorId,
+    },
     /// Gossip this item.
     Publish(Item),
+    /// Validators agreed on something that is no block of this chain: too many of them are faulty, and this peer stops there.
+    Stuck {
+        /// Where.
+        height: Height,
+        /// Why it is no block.
+        reason: Reject,
+    },
     /// The answer to [`Command::Submit`]: accepted means on this peer's disk and offered again until it is confirmed
     /// or conflicts with a confirmed payment.
     Submitted {
@@ -196,6 +216,8 @@ pub enum SubmitError {
 /// A replica's timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
+    /// The agreement's.
+    Agreement(pbft::Timer),
     /// Tell peers of a tip that they are not known to have.
     Announce,
     /// Offer this peer's own unconfirmed payments again.
@@ -223,6 +245,7 @@ pub struct Replica {
     mempool: Mempool,
     own: Promises,
     orphans: Orphans,
+    agreeing: Option<Box<Agreeing>>,
     loading: BTreeSet<Key>,
     serving: BTreeMap<BlockId, BTreeSet<PeerId>>,
     limits: Limits,
@@ -315,6 +338,7 @@ impl Replica {
             return; // The connection closed while the message was under way.
         }
         match message {
+            Message::Agreement(message) => self.agree(now, Input::Message { from, message }, out),
             Message::Block(block) => self.on_block(now, from, block, out),
             Message::GetBlocks(ids) => self.on_get_blocks(from, ids, out),
             Message::GetHeaders(locator) => self.on_get_headers(from, &locator, out),
@@ -323,6 +347,7 @@ impl Replica {
             Message::Missing(ids) => self.on_missing(now, from, &ids, out),
             Message::Payments(payments) => self.on_payments(from, payments, out),
             Message::Pool(ids) => self.on_pool(from, &ids, out),
+            Message::Request(tx) => self.on_request(from, tx, out),
             Message::Tip(claim) => self.on_tip(now, from, claim, out),
         }
     }
@@ -333,6 +358,9 @@ impl Replica {
         }
         self.links.insert(peer);
         self.announce_to(now, peer, out);
+        if self.agreeing.is_some() {
+            return self.agree(now, Input::PeerUp(peer), out);
+        }
         let ids = self.inventory();
         if !ids.is_empty() {
             out.send(peer, Message::Pool(ids));
@@ -341,6 +369,7 @@ impl Replica {
 
     fn on_timer(&mut self, now: Time, timer: Timer, out: &mut Out<Self>) {
         match timer {
+            Timer::Agreement(timer) => self.agree(now, Input::Timer(timer), out),
             Timer::Announce => self.on_announce(now, out),
             Timer::Offer => self.on_offer(now, out),
             Timer::Refresh => self.on_refresh(now, out),
@@ -400,8 +429,12 @@ impl Protocol for Replica {
         let chain = params.chain;
         let mut headers: Vec<StoredHeader> = Vec::new();
         let mut own = Promises::default();
-        for (_, record) in disk {
+        let mut votes = Vec::new();
+        for (key, record) in disk {
             match record {
+                Record::Agreement(record) => {
+                    votes.push((Key::new(key.shelf - <Self as Parent<Agreement<Block>>>::SHELF, key.name), record));
+                }
                 Record::Header(stored) => headers.push(stored),
                 Record::Payment(tx) => own.insert(tx),
                 Record::Body(_) | Record::Undo(_) => {}
@@ -412,6 +445,7 @@ impl Protocol for Replica {
         Self {
             mempool: Mempool::new(params.limits.mempool),
             bodies: Bodies::new(params.limits.bodies_max, params.limits.bodies_bytes_max),
+            agreeing: Agreeing::restore(&chain, params.signer, params.extra, votes),
             orphans: Orphans::new(params.limits.orphans_max, params.limits.bodies_bytes_max),
             limits: params.limits,
             journey: Journey::new(&state, &tree),
@@ -432,6 +466,8 @@ impl Protocol for Replica {
     fn start(&mut self, now: Time, out: &mut Out<Self>) {
         self.follow(now, out);
         self.offer_soon(now, out);
+        self.start_agreement(now, out);
+        self.tell_agreement(now, out);
     }
 
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
@@ -441,6 +477,9 @@ impl Protocol for Replica {
             Input::PeerDown(peer) => self.on_peer_down(now, peer, out),
             Input::PeerUp(peer) => self.on_peer_up(now, peer, out),
             Input::Timer(timer) => self.on_timer(now, timer, out),
+        }
+        if self.agreeing.is_some() {
+            self.tell_agreement(now, out);
         }
     }
 

@@ -76,10 +76,12 @@ const fn is_answer(message: &Message) -> bool {
             | ReplicaMessage::Headers(_)
             | ReplicaMessage::Missing(_)
             | ReplicaMessage::Payments(_) => true,
-            ReplicaMessage::GetBlocks(_)
+            ReplicaMessage::Agreement(_)
+            | ReplicaMessage::GetBlocks(_)
             | ReplicaMessage::GetHeaders(_)
             | ReplicaMessage::GetPayments(_)
             | ReplicaMessage::Pool(_)
+            | ReplicaMessage::Request(_)
             | ReplicaMessage::Tip(_) => false,
         },
         Message::Gossip(_) => false,

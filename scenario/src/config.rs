@@ -23,7 +23,7 @@ use synod_sim::model::{Links, Topology};
 use crate::{Comings, Load, Plan, Stop};
 
 pub use actions::{Action, Conduct, Direction, Tail};
-pub use chain::{ChainConfig, Coins, MiningConfig, Power, Retarget};
+pub use chain::{ChainConfig, Coins, EngineConfig, MiningConfig, Power, Retarget};
 pub use error::{Place, ScenarioError};
 pub use gossip::{FloodConfig, GossipConfig, Interest, MeshConfig, Mode, Phase, RumourConfig};
 pub use reference::{reference, schema};

@@ -185,9 +185,12 @@ fn taken_back(event: Event) -> u64 {
         Event::Tip { depth, .. } => depth,
         Event::Load(key) => panic!("all blocks of a duel are in memory: {key:?}"),
         Event::Conflict(_)
+        | Event::Evidence(_)
         | Event::Mine(_)
         | Event::Pooled(_)
+        | Event::Primary { .. }
         | Event::Publish(_)
+        | Event::Stuck { .. }
         | Event::Submitted { .. }
         | Event::Verdict { .. } => 0,
     }

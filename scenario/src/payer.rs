@@ -148,3 +148,10 @@ pub(crate) fn miner(peer: u32) -> Address {
     bytes[..4].copy_from_slice(&peer.to_le_bytes());
     Address(Bytes(bytes))
 }
+
+/// The key that a peer signs blocks or votes with.
+pub fn signer(peer: PeerId) -> SecretKey {
+    let mut bytes = [0x5a; 32];
+    bytes[..4].copy_from_slice(&peer.0.to_le_bytes());
+    SecretKey::from_bytes(bytes)
+}

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synod_consensus::{Chain, Command as ReplicaCommand, Event as ReplicaEvent, Seen, SubmitError};
-use synod_ledger::{Block, BlockId, Tx, TxId};
+use synod_ledger::{Block, BlockId, CompactTarget, Tx, TxId};
 use synod_machine::{PeerId, Reject, Rng, Time};
 use synod_peer::{Behaviour, Command, Event, GossipParams, Params, Peer, Record};
 use synod_sim::model::Turn;
 use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
 use crate::observe::Observed;
-use crate::payer::{Order, Payer};
+use crate::payer::{Order, Payer, signer};
 use crate::race::Race;
 use crate::{Comings, Plan};
 
@@ -93,10 +93,13 @@ impl Trial {
     }
 
     fn new(plan: Plan) -> Self {
-        let pow = plan.chain.pow().expect("a chain of proof of work").params();
-        let rate = plan.hash_rate / plan.chain.block_time().as_secs_f64();
+        // Where blocks are not found, nobody races for them.
+        let (rate, target) = match plan.chain.pow() {
+            Some(pow) => (plan.hash_rate / pow.block_time().as_secs_f64(), pow.params().target),
+            None => (0.0, CompactTarget::MAX),
+        };
         Self {
-            race: Race::new(plan.seed, &plan.power, rate, pow.target),
+            race: Race::new(plan.seed, &plan.power, rate, target),
             observed: Observed::new(&plan),
             winding: 0,
             is_over: false,
@@ -285,6 +288,7 @@ impl Trial {
                 self.stop_if_done(net);
             }
             ReplicaEvent::Conflict(_) => self.observed.conflicts += 1,
+            ReplicaEvent::Evidence(_) | ReplicaEvent::Primary { .. } | ReplicaEvent::Stuck { .. } => {}
             ReplicaEvent::Mine(None) | ReplicaEvent::Pooled(_) => {}
             // Without a carrier of its own a peer publishes to nobody.
             ReplicaEvent::Publish(_) | ReplicaEvent::Verdict { .. } => {}
@@ -321,7 +325,7 @@ impl Experiment for Trial {
                 chain: plan.chain.clone(),
                 limits: plan.limits.clone(),
                 miner: (plan.power[peer.0 as usize] > 0).then(|| self.payer.miner(peer)),
-                signer: None,
+                signer: plan.chain.pow().is_none().then(|| signer(peer)),
                 extra: u64::from(peer.0),
             },
         }

@@ -111,7 +111,7 @@ enum Step {
 }
 
 /// What must hold before a body is stored under its header's id: a wrong body says nothing against the header.
-fn check_form(block: &Block, rules: &Rules) -> Result<(), BlockError> {
+pub(super) fn check_form(block: &Block, rules: &Rules) -> Result<(), BlockError> {
     let bytes_max = rules.params.block_bytes_max as usize;
     if block.len() > bytes_max {
         return Err(BlockError::Size { expected: bytes_max, got: block.len() });
@@ -401,7 +401,7 @@ impl Replica {
                     self.take_back(&block, before);
                 }
             }
-            Some(Record::Header(_) | Record::Payment(_)) => {}
+            Some(Record::Agreement(_) | Record::Header(_) | Record::Payment(_)) => {}
             None => panic!("{key:?} was on disk: bodies and undo data are written with their header and never removed"),
         }
         if for_us {

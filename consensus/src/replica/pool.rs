@@ -11,7 +11,7 @@ use synod_machine::{Out, PeerId, Reject, Time};
 use super::own::Fate;
 use super::{Event, Item, Replica, SubmitError, Timer, Verdict};
 use crate::message::{INVENTORY_MAX, PAYMENTS_BYTES_MAX};
-use crate::{Message, Record};
+use crate::{Agreed, Message, Record};
 
 /// Acknowledged payments that are not yet deep in the chain; one more is refused.
 pub(super) const OWN_MAX: usize = 100_000;
@@ -43,8 +43,12 @@ impl Replica {
         let known = self.mempool.contains(&id);
         self.pool(tx.clone(), true, out)?;
         self.promise(tx.clone(), out);
-        if !known {
-            out.emit(Event::Publish(Item::Payment(tx)));
+        if known {
+            return Ok(id);
+        }
+        match self.agreement() {
+            Some(_) => self.request(&tx, out),
+            None => out.emit(Event::Publish(Item::Payment(tx))),
         }
         Ok(id)
     }
@@ -78,7 +82,7 @@ impl Replica {
     }
 
     /// Puts a payment into the mempool and tells the owner of a double spend. A payment that is there already stays.
-    fn pool(&mut self, tx: Tx, pinned: bool, out: &mut Out<Self>) -> Result<(), TxError> {
+    pub(super) fn pool(&mut self, tx: Tx, pinned: bool, out: &mut Out<Self>) -> Result<(), TxError> {
         let id = tx.id();
         let known = self.mempool.contains(&id);
         let before = self.last_conflict();
@@ -86,6 +90,7 @@ impl Replica {
             Ok(_) if known => Ok(()),
             Ok(_) => {
                 out.emit(Event::Pooled(id));
+                self.watch_request(id);
                 Ok(())
             }
             Err(error) => {
@@ -118,8 +123,8 @@ impl Replica {
     }
 
     pub(super) fn on_gossiped_payment(&mut self, from: PeerId, tx: Tx, out: &mut Out<Self>) -> Verdict {
-        if self.mempool.contains(&tx.id()) || !self.is_settled() {
-            return Verdict::Ignore;
+        if self.mempool.contains(&tx.id()) || !self.is_settled() || self.agreement().is_some() {
+            return Verdict::Ignore; // What validators agree on is not gossiped before they do.
         }
         match self.pool(tx, false, out) {
             Ok(()) => Verdict::Accept,
@@ -146,7 +151,10 @@ impl Replica {
     pub(super) fn on_offer(&mut self, now: Time, out: &mut Out<Self>) {
         self.own.is_offered = false;
         let ids: Vec<TxId> = self.pending_own().take(INVENTORY_MAX).collect();
-        if !ids.is_empty() {
+        if self.agreement().is_some() {
+            let payments: Vec<Tx> = ids.iter().filter_map(|id| self.mempool.get(id).cloned()).collect();
+            self.request_of_all(&payments, out);
+        } else if !ids.is_empty() {
             out.broadcast(self.links.peers(), Message::Pool(ids));
         }
         self.offer_soon(now, out);
@@ -156,15 +164,22 @@ impl Replica {
     pub(super) fn offer_soon(&mut self, now: Time, out: &mut Out<Self>) {
         if !self.own.is_offered && self.own.open().next().is_some() {
             self.own.is_offered = true;
-            out.set(Timer::Offer, now + OFFER_EVERY);
+            out.set(Timer::Offer, now + self.offer_every());
         }
+    }
+
+    /// Validators that did not get a payment agreed on within half of a view's time are all told of it, so that they watch
+    /// over the primary.
+    fn offer_every(&self) -> Duration {
+        let view_time = |agreed: &Agreed| Duration::from_millis(agreed.params().view_timeout_ms);
+        self.chain.agreed().map_or(OFFER_EVERY, |agreed| view_time(agreed) / 2)
     }
 
     pub(super) fn on_pool(&mut self, from: PeerId, ids: &[TxId], out: &mut Out<Self>) {
         if ids.len() > INVENTORY_MAX {
             return out.reject(from, Reject::TooMany);
         }
-        if !self.is_settled() {
+        if !self.is_settled() || self.agreement().is_some() {
             return;
         }
         let wanted: BTreeSet<TxId> = ids.iter().filter(|id| !self.mempool.contains(id)).copied().collect();

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use synod_ledger::{Block, BlockId, Place, SharedHeader, Status};
-use synod_machine::{Out, PeerId, Reject, Time};
+use synod_machine::{Input, Out, PeerId, Reject, Time};
 
 use super::links::{Link, Links};
 use super::{Event, Replica, Timer};
@@ -370,6 +370,7 @@ impl Replica {
         if !self.links.remove(peer) {
             return;
         }
+        self.agree(now, Input::PeerDown(peer), out);
         self.download.in_flight.retain(|_, (asked, _)| *asked != peer);
         self.serving.retain(|_, peers| {
             peers.remove(&peer);

@@ -149,7 +149,7 @@ impl Bench {
             Effect::Forget(key) => format!("forget {:02x} {}", key.shelf, self.name(key.name)),
             Effect::Persist { key, record } => match record {
                 Record::Header(stored) => format!("persist header {} {:?}", self.name(key.name), stored.status),
-                Record::Body(_) | Record::Payment(_) | Record::Undo(_) => {
+                Record::Agreement(_) | Record::Body(_) | Record::Payment(_) | Record::Undo(_) => {
                     format!("persist {} {}", synod_machine::Wire::kind(record), self.name(key.name))
                 }
             },
@@ -170,6 +170,8 @@ impl Bench {
             Message::Missing(ids) => format!("missing {}", names(ids.iter().map(|id| id.0).collect())),
             Message::Payments(list) => format!("payments {}", names(list.iter().map(|tx| tx.id().0).collect())),
             Message::Pool(ids) => format!("pool {}", names(ids.iter().map(|id| id.0).collect())),
+            Message::Agreement(message) => synod_machine::Wire::kind(message).to_string(),
+            Message::Request(tx) => format!("request {}", self.name(tx.id().0)),
             Message::Tip(claim) => format!("tip {} at {}", self.name(claim.tip.0), claim.height),
         }
     }
@@ -180,12 +182,15 @@ impl Bench {
                 let (kept, seen) = (self.name(conflict.kept.0), self.name(conflict.seen.id().0));
                 format!("conflict: {kept} kept, {seen} seen")
             }
+            Event::Evidence(evidence) => format!("evidence against validator {}", evidence.by().0),
             Event::Load(key) => format!("load {:02x} {}", key.shelf, self.name(key.name)),
             Event::Mine(Some(job)) => format!("mine {}", job.id),
             Event::Mine(None) => "rest".to_string(),
             Event::Pooled(id) => format!("pooled {}", self.name(id.0)),
+            Event::Primary { view, validator } => format!("view {view} of validator {}", validator.0),
             Event::Publish(Item::Block(block)) => format!("publish {}", self.name(block.id().0)),
             Event::Publish(Item::Payment(tx)) => format!("publish {}", self.name(tx.id().0)),
+            Event::Stuck { height, reason } => format!("stuck at {height}: {reason}"),
             Event::Submitted { ticket, result: Ok(id) } => format!("submitted {ticket}: {}", self.name(id.0)),
             Event::Submitted { ticket, result: Err(error) } => format!("refused {ticket}: {error}"),
             Event::Tip { tip, height, depth } => format!("tip {} at {height}, {depth} back", self.name(tip.0)),

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use synod_consensus::Chain;
 use synod_ledger::{
-    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Genesis, Header, Height, Node, OutPoint, Output,
-    Rules, Seal, State, Tx, Undo, merkle,
+    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Genesis, Header, Height, Node, OutPoint, Output, Rules,
+    Seal, State, Tx, Undo, merkle,
 };
 
 use super::types::{

@@ -75,6 +75,9 @@ impl Engine {
                 let conflict = crate::api::views::conflict(&conflict);
                 self.parts.handle.publish(ApiEvent::Conflict(conflict));
             }
+            ReplicaEvent::Evidence(evidence) => {
+                tracing::warn!(validator = evidence.by().0, ?evidence, "a validator said two things");
+            }
             ReplicaEvent::Load(key) => {
                 let record = self.load(key)?;
                 self.follow_up.push_back(Command::Replica(ReplicaCommand::Loaded { key, record }));
@@ -84,12 +87,18 @@ impl Engine {
                 Some(Job { id: job.id, preimage: job.preimage?, target })
             })),
             ReplicaEvent::Pooled(id) => self.parts.handle.publish(ApiEvent::Transaction { id }),
+            ReplicaEvent::Primary { view, validator } => {
+                tracing::info!(%view, validator = validator.0, "a view has started");
+            }
             ReplicaEvent::Publish(item) => {
                 let (topic, bytes) = match item {
                     Item::Block(block) => (Topic::Blocks, wire::encode(&block)),
                     Item::Payment(tx) => (Topic::Transactions, wire::encode(&tx)),
                 };
                 self.send(NetCommand::Publish { topic, bytes }).await?;
+            }
+            ReplicaEvent::Stuck { height, reason } => {
+                tracing::error!(height = height.0, %reason, "validators agreed on what is no block");
             }
             ReplicaEvent::Submitted { ticket, result } => {
                 if let Some(reply) = self.submits.remove(&ticket) {

@@ -8,11 +8,12 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use synod_consensus::{Chain, ChainError, pow};
-use synod_ledger::{Amount, Engine, Genesis, LedgerParams, PowParams};
+use synod_ledger::{Amount, Engine, Genesis, LedgerParams, PbftParams, PowParams, Validator};
+use synod_machine::PeerId;
 use synod_sim::model::Span;
 
 use super::{ScenarioError, Who};
-use crate::payer::balances;
+use crate::payer::{balances, signer};
 
 /// An amount of money in coins, with up to eight decimals: `"12.5"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub struct Coins(pub Amount);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ChainConfig {
+    /// How peers agree on blocks.
+    pub engine: EngineConfig,
     /// The time between two blocks, on average, at the hash power that the first target is for; whole milliseconds. Bitcoin's
     /// ten minutes.
     pub block_time: Span,
@@ -43,6 +46,56 @@ pub struct ChainConfig {
     /// Into how many coins each person's balance is split: so many payments of one person can be under way without waiting for a
     /// block. Payments spend unconfirmed change as well.
     pub coins: u32,
+}
+
+/// How peers agree on blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum EngineConfig {
+    /// Practical Byzantine fault tolerance among the first peers. The others follow by certificates.
+    Pbft {
+        /// How many peers vote, from 4 to 64.
+        validators: u32,
+        /// How long a payment waits before the primary is replaced; doubled for each view without progress. A few round
+        /// trips around the world.
+        #[serde(default = "two_seconds")]
+        view_timeout: Span,
+        /// How long payments wait for others to be proposed with, while a proposal is under way.
+        #[serde(default = "two_milliseconds")]
+        batch_delay: Span,
+        /// How many payments are proposed together, at most.
+        #[serde(default = "a_thousand")]
+        batch_max: u32,
+        /// After how many blocks replicas compare what they have and forget votes. The paper's 128.
+        #[serde(default = "checkpoint_interval")]
+        checkpoint_interval: u64,
+        /// How far above the last checkpoint votes are taken; at least twice the interval.
+        #[serde(default = "watermark_window")]
+        watermark_window: u64,
+    },
+    /// Proof of work.
+    #[default]
+    Pow,
+}
+
+const fn two_seconds() -> Span {
+    Span::from_millis(2_000)
+}
+
+const fn two_milliseconds() -> Span {
+    Span::from_millis(2)
+}
+
+const fn a_thousand() -> u32 {
+    1_000
+}
+
+const fn checkpoint_interval() -> u64 {
+    128
+}
+
+const fn watermark_window() -> u64 {
+    256
 }
 
 /// How a target follows the hash power.
@@ -92,6 +145,7 @@ pub enum Power {
 impl Default for ChainConfig {
     fn default() -> Self {
         Self {
+            engine: EngineConfig::Pow,
             block_time: Span::from_millis(600_000),
             block_bytes_max: 1_000_000,
             retarget: Retarget::Off,
@@ -134,7 +188,7 @@ impl ChainConfig {
         let genesis = Genesis {
             name: name.to_owned(),
             time_unix_ms: 0,
-            engine: Engine::Pow(PowParams { target, block_time_ms, retarget, declared: true }),
+            engine: self.engine.engine(PowParams { target, block_time_ms, retarget, declared: true }),
             ledger,
             balances: balances(self.coins, self.balance.0),
         };
@@ -144,6 +198,27 @@ impl ChainConfig {
                 unreachable!("its engine is work, whose seals may be declared")
             }
         })
+    }
+}
+
+impl EngineConfig {
+    /// The same in the ledger's words.
+    fn engine(&self, work: PowParams) -> Engine {
+        match *self {
+            Self::Pbft { validators, view_timeout, batch_delay, batch_max, checkpoint_interval, watermark_window } => {
+                Engine::Pbft(PbftParams {
+                    validators: (0..validators)
+                        .map(|peer| Validator { name: format!("peer{peer}"), key: signer(PeerId(peer)).public() })
+                        .collect(),
+                    view_timeout_ms: view_timeout.nanos() / NANOS_PER_MILLI,
+                    batch_delay_ms: batch_delay.nanos() / NANOS_PER_MILLI,
+                    batch_max,
+                    checkpoint_interval,
+                    watermark_window,
+                })
+            }
+            Self::Pow => Engine::Pow(work),
+        }
     }
 }
 

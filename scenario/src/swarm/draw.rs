@@ -9,8 +9,9 @@ use synod_sim::model::{Distribution, Links, Rate, Span, Topology};
 
 use super::faults::actions;
 use crate::config::{
-    Action, ChainConfig, Check, ChurnConfig, Coins, DiskConfig, FloodConfig, GossipConfig, Interest, LimitsConfig,
-    LoadConfig, MeshConfig, MiningConfig, Mode, Phase, Power, Retarget, RumourConfig, Scenario, StopConfig, Who,
+    Action, ChainConfig, Check, ChurnConfig, Coins, DiskConfig, EngineConfig, FloodConfig, GossipConfig, Interest,
+    LimitsConfig, LoadConfig, MeshConfig, MiningConfig, Mode, Phase, Power, Retarget, RumourConfig, Scenario,
+    StopConfig, Who,
 };
 
 /// Draws of one seed.
@@ -102,6 +103,7 @@ fn chain(dice: &mut Dice, block_time: Span) -> ChainConfig {
     // Shorter windows swing: after clocks that were wrong they take thousands of block times to come back.
     let window = dice.one_of(&[5, 8, 10, 20]);
     ChainConfig {
+        engine: EngineConfig::Pow,
         block_time,
         block_bytes_max: dice.one_of(&[2_500, 4_000, 10_000, 1_000_000]),
         retarget: if dice.one_in(3) { Retarget::Off } else { Retarget::Lwma { window } },

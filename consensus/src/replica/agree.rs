@@ -1,0 +1,428 @@
+//! Blocks by agreement. The replica owns an [`Agreement`] over blocks: it makes proposals out of what waits, judges those of
+//! others on top of blocks that are not decided yet, and takes decided ones in with their certificates, as it takes in any
+//! block.
+//!
+//! Payments are the paper's requests (Castro and Liskov 1999, section 4.1). A peer sends its own to the primary, and to all
+//! validators when that brings nothing; they are never gossiped. They are proposed in the order in which they came, so that none
+//! waits for ever.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use synod_ledger::{
+    Address, Block, BlockId, Certificate, Header, Height, Outcome, Place, Seal, SecretKey, Signatures, Tx, TxId,
+};
+use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time};
+
+use super::follow::check_form;
+use super::{Event, Replica};
+use crate::pbft::{
+    self, Agreement, Base, Command, Identity, Proposal, RequestId, Rules, Settings, ValidatorId, Validators, View,
+};
+use crate::{Agreed, Chain, Message, Record, Timer};
+
+/// What a replica of a chain of validators has besides.
+#[derive(Debug)]
+pub(super) struct Agreeing {
+    agreement: Agreement<Block>,
+    /// Proposals above the coins' tip that connect, and what they leave.
+    open: BTreeMap<BlockId, Open>,
+    /// Proposals to be judged when the coins are where they should be.
+    unjudged: Vec<Block>,
+    /// Neighbours that are validators.
+    validators: BTreeMap<PeerId, ValidatorId>,
+    requests: Requests,
+    /// The tip that the agreement was last told of.
+    told: Place,
+    /// Who is paid for blocks that are proposed here.
+    address: Option<Address>,
+}
+
+/// A proposal that connects.
+#[derive(Debug)]
+struct Open {
+    block: Block,
+    outcome: Arc<Outcome>,
+}
+
+/// The payments that wait here, in the order in which they came.
+#[derive(Debug, Default)]
+struct Requests {
+    by_arrival: BTreeMap<u64, TxId>,
+    arrivals: BTreeMap<TxId, u64>,
+    count: u64,
+    /// What the agreement was last told: how many are in no proposal, and which one waits longest.
+    told: (u32, Option<RequestId>),
+}
+
+impl Requests {
+    fn insert(&mut self, id: TxId) {
+        if self.arrivals.contains_key(&id) {
+            return;
+        }
+        self.by_arrival.insert(self.count, id);
+        self.arrivals.insert(id, self.count);
+        self.count += 1;
+    }
+
+    fn retain(&mut self, is_waiting: impl Fn(&TxId) -> bool) {
+        while let Some(entry) = self.by_arrival.first_entry() {
+            if is_waiting(entry.get()) {
+                return;
+            }
+            self.arrivals.remove(&entry.remove());
+        }
+    }
+}
+
+impl Proposal for Block {
+    fn id(&self) -> BlockId {
+        Self::id(self)
+    }
+
+    fn parent(&self) -> BlockId {
+        self.header().parent
+    }
+
+    fn height(&self) -> Height {
+        Self::height(self)
+    }
+
+    /// The id covers the root, and the root what is in the block. Votes are in neither; a proposal has none.
+    fn is_whole(&self) -> bool {
+        let is_open = matches!(&self.header().seal, Seal::Agreed { certificate } if certificate.is_empty());
+        is_open && self.merkle_root() == self.header().root
+    }
+}
+
+impl Agreeing {
+    /// The agreement of a chain that has validators.
+    pub(super) fn restore(
+        chain: &Chain,
+        signer: Option<SecretKey>,
+        salt: u64,
+        disk: Vec<(Key, pbft::Record<Block>)>,
+    ) -> Option<Box<Self>> {
+        let agreed = chain.agreed()?;
+        let params = agreed.params();
+        let validators = Validators::new(agreed.validators()).expect("a checked genesis has so many validators");
+        let settings = Settings {
+            view_timeout: core::time::Duration::from_millis(params.view_timeout_ms),
+            batch_delay: core::time::Duration::from_millis(params.batch_delay_ms),
+            batch_max: params.batch_max,
+            checkpoint_interval: params.checkpoint_interval,
+            window: params.watermark_window,
+            ..Settings::default()
+        };
+        let rules = Rules { chain: chain.rules().chain, genesis: chain.id(), validators };
+        let address = signer.as_ref().map(SecretKey::address);
+        let secret = signer.filter(|secret| Identity::of(secret, &rules.validators).is_some());
+        let params = pbft::Params { rules, settings, secret, salt };
+        Some(Box::new(Self {
+            agreement: Agreement::restore(params, disk.into_iter()),
+            open: BTreeMap::new(),
+            unjudged: Vec::new(),
+            validators: BTreeMap::new(),
+            requests: Requests::default(),
+            told: Place::ROOT,
+            address,
+        }))
+    }
+
+    /// The payments of the proposals between the coins' tip and `parent`.
+    fn taken(&self, mut parent: BlockId) -> BTreeSet<TxId> {
+        let mut taken = BTreeSet::new();
+        while let Some(open) = self.open.get(&parent) {
+            taken.extend(open.block.payments().iter().map(Tx::id));
+            parent = open.block.header().parent;
+        }
+        taken
+    }
+}
+
+impl Parent<Agreement<Block>> for Replica {
+    const SHELF: u8 = 0x02;
+
+    fn message(message: pbft::Message<Block>) -> Message {
+        Message::Agreement(message)
+    }
+
+    fn timer(timer: pbft::Timer) -> Timer {
+        Timer::Agreement(timer)
+    }
+
+    fn record(record: pbft::Record<Block>) -> Record {
+        Record::Agreement(record)
+    }
+}
+
+impl Replica {
+    /// The agreement, on a chain of validators.
+    pub fn agreement(&self) -> Option<&Agreement<Block>> {
+        self.agreeing.as_ref().map(|agreeing| &agreeing.agreement)
+    }
+
+    pub(super) fn start_agreement(&mut self, now: Time, out: &mut Out<Self>) {
+        let Some(agreeing) = &mut self.agreeing else { return };
+        let mut effects = Out::new();
+        agreeing.agreement.start(now, &mut effects);
+        self.take_over(now, &mut effects, out);
+    }
+
+    /// A step of the agreement's, and of what comes of it.
+    pub(super) fn agree(&mut self, now: Time, input: Input<Agreement<Block>>, out: &mut Out<Self>) {
+        let Some(agreeing) = &mut self.agreeing else { return };
+        if let Input::Message { from, message: pbft::Message::Hello { hello, .. } } = &input
+            && hello.check(agreeing.agreement.rules()).is_ok()
+        {
+            agreeing.validators.insert(*from, hello.by());
+        }
+        if let Input::PeerDown(peer) = &input {
+            agreeing.validators.remove(peer);
+        }
+        let mut effects = Out::new();
+        agreeing.agreement.handle(now, input, &mut effects);
+        self.take_over(now, &mut effects, out);
+    }
+
+    /// Hands effects on and answers events, until the agreement asks nothing more.
+    fn take_over(&mut self, now: Time, effects: &mut Out<Agreement<Block>>, out: &mut Out<Self>) {
+        let mut events = VecDeque::new();
+        out.adopt(effects, |event, _| events.push_back(event));
+        while let Some(event) = events.pop_front() {
+            let Some(command) = self.on_agreement(now, event, out) else { continue };
+            let Some(agreeing) = &mut self.agreeing else { return };
+            let mut effects = Out::new();
+            agreeing.agreement.handle(now, Input::Command(command), &mut effects);
+            out.adopt(&mut effects, |event, _| events.push_back(event));
+        }
+    }
+
+    fn on_agreement(&mut self, now: Time, event: pbft::Event<Block>, out: &mut Out<Self>) -> Option<Command<Block>> {
+        match event {
+            pbft::Event::Behind(_) => {
+                for peer in self.links.peers() {
+                    self.ask_headers(now, peer, out);
+                }
+                None
+            }
+            pbft::Event::Committed { proposal, certificate } => {
+                self.commit(now, &proposal, certificate, out);
+                None
+            }
+            pbft::Event::Evidence(evidence) => {
+                out.emit(Event::Evidence(Box::new(evidence)));
+                None
+            }
+            pbft::Event::Primary { view, validator } => {
+                out.emit(Event::Primary { view, validator });
+                None
+            }
+            pbft::Event::Validate(block) => self.judge(now, block),
+            pbft::Event::WantProposal { parent, .. } => {
+                let proposal = self.proposal_on(now, parent);
+                if let Some(agreeing) = &mut self.agreeing {
+                    agreeing.requests.told = (0, agreeing.requests.told.1);
+                }
+                Some(Command::Propose(proposal))
+            }
+        }
+    }
+
+    /// Takes a decided block in. Its proposer spreads it, for those who do not vote.
+    fn commit(&mut self, now: Time, proposal: &Block, certificate: Certificate, out: &mut Out<Self>) {
+        let block = proposal.certified(certificate);
+        let is_ours = proposal.coinbase().extra == self.mining.extra();
+        match self.take_block(now, block.clone(), None, out) {
+            Ok(_) if is_ours => self.publish_block(block, out),
+            Ok(_) => {}
+            // More than f validators are faulty: what they agreed on is no block. It is seen from outside that we stop here.
+            Err(fault) => out.emit(Event::Stuck { height: block.height(), reason: fault.reason() }),
+        }
+    }
+
+    /// Says whether a proposal may follow its parent, if that can be said now.
+    fn judge(&mut self, now: Time, block: Block) -> Option<Command<Block>> {
+        if !self.is_settled() {
+            let agreeing = self.agreeing.as_mut()?;
+            agreeing.unjudged.push(block);
+            return None;
+        }
+        let id = block.id();
+        let is_valid = self.connect_open(now, block);
+        Some(Command::Validated { id, is_valid })
+    }
+
+    /// Connects a proposal to its parent, which is the tip or open itself.
+    fn connect_open(&mut self, now: Time, block: Block) -> bool {
+        let Some(agreeing) = &mut self.agreeing else { return false };
+        let parent = block.header().parent;
+        let (state, header) = if parent == self.state.tip() {
+            (&self.state, self.tree.at(self.place).header())
+        } else if let Some(open) = agreeing.open.get(&parent) {
+            (&open.outcome.state, open.block.header())
+        } else {
+            return false;
+        };
+        let is_good = Agreed::check_proposal(header, block.header(), now).is_ok()
+            && check_form(&block, self.chain.rules()).is_ok();
+        let outcome = is_good.then(|| block.connect(state, self.chain.rules(), Signatures::Check));
+        let Some(Ok(outcome)) = outcome else { return false };
+        if agreeing.open.len() >= OPEN_MAX {
+            return false; // Views came and went without a decision, each with a faulty primary's proposals.
+        }
+        agreeing.open.insert(block.id(), Open { block, outcome });
+        true
+    }
+
+    /// A block of what waits longest, on a parent that is the tip or an open proposal; none if there is nothing to propose.
+    fn proposal_on(&mut self, now: Time, parent: BlockId) -> Option<Block> {
+        let agreeing = self.agreeing.as_ref()?;
+        if !self.is_settled() {
+            return None;
+        }
+        let header: &Header = match agreeing.open.get(&parent) {
+            Some(open) => open.block.header(),
+            None if parent == self.state.tip() => self.tree.at(self.place).header(),
+            None => return None,
+        };
+        let payments = self.requests_after(agreeing, parent);
+        if payments.is_empty() {
+            return None;
+        }
+        let time = now.max(Agreed::earliest(header));
+        let seal = Seal::Agreed { certificate: Certificate::none() };
+        let block = self.assemble((parent, header.height), time, payments, agreeing.address, seal).into_block();
+        self.connect_open(now, block.clone()).then_some(block)
+    }
+
+    /// What waits longest and is in none of the proposals up to `parent`, as much as fits.
+    fn requests_after(&self, agreeing: &Agreeing, parent: BlockId) -> Vec<Tx> {
+        let mut taken = agreeing.taken(parent);
+        let count_max = self.chain.agreed().map_or(0, |agreed| agreed.params().batch_max as usize);
+        let mut bytes_left = self.payments_bytes_max();
+        let mut payments: Vec<Tx> = Vec::new();
+        for tx in agreeing.requests.by_arrival.values().filter_map(|id| self.mempool.get(id)) {
+            let is_ready = |id: &TxId| !self.mempool.contains(id) || taken.contains(id);
+            if taken.contains(&tx.id()) || !tx.inputs.iter().all(|input| is_ready(&input.coin.tx)) {
+                continue;
+            }
+            let Some(left) = bytes_left.checked_sub(tx.len()) else { break };
+            bytes_left = left;
+            taken.insert(tx.id());
+            payments.push(tx.clone());
+            if payments.len() >= count_max {
+                break;
+            }
+        }
+        payments
+    }
+
+    /// Tells the agreement what changed since it was last told: the tip, and what waits.
+    pub(super) fn tell_agreement(&mut self, now: Time, out: &mut Out<Self>) {
+        while let Some(command) = self.news(now) {
+            self.agree(now, Input::Command(command), out);
+        }
+    }
+
+    fn news(&mut self, now: Time) -> Option<Command<Block>> {
+        let is_settled = self.is_settled();
+        let agreeing = self.agreeing.as_mut().filter(|_| is_settled)?;
+        if agreeing.told != self.place {
+            agreeing.told = self.place;
+            let height = self.state.height();
+            agreeing.open.retain(|_, open| open.block.height() > height);
+            return tip_news(self.tree.at(self.place).header(), self.state.tip());
+        }
+        if let Some(block) = agreeing.unjudged.pop() {
+            let id = block.id();
+            let is_valid = self.connect_open(now, block);
+            return Some(Command::Validated { id, is_valid });
+        }
+        agreeing.requests.retain(|id| self.mempool.contains(id));
+        let proposed: usize = agreeing.open.values().map(|open| open.block.payments().len()).sum();
+        let pending = agreeing.requests.arrivals.len().saturating_sub(proposed);
+        let oldest = agreeing.requests.by_arrival.values().next().map(|id| id.0);
+        let news = (u32::try_from(pending).unwrap_or(u32::MAX), oldest);
+        if agreeing.requests.told == news {
+            return None;
+        }
+        agreeing.requests.told = news;
+        Some(Command::Requests { pending: news.0, oldest })
+    }
+
+    /// A payment came into the mempool that is to be agreed on: a validator watches over it.
+    pub(super) fn watch_request(&mut self, id: TxId) {
+        if let Some(agreeing) = &mut self.agreeing
+            && agreeing.agreement.my_id().is_some()
+        {
+            agreeing.requests.insert(id);
+        }
+    }
+
+    /// Hands a payment to the primary, or where we have no link to it, to some validator, who hands it on.
+    pub(super) fn request(&self, tx: &Tx, out: &mut Out<Self>) {
+        let Some(agreeing) = &self.agreeing else { return };
+        if agreeing.agreement.is_primary() {
+            return;
+        }
+        let primary = agreeing.agreement.rules().validators.primary(self.view());
+        let mut known = agreeing.validators.iter();
+        let to: Vec<PeerId> = known.clone().filter(|(_, id)| **id == primary).map(|(peer, _)| *peer).collect();
+        match to.is_empty() {
+            false => out.broadcast(to, Message::Request(tx.clone())),
+            true => {
+                if let Some((&peer, _)) = known.next() {
+                    out.send(peer, Message::Request(tx.clone()));
+                }
+            }
+        }
+    }
+
+    /// Hands payments to all validators: the primary may be faulty (section 4.1).
+    pub(super) fn request_of_all(&self, payments: &[Tx], out: &mut Out<Self>) {
+        let Some(agreeing) = &self.agreeing else { return };
+        for tx in payments {
+            out.broadcast(agreeing.validators.keys().copied().collect(), Message::Request(tx.clone()));
+        }
+    }
+
+    /// The view that the last block was agreed on in, or that we are in as a validator.
+    pub fn view(&self) -> View {
+        let certified = match &self.tree.at(self.place).header().seal {
+            Seal::Agreed { certificate } => View(certificate.view()),
+            Seal::Declared { .. } | Seal::Genesis | Seal::Stake { .. } | Seal::Work { .. } => View::FIRST,
+        };
+        self.agreement().map_or(certified, |agreement| agreement.view().max(certified))
+    }
+
+    /// A payment that somebody wants agreed on.
+    pub(super) fn on_request(&mut self, from: PeerId, tx: Tx, out: &mut Out<Self>) {
+        let is_validator = self.agreement().is_some_and(|agreement| agreement.my_id().is_some());
+        if !is_validator {
+            return out.reject(from, synod_machine::Reject::Unsolicited);
+        }
+        if !self.is_settled() || self.mempool.contains(&tx.id()) {
+            return;
+        }
+        match self.pool(tx.clone(), false, out) {
+            Ok(()) => self.request(&tx, out),
+            Err(error) => out.reject(from, error.reason()),
+        }
+    }
+}
+
+/// What the agreement is told of a tip: it executed what it decided, or it got there by itself.
+fn tip_news(header: &Header, id: BlockId) -> Option<Command<Block>> {
+    match &header.seal {
+        Seal::Agreed { certificate } => {
+            Some(Command::Synced(Base { height: header.height, id, certificate: certificate.clone() }))
+        }
+        Seal::Declared { .. } | Seal::Genesis | Seal::Stake { .. } | Seal::Work { .. } => None,
+    }
+}
+
+/// More proposals than this are not open at a time: many views' worth of what may be in flight.
+const OPEN_MAX: usize = 256;
