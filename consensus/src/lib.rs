@@ -10,6 +10,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod adversary;
 mod agreed;
 mod chain;
 pub mod message;

@@ -40,6 +40,10 @@ mod restore;
 mod signed;
 mod statement;
 mod status;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod types;
 mod watch;
 
@@ -230,6 +234,11 @@ impl<P: Proposal> Agreement<P> {
     /// The chain and its validators.
     pub const fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// What started the view that it takes part in; the first view needs nothing.
+    pub const fn new_view(&self) -> Option<&Signed<NewView>> {
+        self.new_view.as_ref()
     }
 
     /// A proposal, decided or not, that is in the log: for an owner that serves blocks.

@@ -55,19 +55,20 @@ impl<P: Proposal> Agreement<P> {
         self.start_new_view(out);
     }
 
-    /// How many move to the view that we move to.
+    /// How many have left the views below the one that we move to. Who has gone further was in ours too, and its message
+    /// may have been lost; were it not counted, those who wait here would wait for ever.
     pub(super) fn companions(&self) -> usize {
-        self.changes.values().filter(|change| change.body().view == self.view).count()
+        self.changes.values().filter(|change| change.body().view >= self.view).count()
     }
 
     /// As the primary of the view that we move to, starts it once a quorum moves there.
     fn start_new_view(&mut self, out: &mut Out<Self>) {
-        let is_ready = self.companions() >= self.rules.validators.quorum();
+        let view = self.view;
+        let changes: Vec<_> = self.changes.values().filter(|change| change.body().view == view).cloned().collect();
+        let is_ready = changes.len() >= self.rules.validators.quorum();
         if self.stage != Stage::Changing || !self.is_primary() || !is_ready {
             return;
         }
-        let view = self.view;
-        let changes: Vec<_> = self.changes.values().filter(|change| change.body().view == view).cloned().collect();
         let orders = choose(view, &changes).into_iter().map(|order| self.sign(PrePrepare(order))).collect();
         let new_view = self.sign(NewView { view, changes, orders });
         self.enter_view(new_view.clone(), out);

@@ -88,8 +88,7 @@ impl<P: Proposal> Agreement<P> {
             let slot = self.log.at(base.height);
             slot.decided.get_or_insert((base.id, base.certificate.clone()));
             if let Some(proposal) = proposal {
-                let body = slot.bodies.entry(base.id).or_insert(Body::new(proposal, Opinion::Good));
-                body.opinion = Opinion::Good; // q − f honest replicas have found it valid.
+                slot.bodies.entry(base.id).or_insert(Body::new(proposal, Opinion::Open));
             }
         }
         self.note_ahead(base, out);

@@ -138,9 +138,7 @@ impl<P: Proposal> Agreement<P> {
         if !proposal.is_whole() || !is_ordered {
             return out.reject(from, Reject::VoteProposal);
         }
-        let is_decided = slot.decided.as_ref().is_some_and(|(decided, _)| *decided == id);
-        let opinion = if is_decided { Opinion::Good } else { Opinion::Open };
-        slot.bodies.insert(id, Body::new(proposal, opinion));
+        slot.bodies.insert(id, Body::new(proposal, Opinion::Open));
     }
 
     pub(super) fn on_status(&mut self, from: PeerId, status: &Status, out: &mut Out<Self>) {

@@ -1,0 +1,4 @@
+//! The agreement on the bench and in a small world.
+
+mod normal;
+mod swarm;
