@@ -1,6 +1,7 @@
 //! A small deterministic world of replicas: delays, losses, repetitions, partitions, crashes that keep a prefix of a
 //! step's effects, and two machines of one identity. Owners are toys that execute numbers.
 
+pub(crate) mod bench;
 mod owner;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};

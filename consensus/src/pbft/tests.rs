@@ -1,4 +1,5 @@
 //! The agreement on the bench and in a small world.
 
 mod normal;
+mod steps;
 mod swarm;
