@@ -51,8 +51,8 @@ fn main() {
 /// A payment of one coin: one unit to somebody, one to the miner, who does not take it, and the rest back.
 fn split(chain: &Chain, (coin, spent): (OutPoint, Coin)) -> Tx {
     let owner = owner();
-    let rest = Output { amount: Amount(spent.output.amount.0 - 2), to: owner.address() };
-    let outputs = vec![rest, Output { amount: Amount(1), to: Address(Bytes([9; 20])) }];
+    let rest = Output::plain(Amount(spent.output.amount.0 - 2), owner.address());
+    let outputs = vec![rest, Output::plain(Amount(1), Address(Bytes([9; 20])))];
     let input = TxInput { coin, key: owner.public(), ..TxInput::default() };
     let mut payment = Payment { chain: chain.rules().chain, inputs: vec![input], outputs };
     sign(&mut payment, &owner);

@@ -30,8 +30,13 @@ pub(crate) fn address(person: u8) -> Address {
 
 /// A chain on which each of four people owns 40,000 units in forty coins, and blocks pay 50.
 pub(crate) fn genesis() -> Genesis {
-    let balance =
-        |person: u8| Balance { name: person.to_string(), address: address(person), amount: Amount(40_000), coins: 40 };
+    let balance = |person: u8| Balance {
+        name: person.to_string(),
+        address: address(person),
+        amount: Amount(40_000),
+        coins: 40,
+        stake: Amount::ZERO,
+    };
     Genesis {
         name: "test".to_string(),
         time_unix_ms: 1_700_000_000_000,
@@ -111,7 +116,7 @@ impl Branch {
         let rules = self.chain.rules();
         let height = self.state.height().next();
         let amount = Amount(rules.subsidy(height).0 + payments.len() as u64);
-        let outputs = alloc::vec![Output { amount, to: address(9) }];
+        let outputs = alloc::vec![Output::plain(amount, address(9))];
         let coinbase = Coinbase { chain: rules.chain, height, extra: self.draw, outputs };
         let header = Header {
             chain: rules.chain,

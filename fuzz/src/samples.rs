@@ -98,7 +98,7 @@ pub fn header() -> Header {
 /// The block after the genesis, with one payment.
 pub fn block() -> Block {
     let (chain, height) = (rules().chain, Height(1));
-    let reward = Output { amount: Amount(1_000_002_000), to: address() };
+    let reward = Output::plain(Amount(1_000_002_000), address());
     let coinbase = Coinbase { chain, height, extra: 5, outputs: vec![reward] };
     let payments = vec![tx()];
     let seal = Seal::Work { target: CompactTarget(0x1f00_ffff), nonce: 77 };
@@ -110,9 +110,9 @@ pub fn block() -> Block {
 /// What a block spent.
 pub fn undo() -> Undo {
     let name = |index| OutPoint { tx: TxId(Bytes([3; 32])), index };
-    let output = Output { amount: Amount(5), to: address() };
+    let output = Output::plain(Amount(5), address());
     let coin = |coinbase| Coin { output, height: Height(300), coinbase };
-    Undo { spent: vec![(name(0), coin(false)), (name(70_000), coin(true))] }
+    Undo { spent: vec![(name(0), coin(false)), (name(70_000), coin(true))], ..Undo::default() }
 }
 
 /// A peer and where it is.

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use synod_consensus::pow::target_for;
-use synod_ledger::{Balance, Engine, Genesis, PowParams, Retarget};
+use synod_ledger::{Amount, Balance, Engine, Genesis, PowParams, Retarget};
 use synod_node::config::{Config, MiningConfig, NetworkConfig, RunFile};
 use synod_node::net::{Identity, IdentityError};
 
@@ -122,7 +122,13 @@ fn fill(dir: &Path, settings: &Settings) -> Result<Manifest, LabError> {
     let mut balances = Vec::new();
     for wallet in &settings.wallets {
         let address = wallets.add_shared(&wallet.name, &new_key()?)?.address;
-        let balance = Balance { name: wallet.name.clone(), address, amount: wallet.amount, coins: wallet.coins };
+        let balance = Balance {
+            name: wallet.name.clone(),
+            address,
+            amount: wallet.amount,
+            coins: wallet.coins,
+            stake: Amount::ZERO,
+        };
         balances.push(balance);
     }
     let peers = make_peers(dir, settings.nodes, &wallets)?;

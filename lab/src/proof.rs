@@ -74,7 +74,7 @@ fn rebuild_coinbase(coinbase: &CoinbaseInfo, chain: ChainId) -> Coinbase {
 }
 
 fn outputs(infos: &[OutputInfo]) -> Vec<Output> {
-    infos.iter().map(|output| Output { amount: output.amount, to: output.to }).collect()
+    infos.iter().map(|output| Output { amount: output.amount, to: output.to, kind: output.kind }).collect()
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
 
     fn coinbase(extra: u64) -> Coinbase {
         let to = Address(Bytes([3; 20]));
-        let outputs = vec![Output { amount: Amount(5), to }];
+        let outputs = vec![Output::plain(Amount(5), to)];
         Coinbase { chain: ChainId::default(), height: Height(1), extra, outputs }
     }
 
@@ -99,7 +99,11 @@ mod tests {
             id: own.id(),
             height: own.height,
             extra: own.extra,
-            outputs: own.outputs.iter().map(|output| OutputInfo { amount: output.amount, to: output.to }).collect(),
+            outputs: own
+                .outputs
+                .iter()
+                .map(|output| OutputInfo { amount: output.amount, to: output.to, kind: output.kind })
+                .collect(),
         };
         let proof = ProofInfo { index: 1, leaves: 3, siblings: proof.siblings, leaf: leaves[1] };
         let info = TransactionInfo {

@@ -12,8 +12,8 @@ use synod_machine::{Bytes, Wire, wire};
 
 use crate::verdict::Verdict;
 use crate::{
-    BlockError, BlockId, Certificate, Coinbase, Header, Height, Outcome, Rules, Seal, SharedHeader, Signatures, State,
-    Tx, digest, merkle,
+    BlockError, BlockId, Certificate, Coinbase, Evidence, Header, Height, Outcome, Rules, Seal, SharedHeader,
+    Signatures, State, Tx, digest, merkle,
 };
 
 /// The longest encoding of a block that any chain can allow, in bytes.
@@ -40,12 +40,23 @@ struct Parts {
     header: SharedHeader,
     coinbase: Coinbase,
     payments: Vec<Tx>,
+    evidence: Vec<Evidence>,
 }
 
 impl Block {
     /// A block of these parts. Nothing is checked.
     pub fn new(header: impl Into<SharedHeader>, coinbase: Coinbase, payments: Vec<Tx>) -> Self {
-        Self::from_parts(Parts { header: header.into(), coinbase, payments })
+        Self::with_evidence(header, coinbase, payments, Vec::new())
+    }
+
+    /// A block that proves offences too. Nothing is checked.
+    pub fn with_evidence(
+        header: impl Into<SharedHeader>,
+        coinbase: Coinbase,
+        payments: Vec<Tx>,
+        evidence: Vec<Evidence>,
+    ) -> Self {
+        Self::from_parts(Parts { header: header.into(), coinbase, payments, evidence })
     }
 
     /// The header.
@@ -73,6 +84,11 @@ impl Block {
         &self.0.parts.payments
     }
 
+    /// The offences that it proves.
+    pub fn evidence(&self) -> &[Evidence] {
+        &self.0.parts.evidence
+    }
+
     /// The header's id.
     pub fn id(&self) -> BlockId {
         self.0.parts.header.id()
@@ -85,9 +101,17 @@ impl Block {
         self.0.len.get_or_init(compute).get()
     }
 
-    /// The Merkle leaves: the coinbase's, then the payments'.
+    /// The same without the validators' votes, which come when the block is made and are bounded by their number.
+    pub fn len_without_votes(&self) -> usize {
+        match &self.header().seal {
+            Seal::Agreed { certificate } => self.len() - wire::encoded_len(certificate),
+            Seal::Declared { .. } | Seal::Genesis | Seal::Stake { .. } | Seal::Work { .. } => self.len(),
+        }
+    }
+
+    /// The Merkle leaves: the coinbase's, then the payments', then the evidence's.
     pub fn leaves(&self) -> Vec<Bytes<32>> {
-        leaves(self.coinbase(), self.payments())
+        leaves(self.coinbase(), self.payments(), self.evidence())
     }
 
     /// The Merkle root of what is in the block, whatever the header says.
@@ -95,17 +119,30 @@ impl Block {
         *self.0.root.get_or_init(|| Box::new(merkle::root(&self.leaves())))
     }
 
-    /// The hash of everything in the block, signatures too: the header's id and the root of what is in it, whatever the
-    /// header says. Two blocks of one id have two fingerprints where their payments differ, so that whoever carries
+    /// The hash of everything in the block, signatures and votes too: the header's id and the root of what is in it, whatever
+    /// the header says. Two blocks of one id have two fingerprints where their payments differ, so that whoever carries
     /// blocks by fingerprint does not take a spoilt one for the good one.
     pub fn fingerprint(&self) -> Bytes<32> {
-        let compute = || Box::new(digest("block fingerprint", &(self.id(), self.merkle_root())));
+        let compute = || {
+            let content = (self.id(), self.merkle_root());
+            Box::new(match &self.header().seal {
+                Seal::Agreed { certificate } => digest("voted block fingerprint", &(content, certificate)),
+                Seal::Declared { .. } | Seal::Genesis | Seal::Stake { .. } | Seal::Work { .. } => {
+                    digest("block fingerprint", &content)
+                }
+            })
+        };
         *self.0.fingerprint.get_or_init(compute)
     }
 
     /// The Merkle root that a header over these transactions must have.
     pub fn root_of(coinbase: &Coinbase, payments: &[Tx]) -> Bytes<32> {
-        merkle::root(&leaves(coinbase, payments))
+        Self::root_with(coinbase, payments, &[])
+    }
+
+    /// The same with evidence.
+    pub fn root_with(coinbase: &Coinbase, payments: &[Tx], evidence: &[Evidence]) -> Bytes<32> {
+        merkle::root(&leaves(coinbase, payments, evidence))
     }
 
     /// [`State::connect`], done once for all who share this block while one of them holds the outcome. `parent` is the
@@ -136,10 +173,10 @@ impl Block {
     /// The same block with the votes of those who agreed on it. What is known of its content stays known: votes are in
     /// neither the id nor the coins.
     pub fn certified(&self, certificate: Certificate) -> Self {
-        let Parts { header, coinbase, payments } = &self.0.parts;
+        let Parts { header, coinbase, payments, evidence } = &self.0.parts;
         let id = header.id();
         let header = Header { seal: Seal::Agreed { certificate }, ..Header::clone(header) };
-        let block = Self::new(header, coinbase.clone(), payments.clone());
+        let block = Self::with_evidence(header, coinbase.clone(), payments.clone(), evidence.clone());
         assert!(block.id() == id, "votes are not in a block's id");
         for (verdict, known) in [(&block.0.checked, &self.0.checked), (&block.0.trusted, &self.0.trusted)] {
             if let Some(known) = known.get() {
@@ -165,8 +202,9 @@ impl Block {
     }
 }
 
-fn leaves(coinbase: &Coinbase, payments: &[Tx]) -> Vec<Bytes<32>> {
-    core::iter::once(coinbase.leaf()).chain(payments.iter().map(Tx::leaf)).collect()
+fn leaves(coinbase: &Coinbase, payments: &[Tx], evidence: &[Evidence]) -> Vec<Bytes<32>> {
+    let transactions = core::iter::once(coinbase.leaf()).chain(payments.iter().map(Tx::leaf));
+    transactions.chain(evidence.iter().map(Evidence::leaf)).collect()
 }
 
 impl PartialEq for Block {

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use crate::{
-    Address, Amount, ChainId, Coin, INPUTS_MAX, OUTPUTS_MAX, OutPoint, Output, Payment, SecretKey, Signature, Tx,
-    TxInput,
+    Address, Amount, ChainId, Coin, INPUTS_MAX, OUTPUTS_MAX, OutPoint, Output, OutputKind, Payment, SecretKey,
+    Signature, Tx, TxInput,
 };
 
 /// Why a payment was not made.
@@ -56,11 +56,12 @@ pub enum PaymentError {
     ZeroOutput,
 }
 
-/// Chooses the largest coins, and among equals those of the smallest name, until they are worth `needed`.
+/// Chooses the largest coins that are not stake, and among equals those of the smallest name, until they are worth `needed`.
 ///
 /// The largest first makes the smallest payments; small coins remain until larger ones are spent.
 pub fn choose_coins(coins: &[(OutPoint, Coin)], needed: Amount) -> Result<Vec<(OutPoint, Coin)>, PaymentError> {
-    let mut sorted = coins.to_vec();
+    let is_money = |(_, coin): &&(OutPoint, Coin)| coin.output.kind != OutputKind::Stake;
+    let mut sorted: Vec<(OutPoint, Coin)> = coins.iter().filter(is_money).copied().collect();
     sorted.sort_unstable_by_key(|(name, coin)| (Reverse(coin.output.amount), *name));
     let mut got = Amount::ZERO;
     let mut count = 0;
@@ -106,7 +107,22 @@ impl<'a> PaymentBuilder<'a> {
     /// Pays somebody.
     #[must_use]
     pub fn pay(mut self, to: Address, amount: Amount) -> Self {
-        self.outputs.push(Output { amount, to });
+        self.outputs.push(Output::plain(amount, to));
+        self
+    }
+
+    /// Locks an amount as the spender's own stake. All coins that are spent must be one key's.
+    #[must_use]
+    pub fn lock(mut self, owner: Address, amount: Amount) -> Self {
+        self.outputs.push(Output::stake(amount, owner));
+        self
+    }
+
+    /// Begins to unlock an amount of the spender's own stake. What is spent of that and not unlocked must be locked
+    /// again, and the fee comes from other coins.
+    #[must_use]
+    pub fn unlock(mut self, owner: Address, amount: Amount) -> Self {
+        self.outputs.push(Output::unbonding(amount, owner));
         self
     }
 
@@ -126,7 +142,7 @@ impl<'a> PaymentBuilder<'a> {
         let short = PaymentError::InsufficientFunds { expected: needed, got: available };
         let left = available.checked_sub(needed).ok_or(short)?;
         if left > Amount::ZERO {
-            self.outputs.push(Output { amount: left, to: change });
+            self.outputs.push(Output::plain(left, change));
         }
         self.check()?;
         let unsigned = |(name, _, owner): &(OutPoint, Coin, &SecretKey)| TxInput {

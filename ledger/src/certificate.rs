@@ -12,6 +12,9 @@ use crate::{Batch, BlockId, ChainId, Height, PublicKey, Signature, digest};
 /// The most votes of a certificate, which is the most validators of a chain.
 pub const VOTES_MAX: usize = 64;
 
+/// The longest encoding of a certificate, in bytes: a view, a count, and votes of 66 bytes each.
+pub(crate) const CERTIFICATE_BYTES_MAX: usize = 9 + 1 + VOTES_MAX * (1 + 65);
+
 /// Votes of validators for one block in one view. Cloning is one reference count; on the wire it is a view and its
 /// votes. The same block can have several good certificates, of other views or other validators, so that none of it is
 /// in the block's id.
@@ -166,5 +169,13 @@ mod tests {
         };
         assert_eq!(decode(&votes(64)).expect("as many as there can be"), votes(64));
         assert!(decode(&votes(65)).is_err());
+    }
+
+    #[test]
+    fn the_longest_certificate_has_4_234_bytes() {
+        let longest = Certificate::new(u64::MAX, alloc::vec![(u8::MAX, Signature::NONE); VOTES_MAX]);
+        // A place is below 64, and so one byte.
+        assert_eq!(CERTIFICATE_BYTES_MAX, 4_234);
+        assert_eq!(synod_machine::wire::encoded_len(&longest), CERTIFICATE_BYTES_MAX);
     }
 }

@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::payment::TX_BYTES_MAX;
-use crate::{Amount, Batch, Coin, Height, OutPoint, Output, Payment, Rules, Signature, Tx, TxError, TxInput};
+use crate::{
+    Amount, Batch, Coin, Height, OutPoint, Output, OutputKind, Payment, Rules, Signature, Tx, TxError, TxInput,
+};
 
 /// The most inputs of a payment. With one output for the change it stays below [`TX_BYTES_MAX`].
 pub const INPUTS_MAX: usize = 512;
@@ -51,6 +53,11 @@ pub(crate) fn check_form(rules: &Rules, tx: &Tx) -> Result<(), TxError> {
     if let Some(output) = tx.outputs.iter().position(is_zero) {
         return Err(TxError::ZeroOutput { output });
     }
+    if rules.stake.is_none()
+        && let Some(output) = tx.outputs.iter().position(is_locked)
+    {
+        return Err(TxError::StakeUnknown { output });
+    }
     if let Some(input) = tx.inputs.iter().position(|input| input.signature == Signature::NONE) {
         return Err(TxError::Signature { input });
     }
@@ -68,7 +75,7 @@ pub(crate) fn check_coins(
     height: Height,
     mut spend: impl FnMut(OutPoint, Coin),
 ) -> Result<Amount, TxError> {
-    let mut available = Amount::ZERO;
+    let (mut available, mut locked) = (Amount::ZERO, Amount::ZERO);
     for (index, input) in payment.inputs.iter().enumerate() {
         let coin = view.coin(&input.coin).ok_or(TxError::MissingCoin { coin: input.coin })?;
         let mature = coin.spendable_from(rules);
@@ -79,8 +86,12 @@ pub(crate) fn check_coins(
             return Err(TxError::Key { input: index });
         }
         available = available.checked_add(coin.output.amount).ok_or(TxError::AmountOverflow)?;
+        if coin.output.kind == OutputKind::Stake {
+            locked = locked.checked_add(coin.output.amount).ok_or(TxError::AmountOverflow)?;
+        }
         spend(input.coin, coin);
     }
+    check_stake(payment, locked)?;
     let paid = payment.outputs.iter().map(|output| output.amount);
     let paid = Amount::checked_sum(paid).ok_or(TxError::AmountOverflow)?;
     available.checked_sub(paid).ok_or(TxError::Overspend { expected: available, got: paid })
@@ -128,6 +139,45 @@ pub(crate) fn check_signatures_of(payments: &[Tx]) -> Result<(), (usize, TxError
         first = end;
     }
     Ok(())
+}
+
+/// Whether a payment that spends so much stake leaves it where it can still be lost: what was locked stays its owner's,
+/// as stake or on its way to be unlocked, to the last unit, so that the fee comes from elsewhere. Nor is more on its way
+/// than was locked.
+fn check_stake(payment: &Payment, spent: Amount) -> Result<(), TxError> {
+    if spent == Amount::ZERO && !payment.outputs.iter().any(is_locked) {
+        return Ok(());
+    }
+    let sum = |kind| {
+        let of_kind = payment.outputs.iter().filter(|output| output.kind == kind);
+        Amount::checked_sum(of_kind.map(|output| output.amount)).ok_or(TxError::AmountOverflow)
+    };
+    let mut owners = payment.inputs.iter().map(|input| input.key);
+    let owner = owners.next().ok_or(TxError::InputCount { expected: INPUTS_MAX, got: 0 })?;
+    if let Some(input) = owners.position(|other| other != owner) {
+        return Err(TxError::StakeShared { input: input + 1 });
+    }
+    let owner = owner.address();
+    if let Some(output) = payment.outputs.iter().position(|output| is_locked(output) && output.to != owner) {
+        return Err(TxError::StakeForeign { output });
+    }
+    let (stake, unbonding) = (sum(OutputKind::Stake)?, sum(OutputKind::Unbonding)?);
+    if unbonding > spent {
+        return Err(TxError::StakeUnlock { expected: spent, got: unbonding });
+    }
+    let kept = stake.checked_add(unbonding).ok_or(TxError::AmountOverflow)?;
+    if kept < spent {
+        return Err(TxError::StakeSpent { expected: spent, got: kept });
+    }
+    Ok(())
+}
+
+/// Whether an output is stake, or was and is not unlocked yet.
+pub(crate) fn is_locked(output: &Output) -> bool {
+    match output.kind {
+        OutputKind::Plain => false,
+        OutputKind::Stake | OutputKind::Unbonding => true,
+    }
 }
 
 /// Whether an output pays nothing.

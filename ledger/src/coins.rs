@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn coin(amount: u64) -> Coin {
-        let output = Output { amount: Amount(amount), to: Address(Bytes([1; 20])) };
+        let output = Output::plain(Amount(amount), Address(Bytes([1; 20])));
         Coin { output, height: Height(1), coinbase: false }
     }
 

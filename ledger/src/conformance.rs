@@ -22,7 +22,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn output(amount: u64) -> Output {
-    Output { amount: Amount(amount), to: SecretKey::from_bytes([2; 32]).address() }
+    Output::plain(Amount(amount), SecretKey::from_bytes([2; 32]).address())
 }
 
 fn payment() -> Tx {
@@ -50,7 +50,7 @@ fn block() -> Block {
 
 fn undo() -> Undo {
     let coin = Coin { output: output(6), height: Height(2), coinbase: true };
-    Undo { spent: vec![(OutPoint { tx: TxId(Bytes([3; 32])), index: 1 }, coin)] }
+    Undo { spent: vec![(OutPoint { tx: TxId(Bytes([3; 32])), index: 1 }, coin)], ..Undo::default() }
 }
 
 /// A value comes back from its one encoding, and from no other bytes.
@@ -179,7 +179,7 @@ fn a_block_is_these_bytes() {
     let block = block();
     round_trip(&block);
     assert_eq!(block.kind(), "block");
-    let expected = [GOLDEN_HEADER, GOLDEN_COINBASE, "01", GOLDEN_PAYMENT].concat();
+    let expected = [GOLDEN_HEADER, GOLDEN_COINBASE, "01", GOLDEN_PAYMENT, "00"].concat();
     assert_eq!(hex(&wire::encode(&block)), expected);
     assert_eq!(block.id().to_string(), GOLDEN_BLOCK_ID);
     assert_eq!(block.merkle_root().to_string(), GOLDEN_ROOT);
@@ -244,27 +244,27 @@ fn people_read_a_block_as_json() {
 
 const GOLDEN_PAYMENT: &str = "\
     08676f6c64656e696401200303030303030303030303030303030303030303030303030303030303030303fb2c01208a88e3\
-    dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c40ad18b7060dae5347190823ebfdc6f7b3601e9730\
-    ed90d35af528a10e47a22f0053c2b447f1f618490d50be4fff7151b6da3f42d67bb1db3825312ace71fa3c0d02051467a96b\
-    9b81529d8a2b7640b0d5c24b5aba666796fc00e1f5051467a96b9b81529d8a2b7640b0d5c24b5aba666796";
-const GOLDEN_PAYMENT_ID: &str = "d9275b40e1199915ea4cb831656271c39981baa9928a9731e4e202ae19ede7ab";
-const GOLDEN_PAYMENT_LEAF: &str = "830ad58e414ae95e37842962434c4d87ae0a55be18d665d794f67f4291bfebc4";
-const GOLDEN_COINBASE: &str = "08676f6c64656e6964070901321467a96b9b81529d8a2b7640b0d5c24b5aba666796";
-const GOLDEN_COINBASE_ID: &str = "30a282a4ca859b6a0467affe7b9b7b4681f26e402a01058736225b225bd40e2b";
-const GOLDEN_COINBASE_LEAF: &str = "fc7abccc1c4b5fe43b4cf4d2619e702854b07940ca119e12c0617fb112628a75";
+    dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c40e8fff482482407385115fafbddfa5619d26b5aa0\
+    7e2945e74ce8d34b8d5b845c57eb5d98b4b7010a0a90db17c2180ecc2e36423774b5302b3045a3a73077ca0f02051467a96b\
+    9b81529d8a2b7640b0d5c24b5aba66679600fc00e1f5051467a96b9b81529d8a2b7640b0d5c24b5aba66679600";
+const GOLDEN_PAYMENT_ID: &str = "bfaf1b02def17bac75f64f7a47731ea062dde1dda44db72e46be7a75d335b232";
+const GOLDEN_PAYMENT_LEAF: &str = "31e53c1106e04726864a1276b70b9b81a6439ef55ca1883872d08dfeb57d096d";
+const GOLDEN_COINBASE: &str = "08676f6c64656e6964070901321467a96b9b81529d8a2b7640b0d5c24b5aba66679600";
+const GOLDEN_COINBASE_ID: &str = "857ee85534089a7eef4ba44230dd196921b5127e1aedd0f63f3b7e59a9eb7c9a";
+const GOLDEN_COINBASE_LEAF: &str = "bbc56a2a17470b6dc1505b4339b219056edba5afc73dc6314b21a9c69b87a51a";
 const GOLDEN_HEADER: &str = "\
-    08676f6c64656e696420040404040404040404040404040404040404040404040404040404040404040407fc005ed0b2202c\
-    ef49a243370ec2d2b21e271d312d07b3e98ca981c42c86a3af48109d249f4101fcffff001dfd0807060504030201";
+    08676f6c64656e696420040404040404040404040404040404040404040404040404040404040404040407fc005ed0b220b5\
+    ecb66f880d3b5c0bd8278fffdc6a3c83083ef2621bdadf94e95eb8a003c01401fcffff001dfd0807060504030201";
 const GOLDEN_PREIMAGE: &str = "\
-    678014f439ac27febc38ad43da019cac5f9079ccc46c8f229d915ef75c8528db040404040404040404040404040404040404\
+    378803a9d9faeaac78eba707c33cec05306f17208e91462294132618f85680ad040404040404040404040404040404040404\
     0404040404040404040404040404676f6c64656e69640807060504030201";
-const GOLDEN_BLOCK_ID: &str = "a41e7b1ff875a6118e54c2e6b2b1040a3e7ef5579a78946fc85b5043a27accc5";
-const GOLDEN_ROOT: &str = "2cef49a243370ec2d2b21e271d312d07b3e98ca981c42c86a3af48109d249f41";
+const GOLDEN_BLOCK_ID: &str = "ee0b495f9994423319de0f9687629a393c6ef631889204375c456a4aefb720a8";
+const GOLDEN_ROOT: &str = "b5ecb66f880d3b5c0bd8278fffdc6a3c83083ef2621bdadf94e95eb8a003c014";
 const GOLDEN_UNDO: &str = "\
     0120030303030303030303030303030303030303030303030303030303030303030301061467a96b9b81529d8a2b7640b0d5\
-    c24b5aba6667960201";
+    c24b5aba6667960002010000";
 const GOLDEN_ADDRESS: &str = "syn1dfrhrjt0q9cmtqjl6r9k5r7fv0w65g7j2fvusm";
-const GOLDEN_STAKE_DIGEST: &str = "90f4422b4fd1c1f9026d79e11327d8e65278f6e82e819552cd826bd3b9b20115";
+const GOLDEN_STAKE_DIGEST: &str = "d671e70689138c5a7f90f01b0370a7fa6ca7c8b0c2cc73c8ec392a6b3eaaca48";
 const GOLDEN_COMMIT: &str = "adb364c4a4e1b9dcd88947f3640e2688335ce4976e70ee9fb37d9b9a93d7be2f";
-const GOLDEN_GENESIS: &str = "4e28b6b7cd2260bc0c0a916f7be48200801fd0a801e4123e5abd972c21ea751e";
-const GOLDEN_GENESIS_BLOCK: &str = "f28daa254c8e9efd13e0992ffbabc82e14bd0c1ef3bf02985431dcc011c0b4d3";
+const GOLDEN_GENESIS: &str = "f8dadcfdb6c7267742127ce9c21b5fcecd76e6f7ff42cb6db6090cbbbeae49d5";
+const GOLDEN_GENESIS_BLOCK: &str = "9ea1805aa00311aa565bdb3ea218c38f8dc0a156dc28d056c3c059a41a72823c";

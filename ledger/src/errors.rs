@@ -2,7 +2,7 @@
 
 use synod_machine::{Bytes, Reject};
 
-use crate::{Amount, BlockId, ChainId, Height, OutPoint, TxId};
+use crate::{Amount, BlockId, ChainId, EvidenceError, Height, OutPoint, TxId};
 
 /// Why a payment is not valid, or not taken into the mempool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +110,40 @@ pub enum TxError {
         /// The payment's.
         got: usize,
     },
+    /// Stake that would become somebody else's.
+    #[error("output {output} locks coins for somebody who does not spend them")]
+    StakeForeign {
+        /// Which output, from zero.
+        output: usize,
+    },
+    /// Stake together with the coins of another key.
+    #[error("input {input} is another key's, and a payment that locks or unlocks is one key's alone")]
+    StakeShared {
+        /// Which input, from zero.
+        input: usize,
+    },
+    /// Stake that is spent as if it were money.
+    #[error("of {expected} of stake only {got} stay locked; the fee must come from other coins")]
+    StakeSpent {
+        /// The stake that it spends.
+        expected: Amount,
+        /// What is stake or on its way to be unlocked afterwards.
+        got: Amount,
+    },
+    /// Stake on a chain whose blocks are not made by stake.
+    #[error("output {output} is stake, and this chain has none")]
+    StakeUnknown {
+        /// Which output, from zero.
+        output: usize,
+    },
+    /// More on its way to be unlocked than was locked.
+    #[error("unlocks {got}, but spends stake of {expected} only")]
+    StakeUnlock {
+        /// The stake that it spends.
+        expected: Amount,
+        /// What it says it unlocks.
+        got: Amount,
+    },
     /// The same coin twice in one payment.
     #[error("coin {coin} is spent twice")]
     Twice {
@@ -141,6 +175,11 @@ impl TxError {
             Self::Overspend { .. } => Reject::TxOverspend,
             Self::Signature { .. } => Reject::TxSignature,
             Self::Size { .. } => Reject::TxSize,
+            Self::StakeForeign { .. }
+            | Self::StakeShared { .. }
+            | Self::StakeSpent { .. }
+            | Self::StakeUnknown { .. }
+            | Self::StakeUnlock { .. } => Reject::TxStake,
             Self::Twice { .. } => Reject::TxTwice,
         }
     }
@@ -181,11 +220,33 @@ pub enum BlockError {
         /// The coinbase's.
         got: usize,
     },
+    /// A coinbase with an output that is stake.
+    #[error("output {output} of the coinbase is stake, and only payments make that")]
+    CoinbaseStake {
+        /// Which output, from zero.
+        output: usize,
+    },
     /// A coinbase with an output of nothing.
     #[error("output {output} of the coinbase pays nothing")]
     CoinbaseZeroOutput {
         /// Which output, from zero.
         output: usize,
+    },
+    /// Evidence of an offence that is none, or of no use.
+    #[error("evidence {index}: {error}")]
+    Evidence {
+        /// Which evidence, from zero.
+        index: usize,
+        /// What is wrong with it.
+        error: EvidenceError,
+    },
+    /// More evidence than a block may carry.
+    #[error("evidence of {got} offences, at most {expected} allowed")]
+    EvidenceCount {
+        /// The most allowed.
+        expected: usize,
+        /// The block's.
+        got: usize,
     },
     /// A height that is not the parent's plus one.
     #[error("height {got}, {expected} expected")]
@@ -228,7 +289,15 @@ pub enum BlockError {
         /// The block's.
         got: usize,
     },
-    /// A coinbase that pays more than subsidy and fees.
+    /// A block of a wallet whose stake did not win that second, or that has none.
+    #[error("a stake of {got} did not win this second at a difficulty of {difficulty}")]
+    Stake {
+        /// The seal's; zero where it is none of a stake.
+        difficulty: u64,
+        /// The stake that counts.
+        got: Amount,
+    },
+    /// A coinbase that pays more than subsidy, fees and the finder's share of lost stakes.
     #[error("the coinbase pays {got}, at most {expected} allowed")]
     Subsidy {
         /// Subsidy and fees.
@@ -247,11 +316,15 @@ impl BlockError {
             Self::CoinbaseChain { .. }
             | Self::CoinbaseHeight { .. }
             | Self::CoinbaseOutputCount { .. }
+            | Self::CoinbaseStake { .. }
             | Self::CoinbaseZeroOutput { .. } => Reject::BlockCoinbase,
+            Self::Evidence { error, .. } => error.reason(),
+            Self::EvidenceCount { .. } => Reject::BlockEvidence,
             Self::Height { .. } => Reject::BlockHeight,
             Self::Payment { .. } => Reject::BlockTransaction,
             Self::Root { .. } => Reject::BlockRoot,
             Self::Size { .. } => Reject::BlockSize,
+            Self::Stake { .. } => Reject::BlockStake,
             Self::Subsidy { .. } => Reject::BlockSubsidy,
         }
     }

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use synod_machine::{Bytes, Time};
 
 pub use self::engine::{
-    Engine, PbftParams, PosParams, PowParams, Retarget, STAKE_DEPTH_MAX, VALIDATORS_MAX, VALIDATORS_MIN, Validator,
-    WINDOW_MAX,
+    Engine, PbftParams, PosParams, PowParams, Retarget, STAKE_BLOCK_TIME_MIN_MS, STAKE_DEPTH_MAX, VALIDATORS_MAX,
+    VALIDATORS_MIN, Validator, WINDOW_MAX,
 };
+use crate::certificate::CERTIFICATE_BYTES_MAX;
 use crate::check::BLOCK_OVERHEAD;
 use crate::{
     Address, Amount, BLOCK_BYTES_MAX, Block, BlockId, ChainId, Coinbase, CompactTarget, Header, Height, LedgerParams,
@@ -48,6 +49,9 @@ pub struct Balance {
     /// Into how many coins of nearly the same size the amount is split; who spends often wants many.
     #[serde(default = "one")]
     pub coins: u32,
+    /// How much of the amount is staked, in one coin, on a chain whose blocks are made by stake. The rest is split.
+    #[serde(default)]
+    pub stake: Amount,
 }
 
 /// What is wrong with a genesis.
@@ -69,6 +73,14 @@ pub enum GenesisError {
     /// A time of zero between blocks.
     #[error("a block time of zero")]
     BlockTime,
+    /// A time between blocks in which one try a second is no draw.
+    #[error("a block time of {got} ms, at least {expected} needed")]
+    BlockTimeShort {
+        /// The least.
+        expected: u64,
+        /// The genesis's.
+        got: u64,
+    },
     /// More coins than a genesis can give out.
     #[error("{got} coins in all, at most {expected} allowed")]
     CoinCount {
@@ -84,6 +96,14 @@ pub enum GenesisError {
         name: String,
         /// The coins asked for.
         got: u32,
+    },
+    /// A certificate of all validators that does not fit beside the longest block.
+    #[error("blocks of at most {got} bytes and their votes; {expected} together are possible")]
+    CertificateBytes {
+        /// The most that works.
+        expected: usize,
+        /// The genesis's.
+        got: usize,
     },
     /// A difficulty of zero.
     #[error("a difficulty of zero")]
@@ -115,6 +135,16 @@ pub enum GenesisError {
         /// The name.
         got: String,
     },
+    /// A stake that is more than the balance, or one on a chain whose blocks are not made by stake.
+    #[error("the balance of \"{name}\" cannot have a stake of {got}, at most {expected}")]
+    Stake {
+        /// The balance's name.
+        name: String,
+        /// The most it can have.
+        expected: Amount,
+        /// The genesis's.
+        got: Amount,
+    },
     /// Stakes that are read nowhere below the parent, or deeper than a peer should keep.
     #[error("stakes read {got} blocks below the parent; 1 to {expected} are possible")]
     StakeDepth {
@@ -129,6 +159,9 @@ pub enum GenesisError {
         /// The genesis's.
         got: CompactTarget,
     },
+    /// A chain whose blocks are made by stake, and nobody has one.
+    #[error("nobody has a stake to make the first block with")]
+    StakeNone,
     /// Stakes that can be spent while they may still win blocks.
     #[error("stakes are unlocked after {got} blocks; they win blocks for {expected}, and must be locked longer")]
     Unbonding {
@@ -209,7 +242,7 @@ impl Genesis {
 
     /// What connecting this chain's blocks needs to know.
     pub fn rules(&self) -> Rules {
-        Rules { chain: self.chain_id(), params: self.ledger }
+        Rules { chain: self.chain_id(), params: self.ledger, stake: self.engine.stake_rules() }
     }
 
     /// The first block. Its coinbase holds the balances, in order.
@@ -230,17 +263,30 @@ impl Genesis {
         if !(BLOCK_BYTES_LEAST..=BLOCK_BYTES_MAX).contains(&got) {
             return Err(GenesisError::BlockBytes { least: BLOCK_BYTES_LEAST, most: BLOCK_BYTES_MAX, got });
         }
+        let votes = if let Engine::Pbft(_) = self.engine { CERTIFICATE_BYTES_MAX } else { 0 };
+        if got + votes > BLOCK_BYTES_MAX {
+            return Err(GenesisError::CertificateBytes { expected: BLOCK_BYTES_MAX, got: got + votes });
+        }
         Ok(())
     }
 
     fn check_balances(&self) -> Result<(), GenesisError> {
+        let by_stake = self.engine.stake_rules().is_some();
+        if by_stake && self.balances.iter().all(|balance| balance.stake == Amount::ZERO) {
+            return Err(GenesisError::StakeNone);
+        }
         let mut names = BTreeSet::new();
         for balance in &self.balances {
+            let expected = if by_stake { balance.amount } else { Amount::ZERO };
+            if balance.stake > expected {
+                return Err(GenesisError::Stake { name: balance.name.clone(), expected, got: balance.stake });
+            }
             check_name(&balance.name)?;
             if !names.insert(&balance.name) {
                 return Err(GenesisError::NameTwice { got: balance.name.clone() });
             }
-            if balance.coins == 0 || balance.amount.0 < u64::from(balance.coins) {
+            let is_all_staked = balance.stake == balance.amount && balance.stake > Amount::ZERO;
+            if balance.coins == 0 || (!is_all_staked && balance.split().0 < u64::from(balance.coins)) {
                 return Err(GenesisError::CoinSplit { name: balance.name.clone(), got: balance.coins });
             }
         }
@@ -253,11 +299,20 @@ impl Genesis {
 }
 
 impl Balance {
-    /// The coins: equal ones, and the first ones a unit larger where the amount does not divide.
+    /// The coins: the stake, and of the rest equal ones, the first ones a unit larger where it does not divide.
     fn outputs(&self) -> impl Iterator<Item = Output> + '_ {
-        let coins = u64::from(self.coins);
-        let (each, larger) = (self.amount.0 / coins, self.amount.0 % coins);
-        (0..coins).map(move |coin| Output { amount: Amount(each + u64::from(coin < larger)), to: self.address })
+        let rest = self.split();
+        let coins = if rest == Amount::ZERO { 0 } else { u64::from(self.coins) };
+        let (each, larger) = (rest.0 / coins.max(1), rest.0 % coins.max(1));
+        let plain = (0..coins).map(move |coin| Amount(each + u64::from(coin < larger)));
+        let stake = Some(self.stake).filter(|stake| *stake > Amount::ZERO);
+        let stake = stake.into_iter().map(|stake| Output::stake(stake, self.address));
+        stake.chain(plain.map(|amount| Output::plain(amount, self.address)))
+    }
+
+    /// What is split into plain coins.
+    fn split(&self) -> Amount {
+        self.amount.checked_sub(self.stake).unwrap_or(Amount::ZERO)
     }
 }
 

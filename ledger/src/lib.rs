@@ -20,6 +20,7 @@ mod coins;
 #[cfg(test)]
 mod conformance;
 mod errors;
+mod evidence;
 mod genesis;
 mod hash;
 mod header;
@@ -47,9 +48,10 @@ pub use certificate::{Certificate, VOTES_MAX, commit_digest};
 pub use check::{CoinView, INPUTS_MAX, OUTPUTS_MAX, check_payment, payment_bytes_max};
 pub use coinbase::Coinbase;
 pub use errors::{BlockError, TxError};
+pub use evidence::{EVIDENCE_MAX, Evidence, EvidenceError};
 pub use genesis::{
-    Balance, Engine, Genesis, GenesisError, PbftParams, PosParams, PowParams, Retarget, STAKE_DEPTH_MAX,
-    VALIDATORS_MAX, VALIDATORS_MIN, Validator, WINDOW_MAX,
+    Balance, Engine, Genesis, GenesisError, PbftParams, PosParams, PowParams, Retarget, STAKE_BLOCK_TIME_MIN_MS,
+    STAKE_DEPTH_MAX, VALIDATORS_MAX, VALIDATORS_MIN, Validator, WINDOW_MAX,
 };
 pub use hash::digest;
 pub use header::{Header, Outlook, Seal, SharedHeader};
@@ -58,9 +60,9 @@ pub use keyfile::{KdfCost, KeyFile, KeyFileError, seal};
 pub use keys::{Batch, PublicKey, SecretKey, Signature};
 pub use mempool::{Conflict, Connected, Mempool, MempoolLimits, Overlay, Revalidated};
 pub use orphans::Orphans;
-pub use payment::{OutPoint, Output, Payment, TX_BYTES_MAX, Tx, TxInput};
-pub use rules::{LedgerParams, Rules};
-pub use stake::{kernel, threshold};
+pub use payment::{OutPoint, Output, OutputKind, Payment, TX_BYTES_MAX, Tx, TxInput};
+pub use rules::{LedgerParams, Rules, StakeRules};
+pub use stake::{Loss, kernel, threshold};
 pub use state::{Coin, Signatures, State, Undo};
 pub use target::CompactTarget;
 pub use tree::{BlockTree, Inserted, Node, Place, Status, TreeError};

@@ -19,7 +19,7 @@ use fee::Rate;
 pub use reorg::{Connected, Revalidated};
 
 use crate::check::{check_coins, check_form, check_signatures};
-use crate::{Amount, Coin, CoinView, Height, OutPoint, Rules, State, Tx, TxError, TxId};
+use crate::{Amount, Coin, CoinView, Height, OutPoint, OutputKind, Rules, State, Tx, TxError, TxId};
 
 /// The bounds of a mempool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,8 @@ struct Entry {
     pinned: bool,
     /// Pinned, or one that depends on it is held.
     held: bool,
+    /// The stakes among the coins that it spends.
+    stakes: Vec<OutPoint>,
     /// The payments here whose outputs it spends.
     parents: BTreeSet<TxId>,
     /// The payments here that spend its outputs.
@@ -207,7 +209,13 @@ impl Mempool {
             return Ok(Vec::new());
         }
         check_form(rules, &tx)?;
-        let fee = check_coins(&self.over(state), rules, &tx, state.height().next(), |_, _| {})?;
+        let mut stakes = Vec::new();
+        let note_stake = |name, coin: Coin| {
+            if coin.output.kind == OutputKind::Stake {
+                stakes.push(name);
+            }
+        };
+        let fee = check_coins(&self.over(state), rules, &tx, state.height().next(), note_stake)?;
         if admission == Admission::Bounded && fee < rules.params.fee_min {
             return Err(TxError::FeeTooLow { expected: rules.params.fee_min, got: fee });
         }
@@ -223,7 +231,7 @@ impl Mempool {
             Admission::Returned => Vec::new(),
         };
         self.arrivals += 1;
-        self.link(id, tx, rate);
+        self.link(id, tx, rate, stakes);
         if pinned {
             self.pin(&id);
         }
@@ -301,7 +309,7 @@ impl Mempool {
     }
 
     /// Puts a payment among the others. Its children may be here before it, when it comes back from an undone block.
-    fn link(&mut self, id: TxId, tx: Tx, rate: Rate) {
+    fn link(&mut self, id: TxId, tx: Tx, rate: Rate, stakes: Vec<OutPoint>) {
         let mut parents = BTreeSet::new();
         for input in &tx.inputs {
             self.spends.insert(input.coin, id);
@@ -318,7 +326,7 @@ impl Mempool {
         self.bytes += tx.len();
         self.by_rate.insert(rate, id);
         self.evictable.insert(rate, id);
-        self.entries.insert(id, Entry { tx, rate, pinned: false, held: false, parents, children });
+        self.entries.insert(id, Entry { tx, rate, pinned: false, held: false, stakes, parents, children });
         self.settle_holds(id);
     }
 

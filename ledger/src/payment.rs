@@ -50,6 +50,38 @@ pub struct Output {
     pub amount: Amount,
     /// Whose it is.
     pub to: Address,
+    /// Whether it can be spent as it is.
+    pub kind: OutputKind,
+}
+
+/// Whether an output can be spent as it is. Only chains whose blocks are made by stake have other than plain ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputKind {
+    /// Money.
+    #[default]
+    Plain,
+    /// Locked: it makes blocks, and can only become stake again or begin to unlock.
+    Stake,
+    /// Unlocked, and money some blocks after its own. Until then it can be lost as stake can.
+    Unbonding,
+}
+
+impl Output {
+    /// Money for somebody.
+    pub const fn plain(amount: Amount, to: Address) -> Self {
+        Self { amount, to, kind: OutputKind::Plain }
+    }
+
+    /// A stake of somebody.
+    pub const fn stake(amount: Amount, to: Address) -> Self {
+        Self { amount, to, kind: OutputKind::Stake }
+    }
+
+    /// A stake that is given up.
+    pub const fn unbonding(amount: Amount, to: Address) -> Self {
+        Self { amount, to, kind: OutputKind::Unbonding }
+    }
 }
 
 /// A coin that is spent and its owner's consent.

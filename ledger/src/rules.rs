@@ -27,6 +27,29 @@ pub struct Rules {
     pub chain: ChainId,
     /// What it allows.
     pub params: LedgerParams,
+    /// What becomes of stakes, where blocks are made by stake.
+    pub stake: Option<StakeRules>,
+}
+
+/// What the ledger needs to know of stakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StakeRules {
+    /// How far below a block's parent the stakes are read that may win it.
+    pub depth: u32,
+    /// How many blocks after its own an unlocked stake can be spent.
+    pub unbonding: u64,
+    /// Whether two signatures at one height or second cost the stake.
+    pub slasher: bool,
+    /// How much of a lost stake goes to the maker of the block with the evidence, in parts of 256.
+    pub finder_share: u8,
+}
+
+impl StakeRules {
+    /// What the maker of the block may claim that proves an offence. The rest of the lost stake is burnt.
+    pub fn finder_reward(&self, lost: Amount) -> Amount {
+        // A part of 256 is less than the whole, which fits.
+        Amount((u128::from(lost.0) * u128::from(self.finder_share) / 256) as u64)
+    }
 }
 
 impl Rules {
@@ -63,7 +86,7 @@ mod tests {
         let fee_min = Amount::ZERO;
         let subsidy = Amount(subsidy);
         let params = LedgerParams { subsidy, halving_interval, maturity: 0, block_bytes_max: 0, fee_min };
-        Rules { chain: ChainId::default(), params }
+        Rules { chain: ChainId::default(), params, stake: None }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The set of unspent coins after a block. Copies share what they have in common, so that a state per block, and ten
 //! thousand peers with the same state, cost what differs.
 
+mod punish;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,11 +10,14 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use synod_machine::Wire;
 
-use crate::check::{check_coins, check_form, check_signatures_of, is_zero};
+use self::punish::reward_of;
+
+use crate::check::{check_coins, check_form, check_signatures_of, is_locked, is_zero};
 use crate::coins::{Coins, Edit};
+use crate::stake::Stakes;
 use crate::{
-    Address, Amount, BLOCK_BYTES_MAX, Block, BlockError, BlockId, CoinView, Genesis, Height, OUTPUTS_MAX, OutPoint,
-    Output, Rules,
+    Address, Amount, BLOCK_BYTES_MAX, Block, BlockError, BlockId, CoinView, Genesis, Height, Loss, OUTPUTS_MAX,
+    OutPoint, Output, OutputKind, Rules,
 };
 
 /// An output that is not spent yet.
@@ -29,7 +34,9 @@ pub struct Coin {
 impl Coin {
     /// The first height at which it can be spent.
     pub fn spendable_from(&self, rules: &Rules) -> Height {
-        if self.coinbase { Height(self.height.0.saturating_add(rules.params.maturity)) } else { self.height }
+        let unbonding = rules.stake.filter(|_| self.output.kind == OutputKind::Unbonding);
+        let wait = if self.coinbase { rules.params.maturity } else { unbonding.map_or(0, |stake| stake.unbonding) };
+        Height(self.height.0.saturating_add(wait))
     }
 }
 
@@ -38,10 +45,15 @@ impl Coin {
 pub struct Undo {
     /// Each coin and its name.
     pub spent: Vec<(OutPoint, Coin)>,
+    /// The stakes that were lost, in the order of the block's evidence.
+    pub losses: Vec<Loss>,
+    /// The stakes that were read no more from this block on, where those that were read instead differ.
+    pub forgotten: Vec<(Address, Amount)>,
 }
 
 impl Wire for Undo {
-    /// A spent coin has fewer bytes than the input that spends it.
+    /// A spent coin has at most 75 bytes, and a stake that is forgotten 30. The input that spends a coin has 132 at least,
+    /// and so has the one by which a stake had changed.
     const BYTES_MAX: usize = BLOCK_BYTES_MAX;
 
     fn kind(&self) -> &'static str {
@@ -65,6 +77,8 @@ pub struct State {
     height: Height,
     supply: Amount,
     tip: BlockId,
+    /// Nothing where blocks are not made by stake.
+    stakes: Option<Arc<Stakes>>,
 }
 
 impl State {
@@ -77,7 +91,8 @@ impl State {
         }
         let coins = coins.finish();
         let supply = block.coinbase().total().expect("a checked genesis gives out no more than there can be");
-        Self { coins, height: Height::GENESIS, supply, tip: block.id() }
+        let stakes = genesis.engine.stake_rules().map(|rules| Stakes::genesis(rules, &block.coinbase().outputs));
+        Self { coins, height: Height::GENESIS, supply, tip: block.id(), stakes: stakes.map(Arc::new) }
     }
 
     /// The block after which this is the state.
@@ -95,14 +110,14 @@ impl State {
         self.supply
     }
 
-    /// The coin of that name, if it is unspent.
+    /// The coin of that name, if it is unspent and was not lost.
     pub fn coin(&self, name: &OutPoint) -> Option<Coin> {
-        self.coins.get(name).copied()
+        self.coins.get(name).copied().filter(|coin| !self.is_lost(coin))
     }
 
     /// How many coins there are.
     pub fn coin_count(&self) -> usize {
-        self.coins.len()
+        self.coins.len() - self.stakes.as_ref().map_or(0, |stakes| stakes.coins_lost() as usize)
     }
 
     /// All coins of `owner`, by name. It looks at every coin there is.
@@ -117,7 +132,8 @@ impl State {
 
     /// The sum of all coins, added up anew; it equals [`supply`](State::supply) or something is broken.
     pub fn audit(&self) -> Amount {
-        let amounts = self.coins.iter().map(|(_, coin)| coin.output.amount);
+        let kept = self.coins.iter().filter(|(_, coin)| !self.is_lost(coin));
+        let amounts = kept.map(|(_, coin)| coin.output.amount);
         Amount::checked_sum(amounts).expect("a chain issues no more than there can be")
     }
 
@@ -129,7 +145,9 @@ impl State {
         signatures: Signatures,
     ) -> Result<(Self, Arc<Undo>), BlockError> {
         self.check_header(rules, block)?;
+        self.check_maker(block)?;
         check_coinbase(rules, block)?;
+        let mut stakes = self.stakes.as_ref().map(|stakes| stakes.change());
         let mut coins = self.coins.edit(changes_of(block));
         let mut spent = Vec::with_capacity(block.payments().len());
         let mut fees = Amount::ZERO;
@@ -138,11 +156,14 @@ impl State {
             check_form(rules, tx).map_err(fault)?;
             let first = spent.len();
             let spend = |name, coin| spent.push((name, coin));
-            let fee = check_coins(&View(&coins), rules, tx, block.height(), spend).map_err(fault)?;
-            for (name, _) in &spent[first..] {
+            let view = View { coins: &coins, state: self };
+            let fee = check_coins(&view, rules, tx, block.height(), spend).map_err(fault)?;
+            for (name, coin) in &spent[first..] {
                 coins.remove(name);
+                stakes.iter_mut().for_each(|stakes| stakes.unlock(&coin.output));
             }
             for (name, output) in tx.made() {
+                stakes.iter_mut().for_each(|stakes| stakes.lock(&output));
                 coins.insert(name, Coin { output, height: block.height(), coinbase: false });
             }
             fees = fees.checked_add(fee).expect("fees come out of coins");
@@ -150,12 +171,16 @@ impl State {
         if signatures == Signatures::Check {
             check_signatures_of(block.payments()).map_err(|(index, error)| BlockError::Payment { index, error })?;
         }
-        let supply = self.supply_after(rules, block, fees)?;
         for (name, output) in block.coinbase().made() {
             coins.insert(name, Coin { output, height: block.height(), coinbase: true });
         }
         let coins = coins.finish();
-        Ok((Self { coins, height: block.height(), supply, tip: block.id() }, Arc::new(Undo { spent })))
+        // Last, so that what a payment of this block locks or unlocks is lost too.
+        let losses = self.losses(rules, &coins, block)?;
+        let supply = self.supply_after(rules, block, fees, &losses)?;
+        let (stakes, forgotten) = self.stakes_after(block.height(), stakes, &losses);
+        let after = Self { coins, height: block.height(), supply, tip: block.id(), stakes };
+        Ok((after, Arc::new(Undo { spent, losses, forgotten })))
     }
 
     /// The state before `block`, which is the tip. `undo` is what connecting it gave.
@@ -185,8 +210,12 @@ impl State {
             }
             end = start;
         }
+        for loss in &undo.losses {
+            supply = supply.checked_add(loss.amount).expect("the stake was part of the supply before");
+        }
         let coins = coins.finish();
-        Self { coins, height: Height(self.height.0 - 1), supply, tip: block.header().parent }
+        let stakes = self.stakes.as_ref().map(|stakes| Arc::new(stakes.before(&undo.forgotten, &undo.losses)));
+        Self { coins, height: Height(self.height.0 - 1), supply, tip: block.header().parent, stakes }
     }
 
     fn check_header(&self, rules: &Rules, block: &Block) -> Result<(), BlockError> {
@@ -206,28 +235,33 @@ impl State {
         }
         // From here on the header answers for the content: whatever is wrong, the id is that of an invalid block.
         let bytes_max = rules.params.block_bytes_max as usize;
-        if block.len() > bytes_max {
-            return Err(BlockError::Size { expected: bytes_max, got: block.len() });
+        let got = block.len_without_votes();
+        if got > bytes_max {
+            return Err(BlockError::Size { expected: bytes_max, got });
         }
         Ok(())
     }
 
     /// What the coinbase claims becomes money; what it could have claimed and did not is lost.
-    fn supply_after(&self, rules: &Rules, block: &Block, fees: Amount) -> Result<Amount, BlockError> {
+    fn supply_after(&self, rules: &Rules, block: &Block, fees: Amount, losses: &[Loss]) -> Result<Amount, BlockError> {
         let subsidy = rules.subsidy(block.height());
-        let allowed = subsidy.checked_add(fees).expect("a checked genesis issues no more than there can be");
+        let reward = reward_of(rules, losses);
+        let allowed = subsidy.checked_add(fees).and_then(|sum| sum.checked_add(reward));
+        let allowed = allowed.expect("a checked genesis issues no more than there can be");
         let Some(claimed) = block.coinbase().total() else {
             return Err(BlockError::Subsidy { expected: allowed, got: Amount(u64::MAX) });
         };
         if claimed > allowed {
             return Err(BlockError::Subsidy { expected: allowed, got: claimed });
         }
+        let lost = Amount::checked_sum(losses.iter().map(|loss| loss.amount)).expect("stakes are part of the supply");
         let kept = self.supply.checked_sub(fees).expect("fees come out of coins");
+        let kept = kept.checked_sub(lost).expect("stakes are part of the supply");
         Ok(kept.checked_add(claimed).expect("a checked genesis issues no more than there can be"))
     }
 
     fn sorted(&self, keep: impl Fn(&Coin) -> bool) -> Vec<(OutPoint, Coin)> {
-        let kept = self.coins.iter().filter(|(_, coin)| keep(coin));
+        let kept = self.coins.iter().filter(|(_, coin)| keep(coin) && !self.is_lost(coin));
         let mut coins: Vec<_> = kept.map(|(name, coin)| (*name, *coin)).collect();
         coins.sort_unstable_by_key(|(name, _)| *name);
         coins
@@ -250,18 +284,21 @@ impl PartialEq for State {
     /// Compares every coin.
     fn eq(&self, other: &Self) -> bool {
         let tips = self.tip == other.tip && self.height == other.height;
-        tips && self.supply == other.supply && self.coins() == other.coins()
+        tips && self.supply == other.supply && self.stakes == other.stakes && self.coins() == other.coins()
     }
 }
 
 impl Eq for State {}
 
-/// The coins half-way through a block.
-struct View<'a>(&'a Edit);
+/// The coins half-way through a block, and the state before it.
+struct View<'a> {
+    coins: &'a Edit,
+    state: &'a State,
+}
 
 impl CoinView for View<'_> {
     fn coin(&self, name: &OutPoint) -> Option<Coin> {
-        self.0.get(name).copied()
+        self.coins.get(name).copied().filter(|coin| !self.state.is_lost(coin))
     }
 }
 
@@ -276,6 +313,9 @@ fn check_coinbase(rules: &Rules, block: &Block) -> Result<(), BlockError> {
     if coinbase.outputs.len() > OUTPUTS_MAX {
         return Err(BlockError::CoinbaseOutputCount { expected: OUTPUTS_MAX, got: coinbase.outputs.len() });
     }
+    if let Some(output) = coinbase.outputs.iter().position(is_locked) {
+        return Err(BlockError::CoinbaseStake { output });
+    }
     match coinbase.outputs.iter().position(is_zero) {
         Some(output) => Err(BlockError::CoinbaseZeroOutput { output }),
         None => Ok(()),
@@ -288,5 +328,7 @@ fn changes_of(block: &Block) -> usize {
     block.coinbase().outputs.len() + moved.sum::<usize>()
 }
 
+#[cfg(test)]
+mod stake_tests;
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,12 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use synod_machine::Time;
+use synod_machine::{Bytes, Time};
 
 use crate::{
-    Address, Amount, Balance, Block, Coin, Coinbase, CompactTarget, Engine, Genesis, Header, Height, LedgerParams,
-    OutPoint, Output, Payment, PaymentBuilder, PowParams, Retarget, Rules, Seal, SecretKey, Signatures, State, Tx,
-    TxInput,
+    Address, Amount, Balance, Block, Coin, Coinbase, CompactTarget, Engine, Evidence, Genesis, Header, Height,
+    LedgerParams, OutPoint, Output, Payment, PaymentBuilder, PosParams, PowParams, Retarget, Rules, Seal, SecretKey,
+    Signature, Signatures, State, Tx, TxInput,
 };
 
 /// The key of a person that a test knows by number.
@@ -24,8 +24,10 @@ pub(crate) fn address(person: u8) -> Address {
 
 /// A chain on which each of four people owns 1,000 units in ten coins, and blocks pay 50.
 pub(crate) fn genesis() -> Genesis {
-    let balance =
-        |person: u8| Balance { name: person.to_string(), address: address(person), amount: Amount(1_000), coins: 10 };
+    let balance = |person: u8| {
+        let (name, address) = (person.to_string(), address(person));
+        Balance { name, address, amount: Amount(1_000), coins: 10, stake: Amount::ZERO }
+    };
     Genesis {
         name: "test".to_string(),
         time_unix_ms: 1_700_000_000_000,
@@ -44,6 +46,58 @@ pub(crate) fn genesis() -> Genesis {
         },
         balances: (1..=4).map(balance).collect(),
     }
+}
+
+/// A chain of stakes: each of four people owns 1,000 units, of which the first three have staked 400. Every stake wins
+/// every second. Stakes count two blocks later, are unlocked after four, and a quarter of a lost one goes to the finder.
+pub(crate) fn stake_genesis() -> Genesis {
+    let mut genesis = genesis();
+    genesis.engine = Engine::Pos(PosParams {
+        difficulty: 1,
+        block_time_ms: 2_000,
+        retarget: Retarget::Off,
+        stake_depth: 2,
+        unbonding: 4,
+        future_max_ms: 500,
+        slasher: true,
+        finder_share: 64,
+    });
+    for balance in genesis.balances.iter_mut().take(3) {
+        balance.stake = Amount(400);
+    }
+    genesis
+}
+
+/// A header on `parent` by a stake of `maker`, not signed.
+pub(crate) fn stake_header(rules: &Rules, parent: &State, maker: u8) -> Header {
+    let seal = Seal::Stake { key: key(maker).public(), difficulty: 1, signature: Signature::NONE };
+    Header { seal, ..header(rules, parent) }
+}
+
+/// A block on `parent` by a stake of `maker`, who is paid `reward`.
+pub(crate) fn stake_block(
+    rules: &Rules,
+    parent: &State,
+    maker: u8,
+    reward: u64,
+    payments: Vec<Tx>,
+    evidence: Vec<Evidence>,
+) -> Block {
+    let outputs = if reward == 0 { vec![] } else { vec![output(maker, reward)] };
+    let height = parent.height().next();
+    let coinbase = Coinbase { chain: rules.chain, height, extra: u64::from(maker), outputs };
+    let root = Block::root_with(&coinbase, &payments, &evidence);
+    let header = Header { root, ..stake_header(rules, parent, maker) }.signed(&key(maker));
+    Block::with_evidence(header, coinbase, payments, evidence)
+}
+
+/// Evidence that `person` signed twice at a height. `salt` makes one differ from another.
+pub(crate) fn evidence(rules: &Rules, parent: &State, person: u8, height: u64, salt: u8) -> Evidence {
+    let header = |root| {
+        let (height, root) = (Height(height), Bytes([root; 32]));
+        Header { height, root, ..stake_header(rules, parent, person) }.signed(&key(person))
+    };
+    Evidence::new(header(salt), header(!salt))
 }
 
 /// The genesis, its rules and its state.
@@ -91,7 +145,7 @@ pub(crate) fn payment(rules: &Rules, person: u8, coins: &[OutPoint], outputs: &[
 
 /// An output of `amount` to `to`.
 pub(crate) fn output(to: u8, amount: u64) -> Output {
-    Output { amount: Amount(amount), to: address(to) }
+    Output::plain(Amount(amount), address(to))
 }
 
 /// A block on `parent` with these payments, whose maker is paid `reward` in one output, or nothing.

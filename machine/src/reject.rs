@@ -7,6 +7,10 @@ use core::fmt;
 pub enum Reject {
     /// A block with no coinbase in the first place, or a second one.
     BlockCoinbase,
+    /// Evidence of an offence that is none, or of no use any more.
+    BlockEvidence,
+    /// Evidence on a chain that does not punish.
+    BlockEvidenceOff,
     /// A header made for another chain.
     BlockForeignChain,
     /// A block whose height is not its parent's plus one.
@@ -19,6 +23,8 @@ pub enum Reject {
     BlockSeal,
     /// A block larger than the chain allows.
     BlockSize,
+    /// A block of a wallet whose stake did not win it.
+    BlockStake,
     /// A block whose coinbase pays more than subsidy and fees.
     BlockSubsidy,
     /// A block that states another target than the retarget rule gives.
@@ -59,6 +65,8 @@ pub enum Reject {
     TxSize,
     /// A signature that does not fit its key and transaction.
     TxSignature,
+    /// Stake that is made, spent or unlocked in a way that is not allowed.
+    TxStake,
     /// The same coin twice in one transaction.
     TxTwice,
     /// An answer to no question of ours.
@@ -101,12 +109,15 @@ impl Reject {
     pub const fn name(self) -> &'static str {
         match self {
             Self::BlockCoinbase => "block_coinbase",
+            Self::BlockEvidence => "block_evidence",
+            Self::BlockEvidenceOff => "block_evidence_off",
             Self::BlockForeignChain => "block_foreign_chain",
             Self::BlockHeight => "block_height",
             Self::BlockParent => "block_parent",
             Self::BlockRoot => "block_root",
             Self::BlockSeal => "block_seal",
             Self::BlockSize => "block_size",
+            Self::BlockStake => "block_stake",
             Self::BlockSubsidy => "block_subsidy",
             Self::BlockTarget => "block_target",
             Self::BlockTimeFuture => "block_time_future",
@@ -127,6 +138,7 @@ impl Reject {
             Self::TxPoolFull => "tx_pool_full",
             Self::TxSize => "tx_size",
             Self::TxSignature => "tx_signature",
+            Self::TxStake => "tx_stake",
             Self::TxTwice => "tx_twice",
             Self::Unsolicited => "unsolicited",
             Self::VoteCertificate => "vote_certificate",

@@ -24,7 +24,7 @@ pub use error::StoreError;
 use error::storage;
 
 /// The layout of the tables below. A change that old code cannot read raises it by one.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// redb's page cache, in bytes. Blocks are read rarely and by key, records at the start only; redb's own default of
 /// 1 GiB would let an idle peer grow past the 40 MB that it may take.

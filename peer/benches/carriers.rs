@@ -153,7 +153,7 @@ fn chain() -> Arc<Chain> {
         block_bytes_max: 1_000_000,
         fee_min: Amount(1),
     };
-    let owner = Balance { name: "one".to_string(), address: Address(Bytes([1; 20])), amount: Amount(1_000), coins: 1 };
+    let owner = Balance { name: "one".to_string(), address: Address(Bytes([1; 20])), amount: Amount(1_000), coins: 1, stake: Amount::ZERO };
     let engine = Engine::Pow(pow);
     let genesis = Genesis { name: "bench".to_string(), time_unix_ms: 0, engine, ledger, balances: vec![owner] };
     Chain::simulated(genesis).expect("a chain can start like this")

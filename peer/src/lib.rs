@@ -342,7 +342,13 @@ mod tests {
             block_bytes_max: 20_000,
             fee_min: Amount(1),
         };
-        let balances = vec![Balance { name: "one".to_string(), address: owner, amount: Amount(1_000), coins: 1 }];
+        let balances = vec![Balance {
+            name: "one".to_string(),
+            address: owner,
+            amount: Amount(1_000),
+            coins: 1,
+            stake: Amount::ZERO,
+        }];
         let genesis = Genesis { name: "test".to_string(), time_unix_ms: 0, engine: Engine::Pow(pow), ledger, balances };
         Chain::simulated(genesis).expect("a chain can start like this")
     }

@@ -116,7 +116,7 @@ pub(crate) fn forge(replica: &Replica, keys: &[SecretKey], now: Time, what: Forg
         }
         Forgery::Overspend => {
             let (name, coin, owner) = parts.coin(|_| true)?;
-            let output = Output { amount: Amount(coin.output.amount.0 + 1), to: owner.address() };
+            let output = Output::plain(Amount(coin.output.amount.0 + 1), owner.address());
             payment = Some(parts.sign(vec![(name, owner)], output, owner));
         }
         Forgery::Past => {
@@ -125,7 +125,7 @@ pub(crate) fn forge(replica: &Replica, keys: &[SecretKey], now: Time, what: Forg
         }
         Forgery::Phantom => {
             let name = OutPoint { tx: TxId(Bytes([draw as u8; 32])), index: 0 };
-            let output = Output { amount: Amount(1_000), to: keys[0].address() };
+            let output = Output::plain(Amount(1_000), keys[0].address());
             payment = Some(parts.sign(vec![(name, &keys[0])], output, &keys[0]));
         }
         Forgery::Root => parts.root = Some(Bytes([draw as u8; 32])),
@@ -133,19 +133,19 @@ pub(crate) fn forge(replica: &Replica, keys: &[SecretKey], now: Time, what: Forg
         Forgery::Stranger => {
             let (name, coin, owner) = parts.coin(|_| true)?;
             let thief = keys.iter().find(|key| key.address() != owner.address())?;
-            let output = Output { amount: Amount(coin.output.amount.0 - FEE), to: thief.address() };
+            let output = Output::plain(Amount(coin.output.amount.0 - FEE), thief.address());
             payment = Some(parts.sign(vec![(name, thief)], output, thief));
             parts.reward.0 += FEE;
         }
         Forgery::Twice => {
             let (name, coin, owner) = parts.coin(|_| true)?;
-            let output = Output { amount: Amount(coin.output.amount.0 + 1), to: owner.address() };
+            let output = Output::plain(Amount(coin.output.amount.0 + 1), owner.address());
             payment = Some(parts.sign(vec![(name, owner), (name, owner)], output, owner));
         }
         Forgery::Unsigned => {
             let (name, coin, owner) = parts.coin(|_| true)?;
             let signer = keys.iter().find(|key| key.address() != owner.address())?;
-            let output = Output { amount: Amount(coin.output.amount.0 - FEE), to: owner.address() };
+            let output = Output::plain(Amount(coin.output.amount.0 - FEE), owner.address());
             payment = Some(parts.sign(vec![(name, owner)], output, signer));
             parts.reward.0 += FEE;
         }
@@ -248,7 +248,7 @@ impl<'a> Parts<'a> {
         let (chain, parent) = (rules.chain, self.replica.tip());
         let to = self.keys[0].address();
         let each = Amount(self.reward.0 / self.outputs as u64);
-        let outputs = if each == Amount::ZERO { Vec::new() } else { vec![Output { amount: each, to }; self.outputs] };
+        let outputs = if each == Amount::ZERO { Vec::new() } else { vec![Output::plain(each, to); self.outputs] };
         let coinbase = Coinbase { chain, height, extra: self.draw, outputs };
         let root = self.root.unwrap_or_else(|| Block::root_of(&coinbase, &self.payments));
         let seal = match self.is_worked {

@@ -22,7 +22,7 @@ pub fn key(person: u8) -> SecretKey {
 pub fn balances(coins: u32, amount: Amount) -> Vec<Balance> {
     let one = |person: u8| {
         let name = format!("person{person}");
-        Balance { name, address: key(person).address(), amount, coins }
+        Balance { name, address: key(person).address(), amount, coins, stake: Amount::ZERO }
     };
     (0..PEOPLE).map(one).collect()
 }

@@ -159,7 +159,7 @@ async fn bad_payments_are_refused_by_the_api_with_their_own_reasons() {
             "tx_amount_overflow",
             resigned(&|payment| {
                 payment.outputs[0].amount = Amount(u64::MAX);
-                payment.outputs.push(Output { amount: Amount(u64::MAX), to });
+                payment.outputs.push(Output::plain(Amount(u64::MAX), to));
             }),
         ),
         ("tx_signature", altered(&|payment| payment.inputs[0].signature = Default::default())),
@@ -240,7 +240,7 @@ fn block(scene: &Scene, tree: &BlockTree, reward: Amount, change: Change<'_>, se
     let to = Address(Bytes([5; 20]));
     let extra = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_nanos() as u64;
     let height = parent.height().next();
-    let coinbase = Coinbase { chain, height, extra, outputs: vec![Output { amount: reward, to }] };
+    let coinbase = Coinbase { chain, height, extra, outputs: vec![Output::plain(reward, to)] };
     let root = Block::root_of(&coinbase, &[]);
     let target = rule.target_after(tree, &parent.id());
     let seal = Seal::Work { target, nonce: 0 };

@@ -33,7 +33,7 @@ pub(crate) fn chain(coins: u32) -> Arc<Chain> {
         fee_min: Amount(1),
     };
     let amount = Amount(u64::from(coins) * 1_000);
-    let balance = Balance { name: "one".to_string(), address: owner().address(), amount, coins };
+    let balance = Balance { name: "one".to_string(), address: owner().address(), amount, coins, stake: Amount::ZERO };
     let genesis = Genesis {
         name: "bench".to_string(),
         time_unix_ms: 0,

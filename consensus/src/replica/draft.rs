@@ -51,7 +51,7 @@ impl Replica {
         });
         let reward = rules.subsidy(height).checked_add(fees).expect("subsidy and fees are part of a bounded supply");
         let to = to.filter(|_| reward > Amount::ZERO);
-        let outputs = to.into_iter().map(|to| Output { amount: reward, to }).collect();
+        let outputs = to.into_iter().map(|to| Output::plain(reward, to)).collect();
         let coinbase = Coinbase { chain: rules.chain, height, extra: self.mining.extra(), outputs };
         let root = Block::root_of(&coinbase, &payments);
         let header = Header { chain: rules.chain, parent, height, time, root, seal };

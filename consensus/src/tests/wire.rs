@@ -28,7 +28,7 @@ fn header() -> Header {
 }
 
 fn output() -> Output {
-    Output { amount: Amount(7), to: synod_ledger::Address(Bytes([8; 20])) }
+    Output::plain(Amount(7), synod_ledger::Address(Bytes([8; 20])))
 }
 
 fn tx() -> Tx {
@@ -61,7 +61,7 @@ fn messages() -> Vec<Message> {
 
 fn records() -> Vec<Record> {
     let coin = Coin { output: output(), height: Height(3), coinbase: true };
-    let undo = Undo { spent: vec![(OutPoint { tx: TxId(name(9)), index: 10 }, coin)] };
+    let undo = Undo { spent: vec![(OutPoint { tx: TxId(name(9)), index: 10 }, coin)], ..Undo::default() };
     vec![
         Record::Body(block()),
         Record::Header(StoredHeader {

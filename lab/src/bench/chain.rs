@@ -42,7 +42,7 @@ impl Maker {
         let payments: Vec<Tx> = (0..payments).map(|_| self.pay(height)).collect();
         let fees = Amount(FEE.0 * payments.len() as u64);
         let reward = rules.subsidy(height).checked_add(fees).expect("a small sum");
-        let outputs = vec![Output { amount: reward, to: self.owner.address() }];
+        let outputs = vec![Output::plain(reward, self.owner.address())];
         let coinbase = Coinbase { chain: rules.chain, height, extra: 0, outputs };
         let root = Block::root_of(&coinbase, &payments);
         let parent = self.tip.id();
@@ -115,6 +115,7 @@ fn genesis(owner: Address, coins: u32, age: Duration) -> Genesis {
             address: owner,
             amount: Amount(1_000_000 * 100_000_000),
             coins,
+            stake: Amount::ZERO,
         }],
     }
 }

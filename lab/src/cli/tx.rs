@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
-use synod_ledger::{Address, Amount, BlockId, Coin, Height, OutPoint, Output, PaymentBuilder, SecretKey, Tx, TxId};
+use synod_ledger::{
+    Address, Amount, BlockId, Coin, Height, OutPoint, Output, OutputKind, PaymentBuilder, SecretKey, Tx, TxId,
+};
 use synod_node::api::client::{ApiError, ClientError};
 use synod_node::api::types::{
     AddressQuery, BlockRef, ChainQuery, MempoolQuery, OutputInfo, PaymentInfo, TransactionInfo, TransactionStatus,
@@ -210,7 +212,7 @@ async fn make_payment(
         if got >= needed {
             break;
         }
-        let output = Output { amount: coin.amount, to: from };
+        let output = Output::plain(coin.amount, from);
         let spent = Coin { output, height: coin.height.unwrap_or_default(), coinbase: coin.coinbase };
         builder = builder.spend(OutPoint { tx: coin.tx, index: coin.index }, spent, secret);
         got = got.checked_add(coin.amount).unwrap_or(Amount::MAX);
@@ -436,7 +438,10 @@ mod tests {
     #[test]
     fn a_payment_concerns_whom_it_pays_and_whom_it_spends_from() {
         let to = Address(Bytes([1; 20]));
-        let payment = PaymentInfo { inputs: Vec::new(), outputs: vec![OutputInfo { amount: Amount(1), to }] };
+        let payment = PaymentInfo {
+            inputs: Vec::new(),
+            outputs: vec![OutputInfo { amount: Amount(1), to, kind: OutputKind::Plain }],
+        };
         assert!(concerns(&payment, None));
         assert!(concerns(&payment, Some(to)));
         assert!(!concerns(&payment, Some(Address(Bytes([2; 20])))));

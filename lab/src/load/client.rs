@@ -200,7 +200,7 @@ impl Common {
         let step = if payers > 1 { 1 + number as usize % (payers - 1) } else { 0 };
         let (to, _) = self.payers[(chosen.coin.wallet + step) % payers];
         let coin = Coin {
-            output: Output { amount: chosen.coin.amount, to: *from },
+            output: Output::plain(chosen.coin.amount, *from),
             // Neither is part of a payment.
             height: Height(0),
             coinbase: false,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{GenesisError, check_name};
-use crate::{CompactTarget, PublicKey, VOTES_MAX};
+use crate::{CompactTarget, PublicKey, StakeRules, VOTES_MAX};
 
 /// The longest window of [`Retarget::Lwma`], in blocks: Bitcoin's period of two weeks.
 pub const WINDOW_MAX: u32 = 2_016;
@@ -20,6 +20,9 @@ pub const VALIDATORS_MAX: usize = VOTES_MAX;
 
 /// The deepest record of stakes that a peer keeps in memory, in blocks.
 pub const STAKE_DEPTH_MAX: u32 = 1_024;
+
+/// The shortest block time of stakes: with one try a second, blocks of one second would have everybody win always.
+pub const STAKE_BLOCK_TIME_MIN_MS: u64 = 2_000;
 
 /// A consensus engine and its parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,19 @@ impl Engine {
         match self {
             Self::Pow(pow) => Some(pow),
             Self::Pbft(_) | Self::Pos(_) => None,
+        }
+    }
+
+    /// What the ledger needs to know of stakes, if they make the blocks.
+    pub const fn stake_rules(&self) -> Option<StakeRules> {
+        match self {
+            Self::Pbft(_) | Self::Pow(_) => None,
+            Self::Pos(pos) => Some(StakeRules {
+                depth: pos.stake_depth,
+                unbonding: pos.unbonding,
+                slasher: pos.slasher,
+                finder_share: pos.finder_share,
+            }),
         }
     }
 
@@ -235,6 +251,9 @@ impl PosParams {
             return Err(GenesisError::Difficulty);
         }
         check_block_time(self.block_time_ms)?;
+        if self.block_time_ms < STAKE_BLOCK_TIME_MIN_MS {
+            return Err(GenesisError::BlockTimeShort { expected: STAKE_BLOCK_TIME_MIN_MS, got: self.block_time_ms });
+        }
         if self.stake_depth == 0 || self.stake_depth > STAKE_DEPTH_MAX {
             return Err(GenesisError::StakeDepth { expected: STAKE_DEPTH_MAX, got: self.stake_depth });
         }

@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 
 use super::{Admission, Conflict, Mempool};
 use crate::check::check_coins;
-use crate::{Block, Rules, State, Tx, TxId};
+use crate::{Block, Evidence, PublicKey, Rules, State, Tx, TxId};
 
 /// Which payments left because a block was connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connected {
     /// They are in the block.
     pub confirmed: Vec<TxId>,
-    /// They spend what the block spends, or depend on such a payment.
+    /// They spend what the block spends, or stake of somebody whom it punishes, or depend on such a payment.
     pub conflicted: Vec<TxId>,
 }
 
@@ -45,7 +45,29 @@ impl Mempool {
                 result.conflicted.extend(self.remove_with_descendants(loser));
             }
         }
+        for key in block.evidence().iter().filter_map(Evidence::key) {
+            result.conflicted.extend(self.drop_stakes_of(key));
+        }
         result
+    }
+
+    /// Takes out the payments that spend a stake which its owner has just lost. Stake that a payment here would make is
+    /// not lost: it is younger.
+    fn drop_stakes_of(&mut self, key: PublicKey) -> Vec<TxId> {
+        let is_lost = |id: &TxId| {
+            let entry = self.entry(id);
+            let of_key = entry.tx.inputs.iter().any(|input| input.key == key);
+            of_key && entry.stakes.iter().any(|coin| !self.contains(&coin.tx))
+        };
+        let found: Vec<TxId> = self.ids().filter(is_lost).collect();
+        let mut dropped = Vec::new();
+        for id in found {
+            // It may have gone already, as a descendant of another one.
+            if self.contains(&id) {
+                dropped.extend(self.remove_with_descendants(id));
+            }
+        }
+        dropped
     }
 
     /// Makes the pool fit `state` after a reorganisation. `returned` are the payments of the undone blocks, in the

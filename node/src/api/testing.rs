@@ -45,8 +45,13 @@ pub(super) fn address(person: u8) -> Address {
 }
 
 pub(super) fn chain() -> Arc<Chain> {
-    let balance =
-        |person: u8| Balance { name: person.to_string(), address: address(person), amount: Amount(1_000), coins: 10 };
+    let balance = |person: u8| Balance {
+        name: person.to_string(),
+        address: address(person),
+        amount: Amount(1_000),
+        coins: 10,
+        stake: Amount::ZERO,
+    };
     let pow = PowParams { target: CompactTarget::MAX, block_time_ms: 2_000, retarget: Retarget::Off, declared: true };
     let ledger = LedgerParams {
         subsidy: Amount(50),

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use synod_consensus::Chain;
 use synod_ledger::{
-    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Genesis, Header, Height, Node, OutPoint, Output, Rules,
-    Seal, State, Tx, Undo, merkle,
+    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Genesis, Header, Height, Node, OutPoint, Output,
+    OutputKind, Rules, Seal, State, Tx, Undo, merkle,
 };
 
 use super::types::{
@@ -177,7 +177,7 @@ pub(super) fn payment(tx: &Tx) -> PaymentInfo {
 }
 
 fn output(output: &Output) -> OutputInfo {
-    OutputInfo { amount: output.amount, to: output.to }
+    OutputInfo { amount: output.amount, to: output.to, kind: output.kind }
 }
 
 const fn coin_ref(coin: &OutPoint) -> CoinRef {
@@ -207,22 +207,26 @@ pub(super) fn fee(block: &Block, undo: &Undo, index: u32) -> Option<Amount> {
 pub(super) fn address(state: &State, rules: &Rules, pending: &[Tx], address: Address, coins_max: usize) -> AddressInfo {
     let spent: BTreeSet<OutPoint> = pending.iter().flat_map(|tx| tx.inputs.iter().map(|input| input.coin)).collect();
     let next = state.height().next();
-    let info = |name: &OutPoint, amount, coin: Option<&Coin>| CoinInfo {
+    let info = |name: &OutPoint, output: &Output, coin: Option<&Coin>| CoinInfo {
         tx: name.tx,
         index: name.index,
-        amount,
+        amount: output.amount,
         height: coin.map(|coin| coin.height),
         coinbase: coin.is_some_and(|coin| coin.coinbase),
-        // What a payment makes can be spent at once.
-        mature: coin.is_none_or(|coin| coin.spendable_from(rules) <= next),
+        // What a payment makes can be spent at once, unless it locks it.
+        mature: match (output.kind, coin) {
+            (OutputKind::Plain, None) => true,
+            (OutputKind::Plain | OutputKind::Unbonding, Some(coin)) => coin.spendable_from(rules) <= next,
+            (OutputKind::Stake, _) | (OutputKind::Unbonding, None) => false,
+        },
+        kind: output.kind,
         pending: coin.is_none(),
         spent_by_pending: spent.contains(name),
     };
     let confirmed = state.coins_of(&address);
-    let confirmed = confirmed.iter().map(|(name, coin)| info(name, coin.output.amount, Some(coin)));
+    let confirmed = confirmed.iter().map(|(name, coin)| info(name, &coin.output, Some(coin)));
     let made = pending.iter().flat_map(Tx::made).filter(|(_, output)| output.to == address);
-    let mut coins: Vec<CoinInfo> =
-        confirmed.chain(made.map(|(name, output)| info(&name, output.amount, None))).collect();
+    let mut coins: Vec<CoinInfo> = confirmed.chain(made.map(|(name, output)| info(&name, &output, None))).collect();
     let sum = |keep: &dyn Fn(&CoinInfo) -> bool| {
         let amounts = coins.iter().filter(|coin| keep(coin)).map(|coin| coin.amount);
         Amount::checked_sum(amounts).expect("a chain issues no more than there can be")

@@ -20,7 +20,7 @@ use crate::handle::{EngineRequest, NodeHandle, Recent, View};
 /// A block by somebody else, at `height` on `parent`.
 fn foreign_block(parent: BlockId, height: u64, payments: Vec<Tx>) -> Block {
     let rules = *chain().rules();
-    let outputs = vec![Output { amount: rules.subsidy(Height(height)), to: address(BOB) }];
+    let outputs = vec![Output::plain(rules.subsidy(Height(height)), address(BOB))];
     let coinbase = Coinbase { chain: rules.chain, height: Height(height), extra: 1, outputs };
     let root = Block::root_of(&coinbase, &payments);
     let seal = Seal::Declared { target: CompactTarget::MAX, draw: 1_000 + height };

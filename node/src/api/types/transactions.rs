@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use synod_ledger::{
-    Address, Amount, BlockId, ChainId, Height, OutPoint, Output, Payment, PublicKey, Signature, Tx, TxId, TxInput,
-    merkle,
+    Address, Amount, BlockId, ChainId, Height, OutPoint, Output, OutputKind, Payment, PublicKey, Signature, Tx, TxId,
+    TxInput, merkle,
 };
 use synod_machine::Bytes;
 use utoipa::{IntoParams, ToSchema};
@@ -34,7 +34,7 @@ impl PaymentInfo {
 }
 
 pub(super) fn to_outputs(outputs: &[OutputInfo]) -> Vec<Output> {
-    outputs.iter().map(|output| Output { amount: output.amount, to: output.to }).collect()
+    outputs.iter().map(|output| Output { amount: output.amount, to: output.to, kind: output.kind }).collect()
 }
 
 /// A coin's name: the output of a transaction.
@@ -69,6 +69,16 @@ pub struct OutputInfo {
     /// To whom.
     #[schema(value_type = String)]
     pub to: Address,
+    /// Whether it is locked: `stake`, or `unbonding` on its way from that. Left out where it is money.
+    #[serde(default, skip_serializing_if = "is_plain")]
+    #[schema(value_type = Option<String>)]
+    pub kind: OutputKind,
+}
+
+/// Whether an output is money.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_plain(kind: &OutputKind) -> bool {
+    *kind == OutputKind::Plain
 }
 
 /// Where a transaction stands, as this peer sees it.
@@ -198,8 +208,12 @@ pub struct CoinInfo {
     pub height: Option<Height>,
     /// Whether a coinbase made it.
     pub coinbase: bool,
-    /// Whether the next block may spend it.
+    /// Whether the next block may spend it as money. A stake never is.
     pub mature: bool,
+    /// Whether it is locked: `stake`, or `unbonding` on its way from that. Left out where it is money.
+    #[serde(default, skip_serializing_if = "is_plain")]
+    #[schema(value_type = Option<String>)]
+    pub kind: OutputKind,
     /// Whether it is the output of an unconfirmed payment.
     pub pending: bool,
     /// Whether a pending payment spends it.
