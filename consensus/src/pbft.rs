@@ -48,6 +48,7 @@ mod types;
 mod watch;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use synod_ledger::{BlockId, Certificate, Height};
 use synod_machine::{Input, Key, Out, PeerId, Protocol, Time};
@@ -87,7 +88,8 @@ pub enum Command<P> {
         /// The one that waits longest and is not executed. While it is the same one, time runs against the primary.
         oldest: Option<RequestId>,
     },
-    /// The owner has executed, and has on disk, everything up to this block, which it got and verified on its own.
+    /// The owner has executed, and has on disk, everything up to this block, which it got and verified on its own. It
+    /// says so after every start too, since it may have written more than we had when we crashed.
     Synced(Base),
     /// The answer to [`Event::Validate`].
     Validated {
@@ -186,6 +188,8 @@ pub struct Agreement<P: Proposal> {
     links: BTreeMap<PeerId, Link>,
     /// Drawn once per start.
     salt: u64,
+    /// Records that a crash left behind.
+    garbage: Vec<Key>,
     proposing: Proposing,
     watching: Watching,
 }
@@ -312,6 +316,9 @@ impl<P: Proposal> Protocol for Agreement<P> {
     fn start(&mut self, now: Time, out: &mut Out<Self>) {
         if self.me.is_none() {
             return;
+        }
+        for key in core::mem::take(&mut self.garbage) {
+            out.forget(key);
         }
         self.tell_again(out);
         self.advance(now, out);

@@ -67,15 +67,13 @@ impl<P: Proposal> Agreement<P> {
         }
     }
 
-    /// Moves the low watermark, and forgets everything up to it but the proof of the last decision.
+    /// Moves the low watermark, and forgets everything up to it. The proof of the last decision stays, since what is
+    /// executed is kept with its proof.
     pub(super) fn set_stable(&mut self, height: Height, id: BlockId, out: &mut Out<Self>) {
         out.persist(Record::<P>::STABLE, Record::Stable(height, id));
-        let (old, _) = core::mem::replace(&mut self.stable, (height, id));
-        if old > Height::GENESIS {
-            out.forget(Record::<P>::decided_key(old));
-        }
+        self.stable = (height, id);
         for (passed, slot) in self.log.truncate(height) {
-            if slot.decided.is_some() && passed < height {
+            if slot.decided.is_some() {
                 out.forget(Record::<P>::decided_key(passed));
             }
             out.forget(Record::<P>::voted_key(passed));

@@ -50,9 +50,14 @@ impl<P: Proposal> Agreement<P> {
         if height <= self.executed || height > self.decided.height {
             return;
         }
+        let slot = self.log.get(height).and_then(|slot| slot.decided.clone());
+        let (decided, certificate) = slot.expect("what is decided and above the last stable checkpoint is in the log");
+        if decided != id {
+            return; // Only with more than f faulty validators: the owner follows another chain.
+        }
         let before = self.executed;
         self.executed = height;
-        out.persist(Record::<P>::EXECUTED, Record::Executed(height, id));
+        out.persist(Record::<P>::EXECUTED, Record::Executed(Base { height, id, certificate }));
         self.make_checkpoint(before, out);
     }
 
@@ -63,8 +68,7 @@ impl<P: Proposal> Agreement<P> {
         if height <= self.decided.height {
             return self.on_executed(height, id, out);
         }
-        out.persist(Record::<P>::decided_key(height), Record::Decided(base.clone()));
-        out.persist(Record::<P>::EXECUTED, Record::Executed(height, id));
+        out.persist(Record::<P>::EXECUTED, Record::Executed(base.clone()));
         self.decided = base;
         self.executed = height;
         self.set_stable(height, id, out);

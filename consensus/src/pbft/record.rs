@@ -31,8 +31,8 @@ pub enum Record<P> {
     Changing(Signed<ViewChange>),
     /// What is decided at a height, under the height.
     Decided(Base),
-    /// Up to where its owner has executed.
-    Executed(Height, BlockId),
+    /// Up to where its owner has executed, with the proof.
+    Executed(Base),
     /// What it prepared in the highest view, under the height.
     Prepared(Prepared),
     /// A proposal, under its id.
@@ -86,7 +86,7 @@ impl<P: Proposal> Wire for Record<P> {
             Self::Active(_) => "active",
             Self::Changing(_) => "changing",
             Self::Decided(_) => "decided",
-            Self::Executed(..) => "executed",
+            Self::Executed(_) => "executed",
             Self::Prepared(_) => "prepared",
             Self::Proposal(_) => "proposal",
             Self::Stable(..) => "stable",

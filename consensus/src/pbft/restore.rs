@@ -40,6 +40,7 @@ impl<P: Proposal> Agreement<P> {
             rules,
             settings,
             salt,
+            garbage: Vec::new(),
         };
         if replica.me.is_some() {
             replica.read(disk);
@@ -50,7 +51,8 @@ impl<P: Proposal> Agreement<P> {
     /// Shelves come in order: the view and the marks first, then what is decided, the proposals, the votes.
     fn read(&mut self, disk: impl Iterator<Item = (Key, Record<P>)>) {
         let mut votes: Vec<Signed<PrePrepare>> = Vec::new();
-        for (_, record) in disk {
+        let mut kept: Vec<(Height, Key)> = Vec::new();
+        for (key, record) in disk {
             match record {
                 Record::Active(new_view) => {
                     self.view = new_view.body().view;
@@ -61,34 +63,55 @@ impl<P: Proposal> Agreement<P> {
                     self.stage = Stage::Changing;
                     self.changes.insert(change.by(), change);
                 }
-                Record::Decided(base) => self.read_decided(base),
-                Record::Executed(height, _) => self.executed = height,
+                Record::Decided(base) => {
+                    kept.push((base.height, key));
+                    self.log.at(base.height).decided = Some((base.id, base.certificate));
+                }
+                Record::Executed(base) => self.decided = base,
                 Record::Prepared(prepared) => {
                     let height = prepared.order().height;
+                    kept.push((height, key));
                     self.log.at(height).prepared = Some(prepared);
                 }
                 Record::Proposal(proposal) => {
                     let (height, id) = (proposal.height(), proposal.id());
+                    kept.push((height, key));
                     let body = Body { proposal, opinion: Opinion::Open, is_stored: true };
                     self.log.at(height).bodies.insert(id, body);
                 }
                 Record::Stable(height, id) => self.stable = (height, id),
-                Record::Voted(order) => votes.push(order),
+                Record::Voted(order) => {
+                    kept.push((order.body().0.height, key));
+                    votes.push(order);
+                }
             }
         }
+        self.find_marks();
         // A crash between two writes leaves what a later one would have removed.
         self.log.truncate(self.stable.0);
+        let passed = kept.into_iter().filter(|(height, _)| *height <= self.stable.0);
+        self.garbage = passed.map(|(_, key)| key).collect();
         self.install_orders();
         self.read_votes(votes);
         self.read_checkpoints();
         self.watching = Watching::new(self.view, self.decided.height);
     }
 
-    fn read_decided(&mut self, base: Base) {
-        let is_last = base.height > self.decided.height;
-        self.log.at(base.height).decided = Some((base.id, base.certificate.clone()));
-        if is_last {
-            self.decided = base;
+    /// What is executed is decided, and so is what was told after it. If the log does not reach down to the last stable
+    /// checkpoint, the owner had got further on its own, and the low watermark had moved with it.
+    fn find_marks(&mut self) {
+        self.executed = self.decided.height;
+        let executed = (self.decided.height, self.decided.id);
+        let is_whole = (self.stable.0.0 + 1..=executed.0.0)
+            .all(|height| self.log.get(Height(height)).is_some_and(|slot| slot.decided.is_some()));
+        if !is_whole {
+            self.stable = executed;
+        }
+        while let Some(slot) = self.log.get(self.decided.height.next())
+            && let Some((id, certificate)) = slot.decided.clone()
+            && slot.bodies.contains_key(&id)
+        {
+            self.decided = Base { height: self.decided.height.next(), id, certificate };
         }
     }
 

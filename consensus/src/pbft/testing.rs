@@ -250,7 +250,11 @@ impl World {
         let party = Party::restore(params, self.nodes[node].disk.clone().into_iter());
         let mut out = Out::new();
         self.nodes[node].host = Some(Host::start_into(party, self.now, &mut out));
-        let told = self.nodes[node].owner.start();
+        let mut told = self.nodes[node].owner.start();
+        let height = Height(self.nodes[node].owner.chain.len() as u64);
+        if let Some((id, certificate)) = self.decided.get(&height).cloned() {
+            told.insert(0, Command::Synced(super::Base { height, id, certificate }));
+        }
         let commands = self.apply(node, out.drain().collect());
         self.command(node, told.into_iter().chain(commands).collect());
         for other in (0..self.nodes.len()).filter(|other| *other != node) {
@@ -515,9 +519,9 @@ impl World {
         }
     }
 
-    /// The highest view of a replica that is up.
+    /// The highest view of an honest replica that is up.
     pub(crate) fn view(&self) -> View {
-        let up = (0..self.nodes.len()).filter(|node| self.is_up(*node));
+        let up = (0..self.nodes.len()).filter(|node| self.is_up(*node) && self.is_honest(*node));
         up.map(|node| self.agreement(node).view()).max().unwrap_or_default()
     }
 

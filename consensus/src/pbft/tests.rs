@@ -1,5 +1,7 @@
 //! The agreement on the bench and in a small world.
 
+mod faults;
 mod normal;
+mod primary;
 mod steps;
 mod swarm;

@@ -170,7 +170,8 @@ impl Bench {
     }
 
     fn speak(&self, message: &Message<Toy>) -> Option<String> {
-        let of = |kind: &str, order: &Order| format!("{kind} v{} {}{}", order.view, self.called(order.id), order.height.0);
+        let of =
+            |kind: &str, order: &Order| format!("{kind} v{} {}{}", order.view, self.called(order.id), order.height.0);
         Some(match message {
             Message::Checkpoint(checkpoint) => format!("checkpoint {}", checkpoint.body().height.0),
             Message::Commit(commit) => {
@@ -178,7 +179,12 @@ impl Bench {
                 format!("commit v{view} {}{}", self.called(id), height.0)
             }
             Message::Decided { base, proposal } => {
-                format!("decided {}{}{}", self.called(base.id), base.height.0, if proposal.is_some() { " and it" } else { "" })
+                format!(
+                    "decided {}{}{}",
+                    self.called(base.id),
+                    base.height.0,
+                    if proposal.is_some() { " and it" } else { "" }
+                )
             }
             Message::Fetch { height, id } => format!("fetch {}{}", self.called(*id), height.0),
             Message::Hello { .. } | Message::Status(_) => return None,
@@ -227,7 +233,7 @@ fn record_name(record: &Record<Toy>) -> String {
         Record::Active(new_view) => format!("in v{}", new_view.body().view),
         Record::Changing(change) => format!("to v{}", change.body().view),
         Record::Decided(base) => format!("decided {}", base.height.0),
-        Record::Executed(height, _) => format!("executed {}", height.0),
+        Record::Executed(base) => format!("executed {}", base.height.0),
         Record::Prepared(prepared) => format!("prepared {}", prepared.order().height.0),
         Record::Proposal(toy) => format!("proposal {}", toy.height.0),
         Record::Stable(height, _) => format!("stable {}", height.0),

@@ -38,12 +38,7 @@ impl Owner {
     pub(crate) fn start(&mut self) -> Vec<Command<Toy>> {
         self.known.clear();
         self.last = None;
-        let mut commands = vec![];
-        if let Some(last) = self.chain.last() {
-            commands.push(Command::Executed { height: last.height, id: last.id() });
-        }
-        commands.extend(self.report());
-        commands
+        self.report()
     }
 
     pub(crate) fn add(&mut self, request: u32) -> bool {

@@ -197,12 +197,16 @@ fn checkpoints_of_a_quorum_move_the_watermarks_and_clear_log_and_disk() {
     bench.commit(0, 0, &toys[3]);
     bench.commit(2, 0, &toys[3]);
     assert_eq!(bench.checkpoint(0, &toys[3]), NOTHING);
-    assert_eq!(bench.checkpoint(2, &toys[3]), NOTHING, "a quorum may say so: it is stable here when it is executed here");
+    assert_eq!(
+        bench.checkpoint(2, &toys[3]),
+        NOTHING,
+        "a quorum may say so: it is stable here when it is executed here"
+    );
     let executed = bench.command(Command::Executed { height: Height(4), id: toys[3].id() });
     assert_eq!(executed, ["disk: executed 4", "all: checkpoint 4", "disk: stable 4"]);
     assert_eq!((bench.agreement().stable(), bench.agreement().high()), (Height(4), Height(20)));
     assert_eq!(bench.agreement().log_size(), (0, 0));
-    assert_eq!(bench.disk.len(), 3, "the last decision, what is executed, the stable checkpoint");
+    assert_eq!(bench.disk.len(), 2, "what is executed, with its proof, and the stable checkpoint");
 }
 
 #[test]
@@ -233,9 +237,9 @@ fn a_replica_that_was_away_learns_what_is_decided_or_that_it_must_be_fetched() {
     assert_eq!(bench.say(2, far_away), ["behind 60"]);
     let base = Base { height: far.height, id: far.id(), certificate: certificate(&bench, &far) };
     let synced = bench.command(Command::Synced(base));
-    assert_eq!(synced, ["disk: decided 60", "disk: executed 60", "disk: stable 60", "all: checkpoint 60"]);
+    assert_eq!(synced, ["disk: executed 60", "disk: stable 60", "all: checkpoint 60"]);
     assert_eq!(bench.agreement().high(), Height(76));
-    assert_eq!(bench.disk.len(), 3);
+    assert_eq!(bench.disk.len(), 2);
 }
 
 #[test]
@@ -291,8 +295,21 @@ fn each_wrong_message_is_refused_for_its_own_reason() {
     let cases: Vec<(Message<Toy>, Reject)> = vec![
         (Message::Commit(unsigned(1)), Reject::VoteSignature),
         (Message::Commit(unsigned(4)), Reject::VoteStranger),
-        (Message::Checkpoint(Signed::from_parts(Checkpoint { height: Height(4), id: a.id() }, ValidatorId(0), Signature::NONE)), Reject::VoteSignature),
-        (Message::Hello { hello: Signed::from_parts(Hello { salt: 0 }, ValidatorId(0), Signature::NONE), asks: false }, Reject::VoteSignature),
+        (
+            Message::Checkpoint(Signed::from_parts(
+                Checkpoint { height: Height(4), id: a.id() },
+                ValidatorId(0),
+                Signature::NONE,
+            )),
+            Reject::VoteSignature,
+        ),
+        (
+            Message::Hello {
+                hello: Signed::from_parts(Hello { salt: 0 }, ValidatorId(0), Signature::NONE),
+                asks: false,
+            },
+            Reject::VoteSignature,
+        ),
         (Message::Prepare(bench.sign(0, Prepare(order))), Reject::VotePrimary),
         (Message::PrePrepare { order: bench.sign(1, PrePrepare(order)), proposal: a.clone() }, Reject::VotePrimary),
         (Message::PrePrepare { order: bench.sign(0, PrePrepare(order)), proposal: b.clone() }, Reject::VoteProposal),
