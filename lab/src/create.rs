@@ -16,8 +16,10 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use synod_consensus::pow::target_for;
-use synod_ledger::{Amount, Balance, Engine, Genesis, PowParams, Retarget};
-use synod_node::config::{Config, MiningConfig, NetworkConfig, RunFile};
+use synod_ledger::{
+    Amount, Balance, Engine, Genesis, PbftParams, PowParams, PublicKey, Retarget, SecretKey, Validator,
+};
+use synod_node::config::{Config, GossipKind, MiningConfig, NetworkConfig, RunFile};
 use synod_node::net::{Identity, IdentityError};
 
 use crate::error::LabError;
@@ -70,7 +72,13 @@ pub fn node_config(manifest: &Manifest, place: usize) -> Config {
     let entry = &manifest.peers[place];
     let transport = manifest.settings.transport;
     let parse = |text: String| text.parse().expect("the addresses are our own");
-    let bootstrap = acquaintances(place, manifest.peers.len()).into_iter().flat_map(|other| {
+    let validators = manifest.settings.validator_count();
+    let known = match validators {
+        0 => acquaintances(place, manifest.peers.len()),
+        // Everybody votes with everybody, and whoever pays asks them.
+        count => (0..count).filter(|other| *other != place).collect(),
+    };
+    let bootstrap = known.into_iter().flat_map(|other| {
         let other = &manifest.peers[other];
         let addresses = listen_addresses(transport, other.port);
         addresses.into_iter().map(|address| format!("{address}/p2p/{}", other.peer_id))
@@ -84,7 +92,18 @@ pub fn node_config(manifest: &Manifest, place: usize) -> Config {
         api: SocketAddr::from((Ipv4Addr::LOCALHOST, entry.api_port)),
         faults: true,
         mining: Some(MiningConfig { address: entry.miner, hash_rate: manifest.settings.hash_rate, threads: 1 }),
-        network: NetworkConfig { gossip: manifest.settings.gossip.kind(), ..NetworkConfig::default() },
+        network: network_config(manifest.settings.gossip.kind(), validators),
+    }
+}
+
+/// Validators keep links to all validators, and whoever does not vote to some of them.
+fn network_config(gossip: GossipKind, validators: usize) -> NetworkConfig {
+    let usual = NetworkConfig::default();
+    NetworkConfig {
+        gossip,
+        neighbours_max: usual.neighbours_max + validators,
+        connections_max: usual.connections_max + validators,
+        ..usual
     }
 }
 
@@ -132,7 +151,9 @@ fn fill(dir: &Path, settings: &Settings) -> Result<Manifest, LabError> {
         balances.push(balance);
     }
     let peers = make_peers(dir, settings.nodes, &wallets)?;
-    let genesis = make_genesis(settings, balances);
+    let keys: Vec<Validator> = peers.iter().map(|(entry, key)| Validator { name: entry.name.clone(), key: *key }).collect();
+    let peers = peers.into_iter().map(|(entry, _)| entry).collect();
+    let genesis = make_genesis(settings, balances, keys);
     genesis.check().map_err(|error| LabError::Genesis { reason: error.to_string() })?;
     let text = toml::to_string(&genesis).expect("a genesis can be written as TOML");
     files::write(&dir.join(GENESIS), text.as_bytes())?;
@@ -145,16 +166,19 @@ fn fill(dir: &Path, settings: &Settings) -> Result<Manifest, LabError> {
     Ok(manifest)
 }
 
-fn make_peers(dir: &Path, count: usize, wallets: &Wallets) -> Result<Vec<PeerEntry>, LabError> {
+/// Each peer, and the key that it signs with. Whoever is paid for its blocks has the same.
+fn make_peers(dir: &Path, count: usize, wallets: &Wallets) -> Result<Vec<(PeerEntry, PublicKey)>, LabError> {
     let ports = ports::free(2 * count)?;
     let mut peers = Vec::with_capacity(count);
     for (place, pair) in ports.chunks_exact(2).enumerate() {
         let name = format!("peer{}", place + 1);
         let data = dir.join(&name).join(DATA);
         files::create_dir(&data)?;
-        let miner = wallets.add_shared(&miner_wallet(&name), &new_key()?)?.address;
         let identity = load_identity(&data)?;
-        peers.push(PeerEntry { name, peer_id: identity.peer().to_string(), miner, port: pair[0], api_port: pair[1] });
+        let key = SecretKey::from_bytes(*identity.secret());
+        let miner = wallets.add_shared(&miner_wallet(&name), &key)?.address;
+        let (peer_id, [port, api_port]) = (identity.peer().to_string(), [pair[0], pair[1]]);
+        peers.push((PeerEntry { name, peer_id, miner, port, api_port }, key.public()));
     }
     Ok(peers)
 }
@@ -178,9 +202,21 @@ pub fn run_file(data: &Path) -> Option<RunFile> {
     RunFile::read(data).ok().flatten()
 }
 
-fn make_genesis(settings: &Settings, balances: Vec<Balance>) -> Genesis {
+fn make_genesis(settings: &Settings, balances: Vec<Balance>, mut validators: Vec<Validator>) -> Genesis {
     let block_time_ms = u64::try_from(settings.block_time.as_millis()).expect("at most a day, as checked");
     let engine = match settings.consensus {
+        Consensus::Pbft => {
+            validators.truncate(settings.validator_count());
+            Engine::Pbft(PbftParams {
+                validators,
+                // A genesis's own defaults, which say where they come from.
+                view_timeout_ms: 2_000,
+                batch_delay_ms: 10,
+                batch_max: 1_000,
+                checkpoint_interval: 100,
+                watermark_window: 200,
+            })
+        }
         Consensus::Pow => Engine::Pow(PowParams {
             target: target_for(settings.hash_rate.saturating_mul(settings.nodes as u64), settings.block_time),
             block_time_ms,

@@ -110,6 +110,7 @@ mod tests {
             id: own.id(),
             status: TransactionStatus::Confirmed,
             confirmations: 1,
+            is_final: false,
             block: None,
             height: None,
             index: Some(1),

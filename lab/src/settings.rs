@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Address, Amount, LedgerParams};
+use synod_ledger::{Address, Amount, LedgerParams, VALIDATORS_MAX, VALIDATORS_MIN};
 use synod_node::config::{ConfigError, GossipKind};
 
 use crate::error::LabError;
@@ -24,6 +24,8 @@ pub const NODES_MAX: usize = 500;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Consensus {
+    /// Practical Byzantine fault tolerance: validators vote, and what a quorum signed is final.
+    Pbft,
     /// Proof of work: SHA-256 with a hash-rate budget per peer.
     #[default]
     Pow,
@@ -74,6 +76,8 @@ pub struct Settings {
     pub name: String,
     /// How many peers it has.
     pub nodes: usize,
+    /// How many of them vote, the first ones, where validators do; 0 for all, up to 64.
+    pub validators: usize,
     /// How they agree.
     pub consensus: Consensus,
     /// Hashes per second of each peer, as `50k`; 0 for a network in which nobody mines.
@@ -135,6 +139,7 @@ impl Default for Settings {
         };
         Self {
             name: "local".to_owned(),
+            validators: 0,
             nodes: 5, // Issue 2: `synod up [--nodes 5]`.
             consensus: Consensus::Pow,
             hash_rate: 50_000, // Issue 2: `--hash-rate 50k`; twenty-five such peers take a tenth of a core.
@@ -182,11 +187,24 @@ impl Settings {
         Ok(settings)
     }
 
+    /// How many peers vote; nobody where blocks are found.
+    pub fn validator_count(&self) -> usize {
+        match (self.consensus, self.validators) {
+            (Consensus::Pow, _) => 0,
+            (Consensus::Pbft, 0) => self.nodes.min(VALIDATORS_MAX),
+            (Consensus::Pbft, count) => count,
+        }
+    }
+
     /// Whether a network can be made of them.
     pub fn check(&self) -> Result<(), LabError> {
         let setting = |name, expected| Err(LabError::Setting { name, expected });
         if self.nodes == 0 || self.nodes > NODES_MAX {
             return setting("nodes", "from 1 to 500");
+        }
+        let most = self.nodes.min(VALIDATORS_MAX);
+        if self.consensus == Consensus::Pbft && !(VALIDATORS_MIN..=most).contains(&self.validator_count()) {
+            return setting("validators", "from 4 to 64, and as many as there are peers at most");
         }
         if self.block_time < Duration::from_millis(100) || self.block_time > Duration::from_secs(86_400) {
             return setting("block_time", "from 100ms to 24h");

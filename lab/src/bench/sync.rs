@@ -119,6 +119,7 @@ fn fill(folder: &Path, maker: &Maker, blocks: &[Block]) {
     let owner = StoreIdentity { chain: genesis.name.clone(), genesis: genesis.digest(), peer: key };
     let store = Store::open(&data.join("store.redb"), &owner).expect("a new store");
     let params = synod_peer::Params {
+        behaviour: synod_peer::Behaviour::Honest,
         gossip: synod_peer::GossipParams::Host,
         neighbours: neighbours::Params { own: PublicIdentity(key), neighbours_min: 0, rng: Rng::new(0, 0, "bench") },
         replica: synod_consensus::Params {

@@ -235,7 +235,7 @@ async fn wait_confirmed(
     loop {
         let reason = match peer.client.transaction(id).await {
             Ok(info) if info.status == TransactionStatus::Conflicted => return Err(LabError::Conflicted { id }),
-            Ok(info) if info.confirmations >= wanted => return Ok(info),
+            Ok(info) if info.confirmations >= wanted || info.is_final => return Ok(info),
             Ok(info) => {
                 bar.set_message(format!("{} of {wanted} confirmations", info.confirmations));
                 format!("{} of {wanted} confirmations after {}", info.confirmations, units::show_duration(limit))

@@ -23,6 +23,7 @@ use crate::watch;
 Example:
   synod up                                   # five peers, a live table, Ctrl-C stops all
   synod up --nodes 25 --hash-rate 20k --detach
+  synod up --consensus pbft --nodes 7 --validators 4
   synod up --dir /tmp/fast --block-time 500ms
 
 The first `up` makes the network's directory; a later one goes on with the same chain. Its wallets (alice,
@@ -34,6 +35,9 @@ pub(super) struct UpArgs {
     /// How they agree [default: pow]
     #[arg(long)]
     consensus: Option<Consensus>,
+    /// How many peers vote, with --consensus pbft [default: all, up to 64]
+    #[arg(long, value_name = "N")]
+    validators: Option<usize>,
     /// Hashes per second of each peer [default: 50k]
     #[arg(long, value_name = "RATE", value_parser = parse_hash_rate)]
     hash_rate: Option<u64>,
@@ -148,6 +152,7 @@ impl UpArgs {
     fn apply(&self, mut settings: Settings) -> Settings {
         settings.nodes = self.nodes.map_or(settings.nodes, usize::from);
         settings.consensus = self.consensus.unwrap_or(settings.consensus);
+        settings.validators = self.validators.unwrap_or(settings.validators);
         settings.hash_rate = self.hash_rate.unwrap_or(settings.hash_rate);
         settings.block_time = self.block_time.unwrap_or(settings.block_time);
         settings.transport = self.transport.unwrap_or(settings.transport);

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use synod_consensus::Fate;
-use synod_ledger::{Amount, Block, BlockId, Height, Node, Tx, TxId};
+use synod_ledger::{Amount, Block, BlockId, Height, Node, Seal, Tx, TxId};
 
 use super::error::Failure;
 use super::types::{BlockRef, TransactionInfo, TransactionStatus};
@@ -165,6 +165,7 @@ fn conflicted(tx: &Tx) -> TransactionInfo {
         id: tx.id(),
         status: TransactionStatus::Conflicted,
         confirmations: 0,
+        is_final: false,
         block: None,
         height: None,
         index: None,
@@ -198,6 +199,7 @@ fn in_block(archive: &dyn Archive, place: &Located, id: TxId, index: u32) -> Res
     }
     info.status = TransactionStatus::Confirmed;
     info.confirmations = place.confirmations;
+    info.is_final = matches!(block.header().seal, Seal::Agreed { .. });
     info.block = Some(place.id);
     info.height = Some(place.height);
     info.index = Some(index);

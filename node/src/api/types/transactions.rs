@@ -103,6 +103,9 @@ pub struct TransactionInfo {
     pub status: TransactionStatus,
     /// Blocks of the active chain from its own to the tip, its own counted; 0 where it is not confirmed.
     pub confirmations: u64,
+    /// Whether validators have signed its block, so that no number of confirmations makes it safer.
+    #[serde(default)]
+    pub is_final: bool,
     /// The block that confirms it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
