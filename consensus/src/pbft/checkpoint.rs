@@ -1,5 +1,7 @@
 //! Checkpoints, watermarks and the collection of garbage (section 4.3).
 
+use alloc::vec::Vec;
+
 use synod_ledger::{BlockId, Height};
 use synod_machine::{Out, PeerId};
 
@@ -63,6 +65,22 @@ impl<P: Proposal> Agreement<P> {
         let newest = own.values().rev().map(|checkpoint| *checkpoint.body());
         let found = newest.take_while(|own| own.height > self.stable.0).find(is_stable);
         if let Some(Checkpoint { height, id }) = found {
+            self.set_stable(height, id, out);
+        }
+    }
+
+    /// Moves the low watermark after those of others. A replica whose owner caught up on its own has its watermark where
+    /// that was, and makes none of the checkpoints below; who was not that far would miss them for ever. That more than f
+    /// validators say so is enough, since what we have executed is proved by its certificate, and all that can be lost is
+    /// a part of our log.
+    pub(super) fn follow_watermarks(&mut self, out: &mut Out<Self>) {
+        let mut claims: Vec<Height> = self.claims().into_values().collect();
+        claims.sort_unstable_by(|one, next| next.cmp(one));
+        let Some(claimed) = claims.get(self.rules.validators.faulty()) else { return };
+        let height = self.executed.min(*claimed);
+        if height > self.stable.0 {
+            let slot = self.log.get(height).and_then(|slot| slot.decided.clone());
+            let (id, _) = slot.expect("what is executed and above the last stable checkpoint is in the log");
             self.set_stable(height, id, out);
         }
     }

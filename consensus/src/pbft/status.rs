@@ -1,5 +1,6 @@
 //! Who is connected, and how what was lost is made up for (TOCS 2002, section 5.2).
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use synod_ledger::{BlockId, Height};
@@ -13,16 +14,16 @@ use super::{Agreement, Message, Stage, Status};
 
 /// Decisions in one answer.
 const DECISIONS_MAX: usize = 4;
-/// So often a peer that has not said who it is is asked.
-const QUESTIONS_MAX: u8 = 8;
 
 /// A connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Link {
     /// Which validator the peer said that it is.
     validator: Option<ValidatorId>,
-    /// How often it was asked.
-    questions: u8,
+    /// How often it could have been asked.
+    questions: u32,
+    /// Its last stable checkpoint, as it says.
+    pub(super) stable: Height,
 }
 
 impl<P: Proposal> Agreement<P> {
@@ -52,7 +53,7 @@ impl<P: Proposal> Agreement<P> {
             return out.reject(from, reason);
         }
         let is_new = self.links.get(&from).is_none_or(|link| link.validator != Some(hello.by()));
-        self.links.insert(from, Link { validator: Some(hello.by()), questions: 0 });
+        self.links.insert(from, Link { validator: Some(hello.by()), ..Link::default() });
         if asks {
             out.send(from, Message::Hello { hello: self.hello(), asks: false });
         }
@@ -81,8 +82,12 @@ impl<P: Proposal> Agreement<P> {
     pub(super) fn on_resend(&mut self, now: Time, out: &mut Out<Self>) {
         let hello = self.hello();
         for (peer, link) in &mut self.links {
-            if link.validator.is_none() && link.questions < QUESTIONS_MAX {
-                link.questions += 1;
+            if link.validator.is_some() {
+                continue;
+            }
+            link.questions = link.questions.saturating_add(1);
+            if link.questions.is_power_of_two() {
+                // It may be an observer: it is asked more and more rarely.
                 out.send(*peer, Message::Hello { hello: hello.clone(), asks: true });
             }
         }
@@ -142,10 +147,12 @@ impl<P: Proposal> Agreement<P> {
     }
 
     pub(super) fn on_status(&mut self, from: PeerId, status: &Status, out: &mut Out<Self>) {
-        let is_known = self.links.get(&from).is_some_and(|link| link.validator.is_some());
-        if !is_known {
-            return; // Validators introduce themselves first.
-        }
+        let Some(link) = self.links.get_mut(&from).filter(|link| link.validator.is_some()) else {
+            // Validators introduce themselves first: that was lost.
+            return out.send(from, Message::Hello { hello: self.hello(), asks: true });
+        };
+        link.stable = status.stable;
+        self.follow_watermarks(out);
         self.send_decisions(from, status.decided, out);
         self.send_view(from, status, out);
         if status.view == self.view && status.is_active && self.stage == Stage::Active {
@@ -165,6 +172,12 @@ impl<P: Proposal> Agreement<P> {
         if !status.is_reply && (is_ahead || has_more || status.stable > self.stable.0) {
             out.send(from, Message::Status(ours));
         }
+    }
+
+    /// The last stable checkpoint that each connected validator says it has.
+    pub(super) fn claims(&self) -> BTreeMap<ValidatorId, Height> {
+        let claims = self.links.values().filter_map(|link| link.validator.map(|validator| (validator, link.stable)));
+        claims.collect()
     }
 
     /// The next decisions that it lacks, and how far they go.
