@@ -36,6 +36,7 @@ mod normal;
 mod params;
 mod propose;
 mod record;
+mod rejoin;
 mod restore;
 mod signed;
 mod statement;
@@ -59,6 +60,8 @@ pub use self::message::{Message, PROOFS_BYTES_MAX, Status};
 pub use self::params::{Params, Settings};
 use self::propose::Proposing;
 pub use self::record::{Record, SHELVES};
+pub use self::rejoin::Mark;
+use self::rejoin::Rejoining;
 pub use self::signed::{Signed, Statement};
 pub use self::statement::{Checkpoint, Commit, Evidence, Hello, Order, PrePrepare, Prepare, Prepared};
 use self::status::Link;
@@ -190,6 +193,8 @@ pub struct Agreement<P: Proposal> {
     salt: u64,
     /// Records that a crash left behind.
     garbage: Vec<Key>,
+    /// The disk was lost, and it does not vote yet.
+    rejoining: Option<Rejoining>,
     proposing: Proposing,
     watching: Watching,
 }
@@ -282,10 +287,12 @@ impl<P: Proposal> Agreement<P> {
             Message::Decided { base, proposal } => self.on_decided(from, base, proposal, out),
             Message::Fetch { height, id } => self.on_fetch(from, height, &id, out),
             Message::Hello { hello, asks } => self.on_hello(from, &hello, asks, out),
+            Message::Mark(mark) => self.on_mark(from, &mark, out),
             Message::NewView(new_view) => self.on_new_view(from, new_view, out),
             Message::PrePrepare { order, proposal } => self.on_preprepare(from, order, proposal, out),
             Message::Prepare(prepare) => self.on_prepare(from, prepare, out),
             Message::Proposal(proposal) => self.on_proposal(from, proposal, out),
+            Message::Recall { salt } => self.on_recall(from, salt, out),
             Message::Status(status) => self.on_status(from, &status, out),
             Message::ViewChange(change) => self.on_view_change(from, change, out),
         }
@@ -319,6 +326,10 @@ impl<P: Proposal> Protocol for Agreement<P> {
         }
         for key in core::mem::take(&mut self.garbage) {
             out.forget(key);
+        }
+        if self.settings.is_rejoining && self.rejoining.is_none() {
+            self.rejoining = Some(Rejoining::new(None));
+            out.persist(Record::<P>::REJOINING, Record::Rejoining(None));
         }
         self.tell_again(out);
         self.advance(now, out);

@@ -91,10 +91,12 @@ impl<P: Sibling> Scheme<P> {
             | Message::Commit(_)
             | Message::Decided { .. }
             | Message::Fetch { .. }
+            | Message::Mark(_)
             | Message::NewView(_)
             | Message::PrePrepare { .. }
             | Message::Prepare(_)
             | Message::Proposal(_)
+            | Message::Recall { .. }
             | Message::Status(_)
             | Message::ViewChange(_) => {}
         }
@@ -142,7 +144,12 @@ impl<P: Sibling> Scheme<P> {
                 base.id.0.0[0] ^= 1;
                 Message::Decided { base, proposal: proposal.clone() }
             }
-            Message::Fetch { .. } | Message::Hello { .. } | Message::Proposal(_) | Message::Status(_) => return None,
+            Message::Fetch { .. }
+            | Message::Hello { .. }
+            | Message::Mark(_)
+            | Message::Proposal(_)
+            | Message::Recall { .. }
+            | Message::Status(_) => return None,
         })
     }
 
@@ -158,9 +165,11 @@ impl<P: Sibling> Scheme<P> {
             | Message::Decided { .. }
             | Message::Fetch { .. }
             | Message::Hello { .. }
+            | Message::Mark(_)
             | Message::NewView(_)
             | Message::PrePrepare { .. }
             | Message::Proposal(_)
+            | Message::Recall { .. }
             | Message::Status(_)
             | Message::ViewChange(_) => None,
         };
@@ -215,10 +224,12 @@ impl<P: Sibling> Scheme<P> {
             | Message::Decided { .. }
             | Message::Fetch { .. }
             | Message::Hello { .. }
+            | Message::Mark(_)
             | Message::NewView(_)
             | Message::PrePrepare { .. }
             | Message::Prepare(_)
             | Message::Proposal(_)
+            | Message::Recall { .. }
             | Message::Status(_) => vec![(to, message)],
         }
     }

@@ -15,6 +15,9 @@ impl<P: Proposal> Agreement<P> {
     /// Stops taking part in views below `view`, and says what is prepared here.
     pub(super) fn start_view_change(&mut self, view: View, out: &mut Out<Self>) {
         assert!(view > self.view, "a replica moves to later views only");
+        if self.is_silent() {
+            return self.watching.again(); // It does not know what it would have to show.
+        }
         self.view = view;
         self.stage = Stage::Changing;
         self.new_view = None;

@@ -7,6 +7,7 @@ use synod_ledger::{BlockId, Height};
 use synod_machine::Wire;
 
 use super::choice::{NewView, ViewChange};
+use super::rejoin::Mark;
 use super::signed::Signed;
 use super::statement::{Checkpoint, Commit, Hello, PrePrepare, Prepare};
 use super::types::{Base, Proposal, View};
@@ -29,8 +30,8 @@ pub struct Status {
     pub is_reply: bool,
 }
 
-/// A message between replicas. All but four are signed by their makers, so that anybody may hand them on; the other
-/// four ask, or carry their own proof.
+/// A message between replicas. Most are signed by their makers, so that anybody may hand them on; the others
+/// ask, or carry their own proof.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Message<P> {
     /// A replica has executed so far.
@@ -58,6 +59,8 @@ pub enum Message<P> {
         /// Whether the sender does not know who the receiver is.
         asks: bool,
     },
+    /// An answer to `Recall`.
+    Mark(Signed<Mark>),
     /// A view starts.
     NewView(Signed<NewView>),
     /// The primary assigns a height to a proposal, which comes with it.
@@ -71,6 +74,11 @@ pub enum Message<P> {
     Prepare(Signed<Prepare>),
     /// An answer to `Fetch`.
     Proposal(P),
+    /// Asks what is decided, by one who lost its disk.
+    Recall {
+        /// Drawn by the sender, and given back in the answer.
+        salt: u64,
+    },
     /// What the sender has.
     Status(Status),
     /// A replica moves to a later view.
@@ -91,10 +99,12 @@ impl<P: Proposal> Wire for Message<P> {
             Self::Decided { .. } => "decided",
             Self::Fetch { .. } => "fetch",
             Self::Hello { .. } => "hello",
+            Self::Mark(_) => "mark",
             Self::NewView(_) => "new_view",
             Self::PrePrepare { .. } => "pre_prepare",
             Self::Prepare(_) => "prepare",
             Self::Proposal(_) => "proposal",
+            Self::Recall { .. } => "recall",
             Self::Status(_) => "status",
             Self::ViewChange(_) => "view_change",
         }
@@ -115,8 +125,10 @@ impl<P: Proposal> Wire for Message<P> {
             | Self::Decided { .. }
             | Self::Fetch { .. }
             | Self::Hello { .. }
+            | Self::Mark(_)
             | Self::NewView(_)
             | Self::Prepare(_)
+            | Self::Recall { .. }
             | Self::Status(_)
             | Self::ViewChange(_) => synod_machine::wire::encoded_len(self),
         }

@@ -16,6 +16,7 @@ impl<P: Proposal> Agreement<P> {
     pub(super) fn advance(&mut self, now: Time, out: &mut Out<Self>) {
         loop {
             while self.deliver(out) {}
+            self.rejoin(out);
             if self.stage == Stage::Active && !self.follow_chain(out) {
                 self.start_view_change(self.view.next(), out);
             }
@@ -46,7 +47,7 @@ impl<P: Proposal> Agreement<P> {
                 Some(Opinion::Asked | Opinion::Bad) | None => break,
             }
             // A vote for n needs its parent decided, or prepared in this view.
-            is_votable = is_votable && self.vote(height, out);
+            is_votable = is_votable && !self.is_silent() && self.vote(height, out);
             (height, parent) = (height.next(), order.id);
         }
         true

@@ -22,6 +22,9 @@ pub struct Settings {
     pub window: u64,
     /// Proposals that are ordered before the first of them is decided.
     pub in_flight_max: u64,
+    /// The disk of a validator that has voted before is lost: it follows, and votes only when all that it may have voted
+    /// for is decided. Said at the first start from the new disk, which keeps it.
+    pub is_rejoining: bool,
     /// How long a replica that waits sees no progress before it says what it has; it doubles, up to 32 times.
     pub resend: Duration,
 }
@@ -40,6 +43,7 @@ impl Default for Settings {
             window: 256,
             // Enough to fill the three message delays of a height with one proposal each, and one more that waits.
             in_flight_max: 4,
+            is_rejoining: false,
             // Well above a round trip around the world, and several times within the time-out.
             resend: Duration::from_millis(500),
         }
@@ -47,10 +51,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether they make sense: L ≥ 2K, as in the paper, and as many in flight as one view change can show.
+    /// Whether they make sense: a checkpoint between the watermarks, and no more in flight than one view change can show.
     pub fn are_sound(&self) -> bool {
-        let is_checkpointed = self.checkpoint_interval > 0 && self.window / 2 >= self.checkpoint_interval;
-        let is_bounded = (1..=DEPTH_MAX).contains(&self.in_flight_max) && self.window <= 4_096;
+        let is_checkpointed = self.checkpoint_interval > 0 && self.window >= self.checkpoint_interval;
+        let is_bounded = (1..=DEPTH_MAX).contains(&self.in_flight_max);
         is_checkpointed && is_bounded && !self.view_timeout.is_zero() && !self.resend.is_zero()
     }
 }

@@ -34,7 +34,8 @@ impl<P: Proposal> Agreement<P> {
     /// Asks the owner for a proposal if we are the primary, something waits, and the watermarks and the pipeline have
     /// room: at once if nothing is in flight, else when a batch is full or has waited long enough.
     pub(super) fn propose(&mut self, now: Time, out: &mut Out<Self>) {
-        let may = self.stage == Stage::Active && self.is_primary() && self.proposing.asked.is_none();
+        let is_free = self.proposing.asked.is_none() && !self.is_silent();
+        let may = self.stage == Stage::Active && self.is_primary() && is_free;
         if !may || self.proposing.pending == 0 || self.decided.height < self.view_base() {
             return;
         }

@@ -18,9 +18,10 @@ const SHELF_DECIDED: u8 = 3;
 const SHELF_PROPOSAL: u8 = 4;
 const SHELF_VOTED: u8 = 5;
 const SHELF_PREPARED: u8 = 6;
+const SHELF_REJOINING: u8 = 7;
 
 /// How many shelves a replica uses, for its owner to lay its own elsewhere.
-pub const SHELVES: u8 = 7;
+pub const SHELVES: u8 = 8;
 
 /// A record of a replica's disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub enum Record<P> {
     Prepared(Prepared),
     /// A proposal, under its id.
     Proposal(P),
+    /// It lost its disk, and is silent until this height is decided, if it is known.
+    Rejoining(Option<Height>),
     /// The last stable checkpoint.
     Stable(Height, BlockId),
     /// The order that it voted for in the highest view, or gave as the primary, under the height.
@@ -50,6 +53,9 @@ impl<P> Record<P> {
     pub const STABLE: Key = Key::new(SHELF_STABLE, Bytes::ZERO);
     /// Where it lies how far the owner is.
     pub const EXECUTED: Key = Key::new(SHELF_EXECUTED, Bytes::ZERO);
+
+    /// Where it lies that it lost its disk.
+    pub const REJOINING: Key = Key::new(SHELF_REJOINING, Bytes::ZERO);
 
     /// Where it lies what is decided at a height.
     pub fn decided_key(height: Height) -> Key {
@@ -89,6 +95,7 @@ impl<P: Proposal> Wire for Record<P> {
             Self::Executed(_) => "executed",
             Self::Prepared(_) => "prepared",
             Self::Proposal(_) => "proposal",
+            Self::Rejoining(_) => "rejoining",
             Self::Stable(..) => "stable",
             Self::Voted(_) => "voted",
         }

@@ -9,6 +9,7 @@ use synod_machine::Key;
 use super::log::{Body, Log, Opinion};
 use super::params::Params;
 use super::propose::Proposing;
+use super::rejoin::Rejoining;
 use super::statement::{Checkpoint, Commit, PrePrepare, Prepare};
 use super::types::{Base, Identity, Proposal, View};
 use super::watch::Watching;
@@ -41,6 +42,7 @@ impl<P: Proposal> Agreement<P> {
             settings,
             salt,
             garbage: Vec::new(),
+            rejoining: None,
         };
         if replica.me.is_some() {
             replica.read(disk);
@@ -79,6 +81,7 @@ impl<P: Proposal> Agreement<P> {
                     let body = Body { proposal, opinion: Opinion::Open, is_stored: true };
                     self.log.at(height).bodies.insert(id, body);
                 }
+                Record::Rejoining(until) => self.rejoining = Some(Rejoining::new(until)),
                 Record::Stable(height, id) => self.stable = (height, id),
                 Record::Voted(order) => {
                     kept.push((order.body().0.height, key));

@@ -59,6 +59,7 @@ impl<P: Proposal> Agreement<P> {
         }
         if is_new {
             out.send(from, Message::Status(self.status(true)));
+            self.ask_mark(from, out);
         }
     }
 
@@ -92,6 +93,7 @@ impl<P: Proposal> Agreement<P> {
             }
         }
         out.broadcast(self.audience(), Message::Status(self.status(false)));
+        self.audience().into_iter().for_each(|peer| self.ask_mark(peer, out));
         self.fetch_missing(None, out);
         self.tell_behind(out);
         self.back_off(now, out);

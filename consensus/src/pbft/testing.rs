@@ -81,6 +81,7 @@ pub(crate) fn settings() -> Settings {
         checkpoint_interval: 4,
         window: 16,
         in_flight_max: 3,
+        is_rejoining: false,
         resend: Duration::from_millis(100),
     }
 }
@@ -115,6 +116,8 @@ pub(crate) struct Node {
     crash_after: Option<usize>,
     /// When it comes back.
     down_for: Duration,
+    /// Its disk was lost.
+    has_lost: bool,
     starts: u64,
 }
 
@@ -178,6 +181,7 @@ impl World {
             counters: Counters::default(),
             crash_after: None,
             down_for: Duration::from_millis(300),
+            has_lost: false,
             starts: 0,
         };
         let mut world = Self {
@@ -242,10 +246,11 @@ impl World {
         let (starts, validator) = (self.nodes[node].starts, self.nodes[node].validator);
         let agreement = Params {
             rules: self.rules.clone(),
-            settings: self.settings.clone(),
+            settings: Settings { is_rejoining: self.nodes[node].has_lost, ..self.settings.clone() },
             secret: Some(secret(validator)),
             salt: node as u64 * 1_000 + starts,
         };
+        self.nodes[node].has_lost = false;
         let params = PartyParams { agreement, behaviour: self.nodes[node].behaviour, seed: node as u64 };
         let party = Party::restore(params, self.nodes[node].disk.clone().into_iter());
         let mut out = Out::new();
@@ -280,6 +285,14 @@ impl World {
     pub(crate) fn crash_in_step(&mut self, node: usize, effects: usize, down_for: Duration) {
         self.nodes[node].crash_after = Some(effects);
         self.nodes[node].down_for = down_for;
+    }
+
+    /// A replica stops and loses its disk.
+    pub(crate) fn lose(&mut self, node: usize) {
+        self.crash(node);
+        self.nodes[node].disk.clear();
+        self.nodes[node].owner.lose();
+        self.nodes[node].has_lost = true;
     }
 
     pub(crate) fn restart(&mut self, node: usize) {

@@ -3,5 +3,6 @@
 mod faults;
 mod normal;
 mod primary;
+mod rejoin;
 mod steps;
 mod swarm;

@@ -10,6 +10,7 @@ use core::time::Duration;
 use synod_ledger::Height;
 use synod_machine::{Out, Time};
 
+use super::rejoin::Rejoining;
 use super::types::{Proposal, RequestId, ValidatorId, View};
 use super::{Agreement, Stage, Timer};
 
@@ -139,7 +140,8 @@ impl<P: Proposal> Agreement<P> {
         let is_elsewhere =
             |(view, height): &&(View, Height)| *view > self.view || (*view == self.view && *height >= next);
         let elsewhere = self.seen.values().filter(is_elsewhere).count() >= self.rules.validators.honest();
-        (is_ordered || elsewhere || self.is_behind()).then_some(Awaited::Height(next))
+        let asks = self.rejoining.as_ref().is_some_and(Rejoining::asks);
+        (is_ordered || elsewhere || asks || self.is_behind()).then_some(Awaited::Height(next))
     }
 
     /// How long a view may take: twice as long with each view since the last one that brought progress.

@@ -187,7 +187,8 @@ impl Bench {
                 )
             }
             Message::Fetch { height, id } => format!("fetch {}{}", self.called(*id), height.0),
-            Message::Hello { .. } | Message::Status(_) => return None,
+            Message::Hello { .. } | Message::Recall { .. } | Message::Status(_) => return None,
+            Message::Mark(mark) => format!("mark {}", mark.body().base.height.0),
             Message::NewView(new_view) => {
                 let orders = new_view.body().orders.iter().map(|order| of("", &order.body().0).trim().to_string());
                 format!("new view {} with {:?}", new_view.body().view, orders.collect::<Vec<_>>())
@@ -236,6 +237,7 @@ fn record_name(record: &Record<Toy>) -> String {
         Record::Executed(base) => format!("executed {}", base.height.0),
         Record::Prepared(prepared) => format!("prepared {}", prepared.order().height.0),
         Record::Proposal(toy) => format!("proposal {}", toy.height.0),
+        Record::Rejoining(until) => format!("silent until {until:?}"),
         Record::Stable(height, _) => format!("stable {}", height.0),
         Record::Voted(order) => format!("voted {}", order.body().0.height.0),
     }

@@ -44,7 +44,7 @@ fn draw_world(rng: &mut Rng, seed: u64) -> World {
     drawn.in_flight_max = 1 + rng.below(4);
     drawn.batch_max = 1 + rng.below(4) as u32;
     drawn.checkpoint_interval = 1 + rng.below(5);
-    drawn.window = 2 * drawn.checkpoint_interval + rng.below(6);
+    drawn.window = drawn.checkpoint_interval + rng.below(12);
     let mut world = World::of(count, nodes, drawn, seed);
     world.is_wired = rng.below(20) == 0;
     world
