@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use synod_ledger::{Block, BlockId, Genesis, GenesisError, Rules, State};
 
-use crate::{Agreed, Pow, Rule};
+use crate::{Agreed, Pos, Pow, Rule};
 
 /// What all replicas of one chain have in common.
 #[derive(Debug)]
@@ -23,12 +23,6 @@ pub enum ChainError {
     /// The ledger's part is wrong.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
-    /// An engine that replicas do not run yet.
-    #[error("the engine \"{got}\" does not run yet")]
-    Engine {
-        /// The genesis's.
-        got: &'static str,
-    },
     /// A drawn proof of work proves nothing outside of a simulation.
     #[error("the genesis allows declared seals, which only a simulation may")]
     Declared,
@@ -46,7 +40,7 @@ impl Chain {
     /// Checks a genesis for simulated peers, where the work may be drawn.
     pub fn simulated(genesis: Genesis) -> Result<Arc<Self>, ChainError> {
         genesis.check()?;
-        let rule = Rule::new(&genesis.engine).ok_or(ChainError::Engine { got: genesis.engine.name() })?;
+        let rule = Rule::new(&genesis.engine);
         let block = genesis.block();
         let state = State::genesis(&genesis);
         let rules = genesis.rules();
@@ -87,7 +81,7 @@ impl Chain {
     pub const fn pow(&self) -> Option<&Pow> {
         match &self.rule {
             Rule::Pow(pow) => Some(pow),
-            Rule::Pbft(_) => None,
+            Rule::Pbft(_) | Rule::Pos(_) => None,
         }
     }
 
@@ -95,7 +89,15 @@ impl Chain {
     pub const fn agreed(&self) -> Option<&Agreed> {
         match &self.rule {
             Rule::Pbft(agreed) => Some(agreed),
-            Rule::Pow(_) => None,
+            Rule::Pos(_) | Rule::Pow(_) => None,
+        }
+    }
+
+    /// The rule of proof of stake, if the chain is one of it.
+    pub const fn pos(&self) -> Option<&Pos> {
+        match &self.rule {
+            Rule::Pos(pos) => Some(pos),
+            Rule::Pbft(_) | Rule::Pow(_) => None,
         }
     }
 

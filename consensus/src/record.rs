@@ -3,13 +3,15 @@
 use alloc::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Block, BlockId, SharedHeader, Status, Tx, TxId, Undo};
-use synod_machine::{Key, Wire};
+use synod_ledger::{Block, BlockId, Height, SharedHeader, Status, Tx, TxId, Undo};
+use synod_machine::{Bytes, Key, Wire};
 
 use crate::pbft;
 
 const SHELF_HEADER: u8 = 0x00;
 const SHELF_PAYMENT: u8 = 0x01;
+// The agreement's shelves lie between.
+const SHELF_SIGNED: u8 = 0x0f;
 const SHELF_BODY: u8 = Key::COLD;
 const SHELF_UNDO: u8 = Key::COLD + 1;
 
@@ -39,6 +41,13 @@ pub enum Record {
     Undo(Arc<Undo>),
     /// Of the agreement.
     Agreement(pbft::Record<Block>),
+    /// What this peer's stake signed last.
+    Signed {
+        /// The greatest height.
+        height: Height,
+        /// The latest second.
+        second: u64,
+    },
 }
 
 impl Record {
@@ -57,6 +66,11 @@ impl Record {
         Key::new(SHELF_PAYMENT, id.0)
     }
 
+    /// Where it lies what was signed last.
+    pub const fn signed_key() -> Key {
+        Key::new(SHELF_SIGNED, Bytes::ZERO)
+    }
+
     /// Where a block's undo data lie.
     pub const fn undo_key(id: BlockId) -> Key {
         Key::new(SHELF_UNDO, id.0)
@@ -73,6 +87,7 @@ impl Wire for Record {
             Self::Body(_) => "body",
             Self::Header(_) => "header",
             Self::Payment(_) => "payment",
+            Self::Signed { .. } => "signed",
             Self::Undo(_) => "undo",
         }
     }

@@ -11,6 +11,7 @@ mod draft;
 mod follow;
 mod links;
 mod mine;
+mod mint;
 mod own;
 mod pool;
 mod sync;
@@ -33,10 +34,12 @@ use self::follow::Journey;
 use self::links::Links;
 use self::mine::Mining;
 pub use self::mine::{Job, Seen};
+use self::mint::Minting;
 pub use self::own::Fate;
 use self::own::Promises;
 use self::sync::Download;
 use crate::pbft::{self, Agreement};
+use crate::pos::Signed;
 use crate::{Chain, Message, Record, StoredHeader};
 
 /// The content hash under which gossip carries an item.
@@ -220,6 +223,8 @@ pub enum Timer {
     Agreement(pbft::Timer),
     /// Tell peers of a tip that they are not known to have.
     Announce,
+    /// A second has come that this peer's stake wins.
+    Mint,
     /// Offer this peer's own unconfirmed payments again.
     Offer,
     /// Build a fresh block to search a seal for.
@@ -241,6 +246,7 @@ pub struct Replica {
     bodies: Bodies,
     journey: Journey,
     mining: Mining,
+    minting: Minting,
     announcing: Announcing,
     mempool: Mempool,
     own: Promises,
@@ -371,6 +377,7 @@ impl Replica {
         match timer {
             Timer::Agreement(timer) => self.agree(now, Input::Timer(timer), out),
             Timer::Announce => self.on_announce(now, out),
+            Timer::Mint => self.on_mint(now, out),
             Timer::Offer => self.on_offer(now, out),
             Timer::Refresh => self.on_refresh(now, out),
             Timer::Sync => self.on_sync(now, out),
@@ -429,7 +436,7 @@ impl Protocol for Replica {
         let chain = params.chain;
         let mut headers: Vec<StoredHeader> = Vec::new();
         let mut own = Promises::default();
-        let mut votes = Vec::new();
+        let (mut votes, mut signed) = (Vec::new(), Signed::default());
         for (key, record) in disk {
             match record {
                 Record::Agreement(record) => {
@@ -437,6 +444,7 @@ impl Protocol for Replica {
                 }
                 Record::Header(stored) => headers.push(stored),
                 Record::Payment(tx) => own.insert(tx),
+                Record::Signed { height, second } => signed = Signed { height, second },
                 Record::Body(_) | Record::Undo(_) => {}
             }
         }
@@ -445,7 +453,8 @@ impl Protocol for Replica {
         Self {
             mempool: Mempool::new(params.limits.mempool),
             bodies: Bodies::new(params.limits.bodies_max, params.limits.bodies_bytes_max),
-            agreeing: Agreeing::restore(&chain, params.signer, params.extra, votes),
+            agreeing: Agreeing::restore(&chain, params.signer.clone(), params.extra, votes),
+            minting: Minting::new(params.signer, signed),
             orphans: Orphans::new(params.limits.orphans_max, params.limits.bodies_bytes_max),
             limits: params.limits,
             journey: Journey::new(&state, &tree),

@@ -8,24 +8,26 @@ use core::time::Duration;
 use synod_ledger::{BlockId, BlockTree, Engine, SharedHeader, U256};
 use synod_machine::Time;
 
-use crate::{Agreed, HeaderError, Pow};
+use crate::{Agreed, HeaderError, Pos, Pow};
 
 /// An engine's rule for headers, with a chain's parameters.
 #[derive(Clone, Debug)]
 pub enum Rule {
     /// Agreement of known validators.
     Pbft(Agreed),
+    /// Proof of stake.
+    Pos(Pos),
     /// Proof of work.
     Pow(Pow),
 }
 
 impl Rule {
-    /// The rule of a checked genesis, if replicas run its engine.
-    pub fn new(engine: &Engine) -> Option<Self> {
+    /// The rule of a checked genesis.
+    pub fn new(engine: &Engine) -> Self {
         match engine {
-            Engine::Pbft(params) => Some(Self::Pbft(Agreed::new(params.clone()))),
-            Engine::Pos(_) => None,
-            Engine::Pow(params) => Some(Self::Pow(Pow::new(params.clone()))),
+            Engine::Pbft(params) => Self::Pbft(Agreed::new(params.clone())),
+            Engine::Pos(params) => Self::Pos(Pos::new(params.clone())),
+            Engine::Pow(params) => Self::Pow(Pow::new(params.clone())),
         }
     }
 
@@ -33,6 +35,7 @@ impl Rule {
     pub const fn block_time(&self) -> Duration {
         match self {
             Self::Pbft(agreed) => Duration::from_millis(agreed.params().batch_delay_ms),
+            Self::Pos(pos) => pos.block_time(),
             Self::Pow(pow) => pow.block_time(),
         }
     }
@@ -41,6 +44,7 @@ impl Rule {
     pub fn check(&self, tree: &BlockTree, header: &SharedHeader, now: Time) -> Result<(), HeaderError> {
         match self {
             Self::Pbft(agreed) => agreed.check(tree, header),
+            Self::Pos(pos) => pos.check(tree, header, now),
             Self::Pow(pow) => pow.check(tree, header, now),
         }
     }
@@ -49,14 +53,17 @@ impl Rule {
     pub fn weight(&self, header: &SharedHeader) -> U256 {
         match self {
             Self::Pbft(_) => Agreed::weight(),
+            Self::Pos(_) => Pos::weight(header),
             Self::Pow(_) => Pow::shared_weight(header),
         }
     }
 
     /// The earliest time that a block on `parent`, which is in the tree, may carry.
     pub fn earliest(&self, tree: &BlockTree, parent: &BlockId) -> Time {
+        let header = || tree.get(parent).expect("the caller knows the parent").header();
         match self {
-            Self::Pbft(_) => Agreed::earliest(tree.get(parent).expect("the caller knows the parent").header()),
+            Self::Pbft(_) => Agreed::earliest(header()),
+            Self::Pos(_) => Pos::earliest(header()),
             Self::Pow(_) => Pow::earliest(tree, parent),
         }
     }

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 use synod_consensus::pow::target_for;
 use synod_ledger::{
-    Amount, Balance, Engine, Genesis, PbftParams, PowParams, PublicKey, Retarget, SecretKey, Validator,
+    Amount, Balance, Engine, Genesis, PbftParams, PosParams, PowParams, PublicKey, Retarget, SecretKey, Validator,
 };
 use synod_node::config::{Config, GossipKind, MiningConfig, NetworkConfig, RunFile};
 use synod_node::net::{Identity, IdentityError};
@@ -151,7 +151,11 @@ fn fill(dir: &Path, settings: &Settings) -> Result<Manifest, LabError> {
         balances.push(balance);
     }
     let peers = make_peers(dir, settings.nodes, &wallets)?;
-    let keys: Vec<Validator> = peers.iter().map(|(entry, key)| Validator { name: entry.name.clone(), key: *key }).collect();
+    if settings.consensus == Consensus::Pos {
+        balances.extend(peers.iter().map(|(entry, key)| stake_of(&entry.name, *key, settings.stake)));
+    }
+    let keys: Vec<Validator> =
+        peers.iter().map(|(entry, key)| Validator { name: entry.name.clone(), key: *key }).collect();
     let peers = peers.into_iter().map(|(entry, _)| entry).collect();
     let genesis = make_genesis(settings, balances, keys);
     genesis.check().map_err(|error| LabError::Genesis { reason: error.to_string() })?;
@@ -202,8 +206,17 @@ pub fn run_file(data: &Path) -> Option<RunFile> {
     RunFile::read(data).ok().flatten()
 }
 
+/// A peer's stake. Its wallet is the one that is paid for the peer's blocks.
+fn stake_of(peer: &str, key: PublicKey, amount: Amount) -> Balance {
+    Balance { name: miner_wallet(peer), address: key.address(), amount, stake: amount, coins: 1 }
+}
+
 fn make_genesis(settings: &Settings, balances: Vec<Balance>, mut validators: Vec<Validator>) -> Genesis {
     let block_time_ms = u64::try_from(settings.block_time.as_millis()).expect("at most a day, as checked");
+    let retarget = match settings.retarget_window {
+        0 => Retarget::Off,
+        window => Retarget::Lwma { window },
+    };
     let engine = match settings.consensus {
         Consensus::Pbft => {
             validators.truncate(settings.validator_count());
@@ -217,13 +230,22 @@ fn make_genesis(settings: &Settings, balances: Vec<Balance>, mut validators: Vec
                 watermark_window: 200,
             })
         }
+        Consensus::Pos => Engine::Pos(PosParams {
+            // All stakes together win once in a block time.
+            difficulty: settings.stake.0.saturating_mul(settings.nodes as u64).saturating_mul(block_time_ms) / 1_000,
+            block_time_ms,
+            retarget,
+            // As for pBFT.
+            stake_depth: 32,
+            unbonding: 256,
+            future_max_ms: 500,
+            slasher: true,
+            finder_share: 10,
+        }),
         Consensus::Pow => Engine::Pow(PowParams {
             target: target_for(settings.hash_rate.saturating_mul(settings.nodes as u64), settings.block_time),
             block_time_ms,
-            retarget: match settings.retarget_window {
-                0 => Retarget::Off,
-                window => Retarget::Lwma { window },
-            },
+            retarget,
             declared: false,
         }),
     };

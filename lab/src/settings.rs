@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Address, Amount, LedgerParams, VALIDATORS_MAX, VALIDATORS_MIN};
+use synod_ledger::{Address, Amount, LedgerParams, STAKE_BLOCK_TIME_MIN_MS, VALIDATORS_MAX, VALIDATORS_MIN};
 use synod_node::config::{ConfigError, GossipKind};
 
 use crate::error::LabError;
@@ -26,6 +26,8 @@ pub const NODES_MAX: usize = 500;
 pub enum Consensus {
     /// Practical Byzantine fault tolerance: validators vote, and what a quorum signed is final.
     Pbft,
+    /// Proof of stake: one try per second and wallet, by the size of its stake.
+    Pos,
     /// Proof of work: SHA-256 with a hash-rate budget per peer.
     #[default]
     Pow,
@@ -86,6 +88,9 @@ pub struct Settings {
     /// The time between blocks, as `2s`.
     #[serde(with = "duration")]
     pub block_time: Duration,
+    /// What each peer has locked as stake from the beginning, where blocks are made by stake, in coins.
+    #[serde(with = "coins")]
+    pub stake: Amount,
     /// How many blocks the retarget rule (LWMA) looks back on; 0 keeps the first target for ever.
     pub retarget_window: u32,
     /// What connections run over.
@@ -144,6 +149,7 @@ impl Default for Settings {
             consensus: Consensus::Pow,
             hash_rate: 50_000, // Issue 2: `--hash-rate 50k`; twenty-five such peers take a tenth of a core.
             block_time: Duration::from_secs(2), // Issue 2: `--block-time 2s`.
+            stake: Amount::from_coins(1_000), // As much as each wallet has.
             retarget_window: 60, // LWMA's author advises 60; two minutes at two seconds, so a tour sees it work.
             transport: Transport::Tcp, // DESIGN section 3: shaped networks use TCP.
             gossip: Gossip::Gossipsub, // DESIGN section 3: what strangers' clients hear.
@@ -190,7 +196,7 @@ impl Settings {
     /// How many peers vote; nobody where blocks are found.
     pub fn validator_count(&self) -> usize {
         match (self.consensus, self.validators) {
-            (Consensus::Pow, _) => 0,
+            (Consensus::Pos | Consensus::Pow, _) => 0,
             (Consensus::Pbft, 0) => self.nodes.min(VALIDATORS_MAX),
             (Consensus::Pbft, count) => count,
         }
@@ -201,6 +207,9 @@ impl Settings {
         let setting = |name, expected| Err(LabError::Setting { name, expected });
         if self.nodes == 0 || self.nodes > NODES_MAX {
             return setting("nodes", "from 1 to 500");
+        }
+        if self.consensus == Consensus::Pos && self.block_time.as_millis() < u128::from(STAKE_BLOCK_TIME_MIN_MS) {
+            return setting("block_time", "at least 2s where blocks are made by stake, which has a try each second");
         }
         let most = self.nodes.min(VALIDATORS_MAX);
         if self.consensus == Consensus::Pbft && !(VALIDATORS_MIN..=most).contains(&self.validator_count()) {

@@ -401,7 +401,7 @@ impl Replica {
                     self.take_back(&block, before);
                 }
             }
-            Some(Record::Agreement(_) | Record::Header(_) | Record::Payment(_)) => {}
+            Some(Record::Agreement(_) | Record::Header(_) | Record::Payment(_) | Record::Signed { .. }) => {}
             None => panic!("{key:?} was on disk: bodies and undo data are written with their header and never removed"),
         }
         if for_us {
@@ -434,6 +434,7 @@ impl Replica {
             self.announce_soon(now, out);
         }
         self.mine(now, out);
+        self.mint(now, out);
     }
 
     /// How many blocks were taken back on the way from a former tip to this one.

@@ -149,7 +149,11 @@ impl Bench {
             Effect::Forget(key) => format!("forget {:02x} {}", key.shelf, self.name(key.name)),
             Effect::Persist { key, record } => match record {
                 Record::Header(stored) => format!("persist header {} {:?}", self.name(key.name), stored.status),
-                Record::Agreement(_) | Record::Body(_) | Record::Payment(_) | Record::Undo(_) => {
+                Record::Agreement(_)
+                | Record::Body(_)
+                | Record::Payment(_)
+                | Record::Signed { .. }
+                | Record::Undo(_) => {
                     format!("persist {} {}", synod_machine::Wire::kind(record), self.name(key.name))
                 }
             },

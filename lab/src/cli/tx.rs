@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
-use synod_ledger::{
-    Address, Amount, BlockId, Coin, Height, OutPoint, Output, OutputKind, PaymentBuilder, SecretKey, Tx, TxId,
-};
+use synod_ledger::{Address, Amount, BlockId, Coin, Height, OutPoint, Output, PaymentBuilder, SecretKey, Tx, TxId};
 use synod_node::api::client::{ApiError, ClientError};
 use synod_node::api::types::{
     AddressQuery, BlockRef, ChainQuery, MempoolQuery, OutputInfo, PaymentInfo, TransactionInfo, TransactionStatus,
@@ -407,6 +405,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
+    use synod_ledger::OutputKind;
     use synod_machine::Bytes;
 
     use super::*;

@@ -24,6 +24,7 @@ Example:
   synod up                                   # five peers, a live table, Ctrl-C stops all
   synod up --nodes 25 --hash-rate 20k --detach
   synod up --consensus pbft --nodes 7 --validators 4
+  synod up --consensus pos
   synod up --dir /tmp/fast --block-time 500ms
 
 The first `up` makes the network's directory; a later one goes on with the same chain. Its wallets (alice,

@@ -114,6 +114,11 @@ impl From<TxError> for Failure {
             | TxError::Overspend { .. }
             | TxError::Signature { .. }
             | TxError::Size { .. }
+            | TxError::StakeForeign { .. }
+            | TxError::StakeShared { .. }
+            | TxError::StakeSpent { .. }
+            | TxError::StakeUnknown { .. }
+            | TxError::StakeUnlock { .. }
             | TxError::Twice { .. }
             | TxError::ZeroOutput { .. } => (StatusCode::UNPROCESSABLE_ENTITY, None),
         };

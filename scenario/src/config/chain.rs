@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use synod_consensus::{Chain, ChainError, pow};
-use synod_ledger::{Amount, Engine, Genesis, LedgerParams, PbftParams, PowParams, Validator};
+use synod_ledger::{Amount, Balance, Engine, Genesis, LedgerParams, PbftParams, PosParams, PowParams, Validator};
 use synod_machine::PeerId;
 use synod_sim::model::Span;
 
@@ -73,9 +73,35 @@ pub enum EngineConfig {
         #[serde(default = "watermark_window")]
         watermark_window: u64,
     },
+    /// Proof of stake. The first peers have stakes of the same size; none can be locked or unlocked by the load.
+    Pos {
+        /// How many peers have a stake.
+        minters: u32,
+        /// How large each one's stake is.
+        #[serde(default = "a_thousand_coins")]
+        stake: Coins,
+        /// How far below a block's parent stakes are read.
+        #[serde(default = "ten_blocks")]
+        stake_depth: u32,
+        /// After how many blocks an unlocked stake can be spent.
+        #[serde(default = "a_hundred_blocks")]
+        unbonding: u64,
+    },
     /// Proof of work.
     #[default]
     Pow,
+}
+
+const fn a_thousand_coins() -> Coins {
+    Coins(Amount::from_coins(1_000))
+}
+
+const fn ten_blocks() -> u32 {
+    10
+}
+
+const fn a_hundred_blocks() -> u64 {
+    100
 }
 
 const fn two_seconds() -> Span {
@@ -190,16 +216,17 @@ impl ChainConfig {
             time_unix_ms: 0,
             engine: self.engine.engine(PowParams { target, block_time_ms, retarget, declared: true }),
             ledger,
-            balances: balances(self.coins, self.balance.0),
+            balances: [balances(self.coins, self.balance.0), self.engine.stakes()].concat(),
         };
         Chain::simulated(genesis).map_err(|error| match error {
             ChainError::Genesis(error) => ScenarioError::Genesis(error),
-            ChainError::Declared | ChainError::Engine { .. } => {
-                unreachable!("its engine is work, whose seals may be declared")
-            }
+            ChainError::Declared => unreachable!("a simulated chain may declare its seals"),
         })
     }
 }
+
+/// Ten seconds, as for proof of work: clocks of peers that use NTP differ by far less.
+const POS_FUTURE_MS: u64 = 10_000;
 
 impl EngineConfig {
     /// The same in the ledger's words.
@@ -217,7 +244,34 @@ impl EngineConfig {
                     watermark_window,
                 })
             }
+            Self::Pos { minters, stake, stake_depth, unbonding } => Engine::Pos(PosParams {
+                // All stakes together win once in a block time.
+                difficulty: stake.0.0.saturating_mul(u64::from(minters)).saturating_mul(work.block_time_ms / 1_000),
+                block_time_ms: work.block_time_ms,
+                retarget: work.retarget,
+                stake_depth,
+                unbonding,
+                future_max_ms: POS_FUTURE_MS,
+                slasher: false,
+                finder_share: 0,
+            }),
             Self::Pow => Engine::Pow(work),
+        }
+    }
+
+    /// What peers own at the beginning for the engine's sake.
+    fn stakes(&self) -> Vec<Balance> {
+        match *self {
+            Self::Pos { minters, stake, .. } => (0..minters)
+                .map(|peer| Balance {
+                    name: format!("peer{peer}"),
+                    address: signer(PeerId(peer)).address(),
+                    amount: stake.0,
+                    stake: stake.0,
+                    coins: 1,
+                })
+                .collect(),
+            Self::Pbft { .. } | Self::Pow => Vec::new(),
         }
     }
 }
