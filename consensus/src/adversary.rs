@@ -9,6 +9,8 @@
 
 mod party;
 mod scheme;
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 
@@ -24,9 +26,9 @@ pub trait Sibling: Proposal {
 /// How a validator behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Behaviour {
-    /// Votes for every proposal that it hears of, and as the primary proposes two for each height, each to a half of
-    /// the others. With 2q − n of these, two halves of the honest replicas can be made to commit different blocks; with f,
-    /// never (Castro and Liskov, section 3: the bound is tight).
+    /// Votes towards everybody for whatever that one prepares, and as the primary proposes two blocks for each height, each to
+    /// every other replica. With 2q − n of these the honest replicas can be made to commit different blocks; with f, never
+    /// (Castro and Liskov, section 3: the bound is tight).
     Colluder,
     /// As the primary, gives each half of the others another proposal for the same height, and votes for both (Twins,
     /// section 3: equivocation by a leader).

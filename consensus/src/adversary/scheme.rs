@@ -28,8 +28,8 @@ pub(super) struct Scheme<P> {
     archive: VecDeque<Message<P>>,
     /// The validators' peers, as far as they have said so.
     peers: BTreeSet<PeerId>,
-    /// Orders that a colluder has voted for.
-    voted: BTreeSet<Order>,
+    /// Orders that a colluder has voted for, and towards whom.
+    voted: BTreeSet<(Order, PeerId)>,
 }
 
 impl<P: Sibling> Scheme<P> {
@@ -67,6 +67,7 @@ impl<P: Sibling> Scheme<P> {
                 said
             }
             Behaviour::EquivocatingVoter => self.vote_twice(to, message),
+            Behaviour::Colluder if matches!(message, Message::Prepare(_) | Message::Commit(_)) => Vec::new(),
             Behaviour::EquivocatingPrimary | Behaviour::Colluder => self.propose_twice(to, message),
             Behaviour::LyingChanger => self.change_twice(inner, to, message),
         }
@@ -78,11 +79,8 @@ impl<P: Sibling> Scheme<P> {
             Message::Hello { .. } => {
                 self.peers.insert(from);
             }
-            Message::PrePrepare { order, .. } if self.behaviour == Behaviour::Colluder => {
-                return self.support(order.body().0);
-            }
             Message::Prepare(prepare) if self.behaviour == Behaviour::Colluder => {
-                return self.support(prepare.body().0);
+                return self.support(from, prepare.body().0);
             }
             Message::ViewChange(change) if self.behaviour == Behaviour::LyingChanger => {
                 return self.start_twice(inner, change.body());
@@ -191,16 +189,19 @@ impl<P: Sibling> Scheme<P> {
         said
     }
 
-    /// A vote for whatever is proposed.
-    fn support(&mut self, order: Order) -> Said<P> {
-        if !self.voted.insert(order) {
+    /// Votes towards whoever prepares something, for what it prepares.
+    fn support(&mut self, peer: PeerId, order: Order) -> Said<P> {
+        if self.voted.len() == ARCHIVE_MAX {
+            self.voted.pop_first();
+        }
+        if !self.voted.insert((order, peer)) {
             return Vec::new();
         }
         let Order { view, height, id, .. } = order;
         let is_primary = self.identity.as_ref().is_some_and(|me| me.id == self.rules.validators.primary(view));
         let prepare = self.sign(Prepare(order)).filter(|_| !is_primary).map(Message::Prepare);
         let commit = self.sign(Commit { view, height, id }).map(Message::Commit);
-        prepare.into_iter().chain(commit).map(|vote| (self.everybody(), vote)).collect()
+        prepare.into_iter().chain(commit).map(|vote| (vec![peer], vote)).collect()
     }
 
     /// One half is told that nothing is prepared here.
@@ -262,13 +263,11 @@ impl<P: Sibling> Scheme<P> {
     }
 }
 
-/// One half of the receivers is told one thing and the other half another.
+/// Every other receiver is told another thing.
 fn split<P>(to: Vec<PeerId>, message: Message<P>, other: Option<Message<P>>) -> Said<P> {
     let Some(other) = other else { return vec![(to, message)] };
-    let half = to.len().div_ceil(2);
-    let mut first = to;
-    let second = first.split_off(half);
-    vec![(first, message), (second, other)]
+    let half = |rest: usize| to.iter().skip(rest).step_by(2).copied().collect();
+    vec![(half(0), message), (half(1), other)]
 }
 
 fn invent(mut id: BlockId) -> BlockId {

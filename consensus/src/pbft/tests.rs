@@ -6,3 +6,4 @@ mod primary;
 mod rejoin;
 mod steps;
 mod swarm;
+mod twins;
