@@ -61,7 +61,10 @@ pub enum PaymentError {
 /// The largest first makes the smallest payments; small coins remain until larger ones are spent.
 pub fn choose_coins(coins: &[(OutPoint, Coin)], needed: Amount) -> Result<Vec<(OutPoint, Coin)>, PaymentError> {
     let is_money = |(_, coin): &&(OutPoint, Coin)| coin.output.kind != OutputKind::Stake;
-    let mut sorted: Vec<(OutPoint, Coin)> = coins.iter().filter(is_money).copied().collect();
+    choose(coins.iter().filter(is_money).copied().collect(), needed)
+}
+
+fn choose(mut sorted: Vec<(OutPoint, Coin)>, needed: Amount) -> Result<Vec<(OutPoint, Coin)>, PaymentError> {
     sorted.sort_unstable_by_key(|(name, coin)| (Reverse(coin.output.amount), *name));
     let mut got = Amount::ZERO;
     let mut count = 0;
@@ -80,6 +83,47 @@ pub fn choose_coins(coins: &[(OutPoint, Coin)], needed: Amount) -> Result<Vec<(O
     }
     sorted.truncate(count);
     Ok(sorted)
+}
+
+/// A payment that locks an amount as the owner's stake, out of the owner's `coins` that can be spent.
+pub fn lock_stake(
+    chain: ChainId,
+    coins: &[(OutPoint, Coin)],
+    owner: &SecretKey,
+    amount: Amount,
+    fee: Amount,
+) -> Result<Tx, PaymentError> {
+    let needed = amount.checked_add(fee).ok_or(PaymentError::Overflow)?;
+    let mut builder = PaymentBuilder::new(chain);
+    for (name, coin) in choose_coins(coins, needed)? {
+        builder = builder.spend(name, coin, owner);
+    }
+    builder.lock(owner.address(), amount).fee(fee).build(owner.address())
+}
+
+/// A payment that begins to unlock an amount of the owner's stake and locks the rest of what it takes for it again. The
+/// fee comes out of the other ones of the owner's `coins`.
+pub fn unlock_stake(
+    chain: ChainId,
+    coins: &[(OutPoint, Coin)],
+    owner: &SecretKey,
+    amount: Amount,
+    fee: Amount,
+) -> Result<Tx, PaymentError> {
+    let locked: Vec<(OutPoint, Coin)> =
+        coins.iter().filter(|(_, coin)| coin.output.kind == OutputKind::Stake).copied().collect();
+    let stakes = choose(locked, amount)?;
+    let taken = Amount::checked_sum(stakes.iter().map(|(_, coin)| coin.output.amount)).ok_or(PaymentError::Overflow)?;
+    let rest = taken.checked_sub(amount).expect("the stakes cover it");
+    let mut builder = PaymentBuilder::new(chain);
+    for (name, coin) in stakes.into_iter().chain(choose_coins(coins, fee)?) {
+        builder = builder.spend(name, coin, owner);
+    }
+    builder = builder.unlock(owner.address(), amount);
+    if rest > Amount::ZERO {
+        builder = builder.lock(owner.address(), rest);
+    }
+    builder.fee(fee).build(owner.address())
 }
 
 /// A payment in the making.
@@ -245,6 +289,34 @@ mod tests {
             many = many.pay(address(2), Amount(1));
         }
         assert_eq!(build(many), PaymentError::TooManyOutputs { expected: 2_048, got: 2_049 });
+    }
+
+    #[test]
+    fn stake_is_locked_out_of_money_and_unlocked_out_of_stake() {
+        let genesis = crate::testing::stake_genesis();
+        let (rules, state) = (genesis.rules(), State::genesis(&genesis));
+        let (owner, coins) = (key(1), state.coins_of(&address(1)));
+        let kinds = |tx: &Tx| -> Vec<(OutputKind, u64)> {
+            tx.outputs.iter().map(|output| (output.kind, output.amount.0)).collect()
+        };
+        let checked = |tx: &Tx| check_payment(&state, &rules, tx, Height(1));
+        let lock = lock_stake(rules.chain, &coins, &owner, Amount(100), Amount(5)).expect("600 of money cover it");
+        assert_eq!(kinds(&lock), [(OutputKind::Stake, 100), (OutputKind::Plain, 15)]);
+        assert_eq!(checked(&lock), Ok(Amount(5)));
+        let unlock = unlock_stake(rules.chain, &coins, &owner, Amount(150), Amount(5)).expect("400 of stake cover it");
+        let expected = [(OutputKind::Unbonding, 150), (OutputKind::Stake, 250), (OutputKind::Plain, 55)];
+        assert_eq!(kinds(&unlock), expected);
+        assert_eq!(checked(&unlock), Ok(Amount(5)));
+        let all = unlock_stake(rules.chain, &coins, &owner, Amount(400), Amount::ZERO).expect("400 of stake cover it");
+        assert_eq!(kinds(&all), [(OutputKind::Unbonding, 400)]);
+        let short =
+            |expected, got| Err(PaymentError::InsufficientFunds { expected: Amount(expected), got: Amount(got) });
+        assert_eq!(lock_stake(rules.chain, &coins, &owner, Amount(600), Amount(1)), short(601, 600));
+        assert_eq!(unlock_stake(rules.chain, &coins, &owner, Amount(401), Amount(1)), short(401, 400));
+        assert_eq!(unlock_stake(rules.chain, &coins, &owner, Amount(1), Amount(601)), short(601, 600));
+        assert!(
+            choose_coins(&coins, Amount(1)).expect("money").iter().all(|(_, coin)| coin.output.amount < Amount(400))
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use core::fmt::Write;
 use synod_machine::{Bytes, Time, Wire, WireError, wire};
 
 use crate::{
-    Amount, Block, BlockId, Certificate, ChainId, Coin, Coinbase, CompactTarget, Header, Height, OutPoint, Output,
-    Payment, PublicKey, Seal, SecretKey, Signature, Tx, TxId, TxInput, Undo, commit_digest, testing,
+    Amount, Block, BlockId, Certificate, ChainId, Coin, Coinbase, CompactTarget, Evidence, Header, Height, Loss,
+    OutPoint, Output, Payment, PublicKey, Seal, SecretKey, Signature, Tx, TxId, TxInput, Undo, commit_digest, testing,
 };
 
 const CHAIN: ChainId = ChainId(Bytes(*b"goldenid"));
@@ -135,6 +135,42 @@ fn votes_are_not_in_a_block_s_id_and_a_stake_s_signature_is() {
     assert!(signed.is_signed());
     assert!(!unsigned.is_signed());
     assert!(!agreed(Certificate::none()).is_signed());
+}
+
+#[test]
+fn stakes_and_evidence_are_these_bytes() {
+    let to = SecretKey::from_bytes([2; 32]).address();
+    let outputs = [Output::plain(Amount(5), to), Output::stake(Amount(5), to), Output::unbonding(Amount(5), to)];
+    let bytes = outputs.map(|output| hex(&wire::encode(&output)));
+    let body = "051467a96b9b81529d8a2b7640b0d5c24b5aba666796";
+    assert_eq!(bytes, ["00", "01", "02"].map(|kind| [body, kind].concat()));
+    let secret = SecretKey::from_bytes([1; 32]);
+    let seal = |difficulty| Seal::Stake { key: secret.public(), difficulty, signature: Signature::NONE };
+    let evidence = Evidence::new(header(seal(1)).signed(&secret), header(seal(2)).signed(&secret));
+    assert_eq!(evidence.check(CHAIN), Ok(secret.public()));
+    assert_eq!(evidence.leaf().to_string(), GOLDEN_EVIDENCE_LEAF);
+    let block = Block::with_evidence(block().header().clone(), coinbase(), vec![payment()], vec![evidence]);
+    round_trip(&block);
+    let loss = Loss { owner: to, amount: Amount(300), coins: 2 };
+    let undo = Undo { spent: vec![], losses: vec![loss], forgotten: vec![(to, Amount(7))] };
+    round_trip(&undo);
+    let address = "1467a96b9b81529d8a2b7640b0d5c24b5aba666796";
+    assert_eq!(hex(&wire::encode(&undo)), alloc::format!("0001{address}fb2c010201{address}07"));
+    let digest = testing::stake_genesis().digest();
+    assert_eq!(digest.to_string(), GOLDEN_STAKE_GENESIS);
+}
+
+#[test]
+fn votes_are_in_a_fingerprint_and_take_no_room_of_the_payments() {
+    let with = |certificate| Block::new(header(Seal::Agreed { certificate }), coinbase(), vec![payment()]);
+    let (proposed, agreed) =
+        (with(Certificate::none()), with(Certificate::new(3, vec![(1, Signature(Bytes([6; 64])))])));
+    assert_eq!(proposed.id(), agreed.id());
+    assert_ne!(proposed.fingerprint(), agreed.fingerprint());
+    assert_eq!(proposed.len_without_votes(), agreed.len_without_votes());
+    assert_eq!(proposed.len(), proposed.len_without_votes() + 2);
+    assert_eq!(agreed.len(), proposed.len() + 66);
+    assert_eq!(block().len(), block().len_without_votes());
 }
 
 #[test]
@@ -265,6 +301,8 @@ const GOLDEN_UNDO: &str = "\
     c24b5aba6667960002010000";
 const GOLDEN_ADDRESS: &str = "syn1dfrhrjt0q9cmtqjl6r9k5r7fv0w65g7j2fvusm";
 const GOLDEN_STAKE_DIGEST: &str = "d671e70689138c5a7f90f01b0370a7fa6ca7c8b0c2cc73c8ec392a6b3eaaca48";
+const GOLDEN_EVIDENCE_LEAF: &str = "24b862cb7f5c6f2ce9c23461af24e019c66721e47b9c6779021fdf60ee1669c8";
+const GOLDEN_STAKE_GENESIS: &str = "bb7ead743308e7ac321821a3ac6fd110112973e1e039af71966207a247265e3a";
 const GOLDEN_COMMIT: &str = "adb364c4a4e1b9dcd88947f3640e2688335ce4976e70ee9fb37d9b9a93d7be2f";
 const GOLDEN_GENESIS: &str = "f8dadcfdb6c7267742127ce9c21b5fcecd76e6f7ff42cb6db6090cbbbeae49d5";
 const GOLDEN_GENESIS_BLOCK: &str = "9ea1805aa00311aa565bdb3ea218c38f8dc0a156dc28d056c3c059a41a72823c";

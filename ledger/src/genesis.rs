@@ -469,6 +469,165 @@ mod tests {
         }
     }
 
+    fn pos(genesis: &mut Genesis) -> &mut PosParams {
+        let Engine::Pos(pos) = &mut genesis.engine else { panic!("a chain of stakes") };
+        pos
+    }
+
+    fn pbft(genesis: &mut Genesis) -> &mut PbftParams {
+        let Engine::Pbft(pbft) = &mut genesis.engine else { panic!("a chain of validators") };
+        pbft
+    }
+
+    /// Whatever these do to a genesis, each makes another chain, and all of them are possible.
+    fn all_differ(genesis: &Genesis, changes: &[fn(&mut Genesis)]) {
+        let mut chains = BTreeSet::new();
+        for change in changes {
+            let mut genesis = genesis.clone();
+            change(&mut genesis);
+            genesis.check().expect("still a possible genesis");
+            assert!(chains.insert(genesis.chain_id()));
+            let text = serde_json::to_string(&genesis).expect("writable");
+            assert_eq!(serde_json::from_str::<Genesis>(&text).expect("readable"), genesis);
+        }
+    }
+
+    fn all_wrong(genesis: &Genesis, table: Vec<(fn(&mut Genesis), GenesisError)>) {
+        for (change, expected) in table {
+            let mut genesis = genesis.clone();
+            change(&mut genesis);
+            assert_eq!(genesis.check(), Err(expected));
+        }
+    }
+
+    #[test]
+    fn every_parameter_of_a_chain_of_stakes_counts_and_every_mistake_has_its_error() {
+        let genesis = testing::stake_genesis();
+        all_differ(
+            &genesis,
+            &[
+                |_| {},
+                |genesis| pos(genesis).difficulty += 1,
+                |genesis| pos(genesis).block_time_ms += 1,
+                |genesis| pos(genesis).retarget = Retarget::Lwma { window: 1 },
+                |genesis| pos(genesis).stake_depth -= 1,
+                |genesis| pos(genesis).unbonding -= 1,
+                |genesis| pos(genesis).future_max_ms += 1,
+                |genesis| pos(genesis).slasher = false,
+                |genesis| pos(genesis).finder_share += 1,
+                |genesis| genesis.balances[0].stake.0 += 1,
+                |genesis| genesis.balances[0].stake = Amount(1_000),
+            ],
+        );
+        let stake =
+            |expected, got| GenesisError::Stake { name: "1".into(), expected: Amount(expected), got: Amount(got) };
+        all_wrong(
+            &genesis,
+            vec![
+                (|genesis| pos(genesis).difficulty = 0, GenesisError::Difficulty),
+                (|genesis| pos(genesis).block_time_ms = 0, GenesisError::BlockTime),
+                (
+                    |genesis| pos(genesis).block_time_ms = 1_999,
+                    GenesisError::BlockTimeShort { expected: 2_000, got: 1_999 },
+                ),
+                (
+                    |genesis| pos(genesis).retarget = Retarget::Lwma { window: 0 },
+                    GenesisError::Window { expected: 2_016, got: 0 },
+                ),
+                (|genesis| pos(genesis).stake_depth = 0, GenesisError::StakeDepth { expected: 1_024, got: 0 }),
+                (|genesis| pos(genesis).stake_depth = 1_025, GenesisError::StakeDepth { expected: 1_024, got: 1_025 }),
+                (|genesis| pos(genesis).unbonding = 2, GenesisError::Unbonding { expected: 2, got: 2 }),
+                (|genesis| genesis.balances[0].stake.0 = 1_001, stake(1_000, 1_001)),
+                (|genesis| genesis.balances[0].stake.0 = 991, GenesisError::CoinSplit { name: "1".into(), got: 10 }),
+                (
+                    |genesis| genesis.balances.iter_mut().for_each(|balance| balance.stake = Amount::ZERO),
+                    GenesisError::StakeNone,
+                ),
+            ],
+        );
+        let mut work = testing::genesis();
+        work.balances[0].stake = Amount(1);
+        assert_eq!(work.check(), Err(stake(0, 1)), "on a chain of work");
+    }
+
+    #[test]
+    fn an_engine_s_parameters_have_defaults() {
+        let text = r#"{"name":"pos","difficulty":9,"block_time_ms":2000,"retarget":{"rule":"off"}}"#;
+        let Engine::Pos(pos) = serde_json::from_str(text).expect("readable") else { panic!("stakes") };
+        assert_eq!((pos.stake_depth, pos.unbonding, pos.future_max_ms), (32, 256, 500));
+        assert_eq!((pos.slasher, pos.finder_share), (true, 10));
+        assert!(serde_json::from_str::<Engine>(&text.replace("difficulty", "dificulty")).is_err());
+        let Engine::Pbft(pbft) = serde_json::from_str(r#"{"name":"pbft","validators":[]}"#).expect("readable") else {
+            panic!("validators")
+        };
+        assert_eq!((pbft.view_timeout_ms, pbft.batch_delay_ms, pbft.batch_max), (2_000, 10, 1_000));
+        assert_eq!((pbft.checkpoint_interval, pbft.watermark_window), (100, 200));
+    }
+
+    #[test]
+    fn every_parameter_of_a_chain_of_validators_counts_and_every_mistake_has_its_error() {
+        let mut genesis = testing::genesis();
+        let validator = |person: u8| Validator { name: person.to_string(), key: testing::key(person).public() };
+        genesis.engine = Engine::Pbft(PbftParams {
+            validators: (1..=5).map(validator).collect(),
+            view_timeout_ms: 2_000,
+            batch_delay_ms: 10,
+            batch_max: 1_000,
+            checkpoint_interval: 100,
+            watermark_window: 200,
+        });
+        all_differ(
+            &genesis,
+            &[
+                |_| {},
+                |genesis| pbft(genesis).validators.swap(0, 1),
+                |genesis| pbft(genesis).validators.truncate(4),
+                |genesis| pbft(genesis).validators[0].name.push('2'),
+                |genesis| pbft(genesis).view_timeout_ms += 1,
+                |genesis| pbft(genesis).batch_delay_ms += 1,
+                |genesis| pbft(genesis).batch_max += 1,
+                |genesis| pbft(genesis).checkpoint_interval += 1,
+                |genesis| pbft(genesis).watermark_window += 1,
+            ],
+        );
+        let count = |got| GenesisError::ValidatorCount { least: 4, most: 64, got };
+        let twice = GenesisError::ValidatorTwice { got: "2".into() };
+        all_wrong(
+            &genesis,
+            vec![
+                (|genesis| pbft(genesis).validators.truncate(3), count(3)),
+                (
+                    |genesis| {
+                        let five = pbft(genesis).validators.clone();
+                        pbft(genesis).validators = (0..13).flat_map(|_| five.clone()).collect();
+                    },
+                    count(65),
+                ),
+                (|genesis| pbft(genesis).validators[1].key = testing::key(1).public(), twice),
+                (
+                    |genesis| pbft(genesis).validators[1].name = "1".into(),
+                    GenesisError::ValidatorTwice { got: "1".into() },
+                ),
+                (|genesis| pbft(genesis).view_timeout_ms = 0, GenesisError::ViewTimeout),
+                (|genesis| pbft(genesis).batch_max = 0, GenesisError::BatchMax),
+                (|genesis| pbft(genesis).checkpoint_interval = 0, GenesisError::Watermarks { expected: 1, got: 0 }),
+                (|genesis| pbft(genesis).watermark_window = 99, GenesisError::Watermarks { expected: 100, got: 99 }),
+                (
+                    |genesis| genesis.ledger.block_bytes_max = 4 << 20,
+                    GenesisError::CertificateBytes { expected: 4 << 20, got: (4 << 20) + 4_234 },
+                ),
+            ],
+        );
+        let quorums: Vec<(usize, usize)> = (4..=9)
+            .map(|count| {
+                let validators = (0..count as u8).map(validator).collect();
+                let params = PbftParams { validators, ..pbft(&mut genesis).clone() };
+                (params.faulty_max(), params.quorum())
+            })
+            .collect();
+        assert_eq!(quorums, [(1, 3), (1, 4), (1, 4), (2, 5), (2, 6), (2, 6)]);
+    }
+
     #[test]
     fn balances_and_subsidies_may_reach_all_the_money_there_can_be_and_no_more() {
         let mut genesis = testing::genesis();

@@ -329,6 +329,4 @@ fn changes_of(block: &Block) -> usize {
 }
 
 #[cfg(test)]
-mod stake_tests;
-#[cfg(test)]
 mod tests;

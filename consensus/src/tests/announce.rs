@@ -47,7 +47,7 @@ fn a_new_peer_on_the_genesis_has_nothing_to_say_later() {
 fn a_new_tip_is_told_to_those_who_are_not_known_to_have_it() {
     let (mut bench, blocks) = bench(2);
     let texts = bench.gossip_block(P1, &blocks[0]);
-    assert!(texts.iter().any(|text| text == "set Announce +2509 ms"), "{texts:?}");
+    assert!(texts.iter().any(|text| text == "set Announce +2075 ms"), "{texts:?}");
     assert_eq!(announced(&mut bench), ["[p2] < tip b1 at 1", "set Announce +30000 ms"], "the first one gave it");
     bench.gossip_block(FOUR, &blocks[1]);
     assert_eq!(bench.gossip_block(P1, &blocks[1]), ["ignore"], "it has it, too");

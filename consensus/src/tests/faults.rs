@@ -182,7 +182,7 @@ fn an_orphan_waits_for_its_parent_and_its_giver_is_asked_for_headers() {
         "persist undo b3",
         "persist header b3 Valid",
         "tip b3 at 6, 0 back",
-        "set Announce +2061 ms",
+        "set Announce +3673 ms",
         "accept",
     ];
     assert_eq!(bench.gossip_block(P1, &blocks[0]), expected);

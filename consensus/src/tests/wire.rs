@@ -88,7 +88,7 @@ fn header_hex() -> String {
 }
 
 fn output_hex() -> String {
-    format!("0714{}", hex(&[8; 20]))
+    format!("0714{}00", hex(&[8; 20]))
 }
 
 fn tx_hex() -> String {
@@ -96,7 +96,7 @@ fn tx_hex() -> String {
 }
 
 fn block_hex() -> String {
-    format!("{}{CHAIN}030d01{}01{}", header_hex(), output_hex(), tx_hex())
+    format!("{}{CHAIN}030d01{}01{}00", header_hex(), output_hex(), tx_hex())
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn messages_are_these_bytes() {
 
 #[test]
 fn records_are_these_bytes() {
-    let undo = format!("0301{}0a{}0301", id(9), output_hex());
+    let undo = format!("0301{}0a{}03010000", id(9), output_hex());
     let expected =
         [format!("00{}", block_hex()), format!("01{}0e010f02", header_hex()), format!("02{}", tx_hex()), undo];
     for (record, expected) in records().iter().zip(expected) {

@@ -1,5 +1,7 @@
 //! The state against a slow, obvious model, and every way in which a block can be wrong.
 
+mod stakes;
+
 use alloc::collections::BTreeMap;
 use alloc::vec;
 

@@ -6,7 +6,7 @@ use alloc::vec;
 use proptest::prelude::*;
 use synod_machine::{Bytes, Reject, Time};
 
-use super::*;
+use super::super::*;
 use crate::testing::{
     address, coin, evidence, key, made, output, pay, payment, stake_block, stake_genesis, stake_header,
 };
