@@ -355,8 +355,9 @@ impl<P: Protocol, A> Net<P, A> {
 /// How many entries ahead memory is told what will be needed: at some hundred nanoseconds each, about one access to
 /// memory and no more than the first-level cache holds.
 const AHEAD: usize = 6;
-/// Lines of a peer's place that are fetched for a message: most are duplicates, which need the first few.
-const LINES_OF_MESSAGE: usize = 6;
+/// Lines of a peer's place that are fetched for a message: most are duplicates, which need the place's own fields, the host's
+/// timers, and which items came last.
+const LINES_OF_MESSAGE: usize = 4;
 /// And for a timer, which may look at all of it.
 const LINES_OF_TIMER: usize = 16;
 

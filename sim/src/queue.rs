@@ -49,8 +49,9 @@ pub(crate) struct Queue {
 const YEAR: u64 = 4_096;
 /// A day of 2^17 ns, an eighth of a millisecond, to begin with.
 const SHIFT_FIRST: u32 = 17;
-/// From a microsecond to four seconds.
-const SHIFTS: std::ops::RangeInclusive<u32> = 10..=32;
+/// From a microsecond to a millisecond. In a desert longer days would skip faster, but the burst that ends it would then fall
+/// into one day, and all of it into the heap of what is late.
+const SHIFTS: std::ops::RangeInclusive<u32> = 10..=20;
 /// Entries of a day between which its length is left as it is.
 const DENSITY: std::ops::RangeInclusive<u64> = 4..=64;
 

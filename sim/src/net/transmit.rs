@@ -30,6 +30,9 @@ enum Role {
 impl<P: Protocol, A> Net<P, A> {
     /// Sends one message to several peers: it is kept once, however many they are.
     pub(crate) fn transmit(&mut self, from: u32, to: &[PeerId], message: P::Message) {
+        if to.len() > 1 {
+            self.places[from as usize].fetch_edges();
+        }
         let len = message.encoded_len() as u32;
         let envelope = self.envelopes.insert(Envelope { message, from, len, left: 1 });
         if let Some(recorder) = &mut self.recorder {
