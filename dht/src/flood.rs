@@ -19,6 +19,7 @@ pub struct Params {
 
 /// The machine.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Flood<T: Parcel> {
     intake: Intake<T>,
     /// In order.

@@ -91,6 +91,7 @@ impl Params {
 
 /// The machine.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Mesh<T: Parcel> {
     intake: Intake<T>,
     links: Links,

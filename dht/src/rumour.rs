@@ -118,6 +118,7 @@ impl Params {
 
 /// The machine.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Rumour<T: Parcel> {
     intake: Intake<T>,
     view: View,

@@ -12,8 +12,9 @@ use super::{Event, Id, Parcel, Place, Verdict};
 /// one; this leaves room for one that has to read from a disk first.
 pub(crate) const WAITING_MAX: usize = 64;
 
-/// The items that are known, and those that wait.
+/// The items that are known, and those that wait. What duplicates need stands first, here and in each gossip machine.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Intake<T> {
     seen: Seen,
     waiting: Vec<Waiting<T>>,
@@ -45,7 +46,7 @@ impl<T: Parcel> Intake<T> {
     /// What the owner is to be told of an item that arrived; nothing: it is a duplicate.
     pub(crate) fn arrive(&mut self, now: Time, from: PeerId, item: T) -> Option<Event<T>> {
         let id = item.fingerprint();
-        if self.seen.get(now, &id).is_some() {
+        if self.seen.knows(now, &id) {
             self.seen.is_known = true;
             return None;
         }

@@ -8,6 +8,9 @@
 //! table holds eight bytes of an id, hashed again with a salt of the peer's: a look-up touches one line of memory, and a
 //! hundred ids at ten thousand peers fit into a cache. Two ids with one key would pass for one, at a chance of 2⁻⁶⁴ which
 //! nobody can raise who does not know the salt; what is then not heard comes by the owner's catching up.
+//!
+//! Most duplicates are of what came last. The last few keys therefore stand beside the tables' own fields, where a duplicate
+//! finds them without a look into a table.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -29,9 +32,9 @@ pub(crate) type Place = Option<NonZeroU32>;
 
 /// The ids. They are looked up and never iterated but to be moved, so that the order of the tables means nothing.
 ///
-/// What a duplicate needs lies in the first line of memory.
+/// What a duplicate needs stands first.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub(crate) struct Seen {
     young: Table,
     /// When `young` began to take ids in.
@@ -39,18 +42,27 @@ pub(crate) struct Seen {
     salt: u64,
     /// Whether the step brought what is known, and so changed nothing: the intake's, but it belongs on this line.
     pub(super) is_known: bool,
+    /// The keys that came last, the youngest first; zero is none.
+    last: [u64; LAST],
     old: Table,
 }
 
 impl Seen {
     pub(crate) fn new(rng: &mut Rng) -> Self {
         let (since, salt) = (Time::ZERO, rng.next_u64());
-        Self { young: Table::default(), since, salt, is_known: false, old: Table::default() }
+        Self { young: Table::default(), since, salt, is_known: false, last: [0; LAST], old: Table::default() }
     }
 
     /// How many ids are known. One that was known in the elder table and became known anew counts twice.
     pub(crate) const fn len(&self) -> usize {
         self.young.len + self.old.len
+    }
+
+    /// Whether an id is known.
+    pub(crate) fn knows(&mut self, now: Time, id: &Id) -> bool {
+        self.turn(now);
+        let key = key(self.salt, id);
+        self.last.contains(&key) || self.young.get(key).is_some() || self.old.get(key).is_some()
     }
 
     /// What is known of an id; nothing: it is new.
@@ -71,6 +83,10 @@ impl Seen {
             self.age(now);
         }
         self.young.insert(key, place);
+        if !self.last.contains(&key) {
+            self.last.rotate_right(1);
+            self.last[0] = key;
+        }
     }
 
     fn turn(&mut self, now: Time) {
@@ -85,7 +101,9 @@ impl Seen {
     }
 
     fn age(&mut self, since: Time) {
-        self.old = mem::take(&mut self.young);
+        mem::swap(&mut self.old, &mut self.young);
+        self.young.clear();
+        self.last = [0; LAST];
         self.since = since;
     }
 }
@@ -106,6 +124,16 @@ impl Table {
         }
         let slot = self.slot(key);
         (self.keys[slot] == key).then(|| self.places[slot])
+    }
+
+    /// Empties it, and gives back what is more than a few lines of memory.
+    fn clear(&mut self) {
+        if self.keys.len() > SLOTS_KEPT {
+            *self = Self::default();
+        } else {
+            self.keys.fill(0);
+            self.len = 0;
+        }
     }
 
     fn insert(&mut self, key: u64, place: Place) {
@@ -143,8 +171,12 @@ impl Table {
     }
 }
 
+/// Keys that are found without a look into a table: half a line of memory.
+const LAST: usize = 4;
 /// One line of memory for the keys.
 const SLOTS_MIN: usize = 8;
+/// A table of no more is kept when it is emptied: where items are minutes apart, each would cost two allocations.
+const SLOTS_KEPT: usize = 64;
 
 /// A key of an id, never zero. Each half is a product whose factors only the peer knows, folded: the manner of wyhash
 /// (Wang Yi 2019). An id is a hash already, so that all there is to add is what a stranger cannot foresee.
