@@ -36,7 +36,8 @@ pub struct Traffic {
     pub received: Count,
 }
 
-/// Messages by kind: a short list, so that counting a message touches one place in memory.
+/// Messages by kind: a short list, so that counting a message touches one place in memory. A kind is known by its name's
+/// address; a name that the compiler placed twice has two entries, which are one for whoever looks.
 #[derive(Clone, Debug, Default)]
 pub struct Traffics(Vec<Traffic>);
 
@@ -64,26 +65,39 @@ impl Counters {
     }
 }
 
+impl Traffic {
+    fn add(&mut self, other: &Self) {
+        self.sent.add(other.sent.messages, other.sent.bytes);
+        self.received.add(other.received.messages, other.received.bytes);
+    }
+}
+
 impl Traffics {
     /// The kinds that passed, by name.
     pub fn by_kind(&self) -> Vec<Traffic> {
         let mut sorted = self.0.clone();
-        sorted.sort_unstable_by_key(|traffic| traffic.kind);
+        sorted.sort_by_key(|traffic| traffic.kind);
+        sorted.dedup_by(|later, earlier| {
+            let is_same = later.kind == earlier.kind;
+            if is_same {
+                earlier.add(later);
+            }
+            is_same
+        });
         sorted
     }
 
     /// What passed of one kind.
     pub fn of(&self, kind: &'static str) -> Traffic {
-        let found = self.0.iter().find(|traffic| traffic.kind == kind);
-        found.copied().unwrap_or(Traffic { kind, sent: Count::default(), received: Count::default() })
+        let mut sum = Traffic { kind, sent: Count::default(), received: Count::default() };
+        self.0.iter().filter(|traffic| traffic.kind == kind).for_each(|traffic| sum.add(traffic));
+        sum
     }
 
     /// Adds another host's.
     pub fn merge(&mut self, other: &Self) {
         for traffic in &other.0 {
-            let entry = self.entry(traffic.kind);
-            entry.sent.add(traffic.sent.messages, traffic.sent.bytes);
-            entry.received.add(traffic.received.messages, traffic.received.bytes);
+            self.entry(traffic.kind).add(traffic);
         }
     }
 
@@ -99,17 +113,11 @@ impl Traffics {
 
     #[inline]
     fn entry(&mut self, kind: &'static str) -> &mut Traffic {
-        // The same name has the same address as a rule, and two where it does not are found equal by their text.
         let place = self.0.iter().position(|traffic| core::ptr::eq(traffic.kind, kind));
-        let place = place.unwrap_or_else(|| self.place_of(kind));
-        &mut self.0[place]
-    }
-
-    #[cold]
-    fn place_of(&mut self, kind: &'static str) -> usize {
-        self.0.iter().position(|traffic| traffic.kind == kind).unwrap_or_else(|| {
+        let place = place.unwrap_or_else(|| {
             self.0.push(Traffic { kind, sent: Count::default(), received: Count::default() });
             self.0.len() - 1
-        })
+        });
+        &mut self.0[place]
     }
 }
