@@ -124,9 +124,9 @@ impl Wire for Record {
 /// before its turn comes.
 #[repr(C)]
 pub struct Peer {
-    carrier: Carrier,
     touched: Touched,
     behaviour: Behaviour,
+    carrier: Carrier,
     replica: Replica,
     neighbours: Neighbours,
 }
