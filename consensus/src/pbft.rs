@@ -159,7 +159,7 @@ enum Stage {
 }
 
 /// The machine. See the module's page.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Agreement<P: Proposal> {
     rules: Rules,
     settings: Settings,

@@ -128,6 +128,7 @@ pub(crate) struct Tally {
     pub(crate) syncs: u64,
     pub(crate) crashes: u64,
     pub(crate) restarts: u64,
+    pub(crate) losses: u64,
 }
 
 /// Two decisions of honest replicas for one height.
@@ -293,6 +294,7 @@ impl World {
         self.nodes[node].disk.clear();
         self.nodes[node].owner.lose();
         self.nodes[node].has_lost = true;
+        self.tally.losses += 1;
     }
 
     pub(crate) fn restart(&mut self, node: usize) {

@@ -1,5 +1,6 @@
 //! The agreement on the bench and in a small world.
 
+mod explore;
 mod faults;
 mod normal;
 mod primary;
