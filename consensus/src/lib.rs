@@ -29,7 +29,7 @@ mod tests;
 pub use agreed::{Agreed, faulty_max, quorum};
 pub use chain::{Chain, ChainError};
 pub use message::{Claim, Message};
-pub use pos::{Pos, Signed};
+pub use pos::{BRANCHES_MAX, PENDING_MAX, Pending, Pos, Signed};
 pub use pow::{HeaderError, Pow};
 pub use record::{Record, StoredHeader};
 pub use replica::{

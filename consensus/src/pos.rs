@@ -25,15 +25,18 @@
 //! content that agree in height or in second, so that none can be made of an honest wallet's, whatever branches it
 //! follows, whenever it restarts.
 
-use core::time::Duration;
+mod offences;
 
 use alloc::vec::Vec;
+use core::time::Duration;
+
 use synod_ledger::{
     Address, Amount, BlockId, BlockTree, Header, Height, PosParams, Retarget, Seal, SecretKey, SharedHeader, Signature,
     U256, kernel, threshold,
 };
 use synod_machine::Time;
 
+pub use self::offences::{BRANCHES_MAX, PENDING_MAX, Pending};
 use crate::HeaderError;
 use crate::retarget::Intervals;
 

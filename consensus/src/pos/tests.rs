@@ -1,5 +1,7 @@
 //! The rule of proof of stake by itself: headers, weights, difficulties, and who wins how often.
 
+mod offences;
+
 use alloc::vec;
 use alloc::vec::Vec;
 
