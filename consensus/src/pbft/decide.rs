@@ -3,9 +3,14 @@
 use synod_ledger::{BlockId, Height};
 use synod_machine::{Out, PeerId, Reject};
 
+use super::choice::DEPTH_MAX;
 use super::log::{Body, Opinion};
 use super::types::{Base, Proposal};
 use super::{Agreement, Event, Message, Record};
+
+/// So many of the last executed proposals are kept for others that lack them: twice what is in flight at most, whatever
+/// the watermarks are.
+const SERVED_MAX: u64 = 2 * DEPTH_MAX;
 
 impl<P: Proposal> Agreement<P> {
     /// Tells the owner of the next decision, if there is one: it is committed-local or somebody has shown its
@@ -27,6 +32,9 @@ impl<P: Proposal> Agreement<P> {
             out.persist(Record::<P>::proposal_key(id), Record::Proposal(body.proposal.clone()));
         }
         let proposal = body.proposal.clone();
+        // The certificate is all that is wanted of the votes from here on.
+        slot.prepares.clear();
+        slot.commits.clear();
         self.decided = Base { height, id, certificate: certificate.clone() };
         // A vote for the next height may rest on this decision, so that a view change must be able to show it.
         out.persist(Record::<P>::decided_key(height), Record::Decided(self.decided.clone()));
@@ -58,7 +66,19 @@ impl<P: Proposal> Agreement<P> {
         let before = self.executed;
         self.executed = height;
         out.persist(Record::<P>::EXECUTED, Record::Executed(Base { height, id, certificate }));
+        self.drop_proposals(before, out);
         self.make_checkpoint(before, out);
+    }
+
+    /// Drops the proposals that are executed for a while: the owner has them, and who is further behind asks there.
+    fn drop_proposals(&mut self, before: Height, out: &mut Out<Self>) {
+        let below = |height: Height| height.0.saturating_sub(SERVED_MAX);
+        for height in below(before) + 1..=below(self.executed) {
+            let Some(slot) = self.log.get_mut(Height(height)) else { continue };
+            for (id, _) in core::mem::take(&mut slot.bodies).into_iter().filter(|(_, body)| body.is_stored) {
+                out.forget(Record::<P>::proposal_key(id));
+            }
+        }
     }
 
     /// The owner got further on its own. A certificate of its last block proves all below, so that the watermarks move

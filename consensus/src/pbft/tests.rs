@@ -8,3 +8,4 @@ mod rejoin;
 mod steps;
 mod swarm;
 mod twins;
+mod wire;
