@@ -134,6 +134,9 @@ pub(crate) struct Tally {
 /// Two decisions of honest replicas for one height.
 pub(crate) type Fork = (Height, (BlockId, Certificate), (BlockId, Certificate));
 
+/// Whether a message from one machine to another is lost.
+pub(crate) type Filter = fn(usize, usize, &Message<Toy>) -> bool;
+
 pub(crate) struct World {
     pub(crate) now: Time,
     queue: BTreeMap<(Time, u64), Happening>,
@@ -145,7 +148,7 @@ pub(crate) struct World {
     /// Pairs that do not hear each other.
     pub(crate) cut: BTreeSet<(usize, usize)>,
     /// Messages that are lost, by what they are.
-    pub(crate) filter: Option<fn(from: usize, to: usize, &Message<Toy>) -> bool>,
+    pub(crate) filter: Option<Filter>,
     pub(crate) rng: Rng,
     decided: BTreeMap<Height, (BlockId, Certificate)>,
     pub(crate) forks: Vec<Fork>,

@@ -22,6 +22,8 @@ pub(crate) struct Bench {
     pub(crate) rules: Rules,
     pub(crate) disk: BTreeMap<Key, Record<Toy>>,
     me: usize,
+    /// It crashes after so many effects of a step: the others do not come to pass.
+    pub(crate) effects_max: usize,
     names: BTreeMap<BlockId, char>,
 }
 
@@ -42,7 +44,7 @@ impl Bench {
         let mut out = Out::new();
         let host = Host::start_into(Agreement::restore(params, disk.clone().into_iter()), Time::ZERO, &mut out);
         let names = BTreeMap::from([(GENESIS, '0')]);
-        let mut bench = Self { host, now: Time::ZERO, rules, disk, me, names };
+        let mut bench = Self { host, now: Time::ZERO, rules, disk, me, effects_max: usize::MAX, names };
         for peer in (0..count).filter(|peer| *peer != me) {
             bench.step(Input::PeerUp(PeerId(peer as u32)));
             let hello = bench.sign(peer, Hello { salt: peer as u64 });
@@ -139,7 +141,7 @@ impl Bench {
     pub(crate) fn step(&mut self, input: Input<Agreement<Toy>>) -> Vec<String> {
         let mut out = Out::new();
         self.host.step_into(self.now, input, &mut out);
-        let effects: Vec<_> = out.drain().collect();
+        let effects: Vec<_> = out.drain().take(self.effects_max).collect();
         effects.into_iter().filter_map(|effect| self.brief(effect)).collect()
     }
 

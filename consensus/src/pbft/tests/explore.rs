@@ -43,6 +43,9 @@ struct Replica {
     print: u64,
 }
 
+/// What states are compared by: each replica's print and decisions, and what is under way.
+type Prints = (Vec<(u64, usize)>, Vec<(usize, usize, u64)>);
+
 #[derive(Clone, Debug)]
 struct State {
     replicas: BTreeMap<usize, Replica>,
@@ -50,7 +53,7 @@ struct State {
 }
 
 impl State {
-    fn prints(&self) -> (Vec<(u64, usize)>, Vec<(usize, usize, u64)>) {
+    fn prints(&self) -> Prints {
         let replicas = self.replicas.values().map(|replica| (replica.print, replica.chain.len())).collect();
         (replicas, self.flights.keys().copied().collect())
     }

@@ -2,21 +2,25 @@
 //! hand once.
 
 use core::time::Duration;
+use std::string::ToString;
 use std::vec;
 use std::vec::Vec;
 
-use synod_ledger::Height;
+use synod_ledger::{Certificate, Height};
 
 use crate::adversary::Behaviour;
 use crate::pbft::testing::bench::{Bench, toy};
 use crate::pbft::testing::{GENESIS, World, rules, settings};
-use crate::pbft::{Base, Message, NewView, PrePrepare, View, ViewChange, choose};
+use crate::pbft::{Base, Commit, Message, NewView, PrePrepare, View, ViewChange, choose};
 
 /// Catches: a prepared certificate is dropped in a view change (`start_view_change` in `change.rs`: `prepared:
-/// Vec::new()` in the place of what is collected).
+/// Vec::new()` in the place of what is collected); sequence numbers that start anew in each view (`choose` in `choice.rs`:
+/// `Height(1)` in the place of the base's next).
 #[test]
 fn what_one_replica_alone_knows_to_be_committed_is_chosen_by_all_later_views() {
     let mut world = World::new(4, 1);
+    world.request_all(100);
+    world.expect_executed(100, &[0, 1, 2, 3], 400);
     // Commits reach replica 1 only, and its own nobody.
     world.filter = Some(|_, to, message| matches!(message, Message::Commit(_) | Message::Decided { .. }) && to != 1);
     world.request_all(1);
@@ -31,7 +35,7 @@ fn what_one_replica_alone_knows_to_be_committed_is_chosen_by_all_later_views() {
     world.cut.clear();
     world.expect_executed(2, &[0, 1, 2, 3], 5_000);
     assert_eq!(world.forks, vec![]);
-    assert_eq!(world.nodes[3].owner.chain[0].salt, 0, "the first block is the one that replica 0 proposed");
+    assert_eq!(world.nodes[3].owner.chain[1].salt, 0, "the second block is the one that replica 0 proposed");
 }
 
 /// Catches: one invalid view change hides valid ones (`on_view_change` in `change.rs`: `self.changes.insert` before
@@ -115,7 +119,7 @@ fn two_of_eight_cannot_make_the_others_disagree() {
     for seed in 0..10 {
         let mut nodes: Vec<_> = (0..8).map(|validator| (validator, Behaviour::Honest)).collect();
         nodes[0].1 = Behaviour::Colluder;
-        nodes[4].1 = Behaviour::Colluder;
+        nodes[1].1 = Behaviour::Colluder;
         let mut world = World::of(8, nodes, settings(), seed);
         world.net.delay_ms_min = 1;
         for request in 1..=5 {
@@ -129,8 +133,44 @@ fn two_of_eight_cannot_make_the_others_disagree() {
 }
 
 /// Catches: a vote is sent before it is on disk (`send_prepare` in `normal.rs`: `store_vote` after the broadcast; `vote`:
-/// the proof persisted after the commit is sent), together with a primary that tells a replica another story after its
-/// restart. A crash comes after each effect of each step.
+/// the proof persisted after the commit is sent). The crash comes after each number of effects, and the replica that comes
+/// back is told another story.
+#[test]
+fn what_was_sent_before_a_crash_binds_after_it() {
+    let (a, x) = (toy('A', 1, GENESIS), toy('X', 1, GENESIS));
+    for effects in 0..5 {
+        let mut bench = Bench::new(4, 1);
+        bench.name(&a, 'A');
+        bench.name(&x, 'X');
+        bench.preprepare(0, &a);
+        bench.effects_max = effects;
+        let sent = bench.valid(&a).contains(&"all: prepare v0 A1".to_string());
+        let mut reborn = bench.reborn();
+        let mut said = reborn.preprepare(0, &x);
+        said.extend(reborn.valid(&x));
+        let says_other = said.contains(&"all: prepare v0 X1".to_string());
+        assert!(!(sent && says_other), "it voted for both, after a crash behind {effects} effects");
+        assert_eq!(sent, effects >= 3, "the third effect is the vote");
+    }
+    for effects in 0..4 {
+        let mut bench = Bench::new(4, 1);
+        bench.name(&a, 'A');
+        bench.preprepare(0, &a);
+        bench.valid(&a);
+        bench.effects_max = effects;
+        let sent = bench.prepare(2, 0, &a).contains(&"all: commit v0 A1".to_string());
+        let mut reborn = bench.reborn();
+        let empty = || ViewChange { view: View(1), base: Base::genesis(GENESIS), prepared: vec![] };
+        let (two, three) = (reborn.sign(2, empty()), reborn.sign(3, empty()));
+        reborn.say(2, Message::ViewChange(two));
+        let said = reborn.say(3, Message::ViewChange(three));
+        let shows = said.contains(&"all: view change 1 with [\"v0 A1\"]".to_string());
+        assert!(shows || !sent, "it committed and hides it, after a crash behind {effects} effects");
+        assert_eq!(sent, effects >= 2, "the second effect is the vote");
+    }
+}
+
+/// A crash after each effect of each step, with a primary that tells two stories.
 #[test]
 fn a_crash_between_any_two_effects_makes_nobody_vote_twice() {
     for moment in 0..30 {
@@ -173,8 +213,9 @@ fn replicas_that_prepared_and_crashed_all_at_once_bring_it_into_the_next_view() 
     }
     world.cut_off(3);
     world.filter = Some(|_, _, message| {
-        // In the old view nothing can be finished any more.
-        matches!(message, Message::Commit(commit) if commit.body().view == View(0))
+        // In the old view nothing can be prepared or finished any more.
+        let is_prepare = matches!(message, Message::Prepare(prepare) if prepare.body().0.view == View(0));
+        is_prepare || matches!(message, Message::Commit(commit) if commit.body().view == View(0))
     });
     world.request_all(2);
     world.expect_executed(2, &[0, 1, 2], 10_000);
@@ -184,8 +225,7 @@ fn replicas_that_prepared_and_crashed_all_at_once_bring_it_into_the_next_view() 
     assert_eq!(world.forks, vec![]);
 }
 
-/// Catches: sequence numbers that start anew in each view (`choose` in `choice.rs`: the base's height taken for zero), and
-/// orders below what a view started with (`accept_order` in `normal.rs`: no `view_base`).
+/// Sequence numbers do not start anew in a view.
 #[test]
 fn heights_go_on_over_views() {
     let mut world = World::new(4, 1);
@@ -233,4 +273,23 @@ fn log_and_disk_stay_as_they_are_over_many_heights_with_f_replicas_silent() {
         assert!(records <= 4 * slots + 3, "{records} records");
         assert_eq!(world.view(), View(0));
     }
+}
+
+/// Catches: an order for a height below what the view started with (`accept_order` in `normal.rs`: no `view_base`), for
+/// which a replica that is behind could vote again.
+#[test]
+fn a_replica_that_is_behind_takes_no_orders_below_where_the_view_starts() {
+    let mut bench = Bench::new(4, 3);
+    let far = toy('Z', 5, GENESIS);
+    let a = toy('A', 1, GENESIS);
+    let z = bench.name(&far, 'Z');
+    bench.name(&a, 'A');
+    let vote = |by: usize| (by as u8, bench.sign(by, Commit { view: View(0), height: far.height, id: z }).signature());
+    let certificate = Certificate::new(0, [0, 1, 2].map(vote).to_vec());
+    let base = Base { height: far.height, id: z, certificate };
+    let change = ViewChange { view: View(1), base, prepared: vec![] };
+    let changes = (0..3).map(|by| bench.sign(by, change.clone())).collect();
+    let new_view = bench.sign(1, NewView { view: View(1), changes, orders: vec![] });
+    assert_eq!(bench.say(1, Message::NewView(new_view)), ["disk: in v1", "v1 has 1"]);
+    assert_eq!(bench.preprepare(1, &a), Vec::<&str>::new());
 }

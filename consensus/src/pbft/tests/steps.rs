@@ -4,13 +4,13 @@ use std::vec;
 use std::vec::Vec;
 
 use synod_ledger::{BlockId, Certificate, Height, Signature};
-use synod_machine::{Bytes, Input, PeerId, Reject};
+use synod_machine::{Bytes, Input, Out, PeerId, Protocol, Reject, Time};
 
 use crate::pbft::testing::bench::{Bench, toy};
-use crate::pbft::testing::{GENESIS, Toy};
+use crate::pbft::testing::{GENESIS, Toy, rules, secret, settings};
 use crate::pbft::{
-    Base, Checkpoint, Command, Commit, Hello, Message, NewView, PrePrepare, Prepare, Proposal, Signed, ValidatorId,
-    View, ViewChange, choose,
+    Agreement, Base, Checkpoint, Command, Commit, Hello, Message, NewView, Params, PrePrepare, Prepare, Proposal,
+    Signed, ValidatorId, Validators, ValidatorsError, View, ViewChange, choose,
 };
 
 const NOTHING: [&str; 0] = [];
@@ -360,10 +360,39 @@ fn two_votes_of_one_validator_are_evidence_and_the_first_counts() {
 }
 
 #[test]
-fn messages_of_a_closed_connection_and_of_an_observer_s_peers_are_nothing() {
+fn messages_of_a_closed_connection_are_nothing() {
     let mut bench = Bench::new(4, 1);
     let a = chain(&mut bench, "A").remove(0);
     bench.step(Input::PeerDown(PeerId(0)));
     assert_eq!(bench.preprepare(0, &a), NOTHING);
     assert_eq!(bench.agreement().log_size(), (0, 0));
+}
+
+#[test]
+fn an_observer_says_and_does_nothing() {
+    for secret in [None, Some(secret(9))] {
+        let params = Params { rules: rules(4), settings: settings(), secret, salt: 1 };
+        let mut observer: Agreement<Toy> = Agreement::restore(params, core::iter::empty());
+        let mut out = Out::new();
+        observer.start(Time::ZERO, &mut out);
+        observer.handle(Time::ZERO, Input::PeerUp(PeerId(0)), &mut out);
+        let waits = Command::Requests { pending: 1, oldest: Some(Bytes([1; 32])) };
+        observer.handle(Time::ZERO, Input::Command(waits), &mut out);
+        assert!(out.is_empty());
+        assert_eq!(observer.my_id(), None);
+    }
+}
+
+#[test]
+fn validators_are_four_to_sixty_four_different_keys_and_lead_in_turn() {
+    let keys = |count: usize| (0..count).map(|validator| secret(validator).public()).collect::<Vec<_>>();
+    assert_eq!(Validators::new(&keys(3)).err(), Some(ValidatorsError::Count { got: 3 }));
+    assert_eq!(Validators::new(&keys(65)).err(), Some(ValidatorsError::Count { got: 65 }));
+    assert!(Validators::new(&keys(64)).is_ok());
+    let mut twice = keys(5);
+    twice[4] = twice[1];
+    assert_eq!(Validators::new(&twice).err(), Some(ValidatorsError::Twice { first: 1, second: 4 }));
+    let four = rules(4).validators;
+    assert_eq!([0, 1, 3, 4, 7].map(|view| four.primary(View(view)).0), [0, 1, 3, 0, 3]);
+    assert_eq!(four.find(&secret(2).public()), Some(ValidatorId(2)));
 }

@@ -37,8 +37,8 @@ fn draw_world(rng: &mut Rng, seed: u64) -> (World, Option<usize>) {
         (faulty < faulty_max && rng.below(3) == 0).then(|| faulty + rng.below((count - faulty) as u64) as usize);
     let mut nodes: Vec<(usize, Behaviour)> = (0..count).map(|validator| (validator, Behaviour::Honest)).collect();
     let has_twin = faulty > 0 && rng.below(5) == 0;
-    for node in 0..faulty {
-        nodes[node].1 = draw_behaviour(rng);
+    for node in &mut nodes[..faulty] {
+        node.1 = draw_behaviour(rng);
     }
     if has_twin {
         nodes[0].1 = Behaviour::Honest;
