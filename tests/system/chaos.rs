@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use synod_lab::settings::{Consensus, Settings};
 use synod_ledger::TxId;
 use synod_machine::Rng;
 
@@ -15,13 +16,29 @@ const PEERS: usize = 4;
 /// Issue 2, 3.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_peers_lose_no_acknowledged_payment() {
+    kill_and_count(Consensus::Pow).await;
+}
+
+/// Issue 4, 1: the same where blocks are made by stake. What was signed last is on disk, so that nobody is caught signing twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_minters_lose_no_acknowledged_payment() {
+    kill_and_count(Consensus::Pos).await;
+}
+
+/// Issue 4, 1: the same where validators vote, primaries among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_validators_lose_no_acknowledged_payment() {
+    kill_and_count(Consensus::Pbft).await;
+}
+
+async fn kill_and_count(consensus: Consensus) {
     let kills = number("SYNOD_KILLS").unwrap_or(KILLS);
     let seed = number("SYNOD_SEED").map_or(1, |seed| seed as u64);
     println!(
         "replay: SYNOD_SEED={seed} SYNOD_KILLS={kills} cargo test -p synod-lab --test system chaos -- --nocapture"
     );
     let mut rng = Rng::new(seed, 0, "chaos");
-    let mut net = Net::up(PEERS, |_| {}).await;
+    let mut net = Net::up(PEERS, |settings| set(settings, consensus)).await;
     let out = net.folder.path().join("acknowledged.jsonl");
     let mut load = tokio::process::Command::new(program())
         .args(["load", "--rate", "20", "--duration", "1h", "--clients", "4", "--json", "--out"])
@@ -55,6 +72,13 @@ async fn killed_peers_lose_no_acknowledged_payment() {
     }
     let status = net.wait_one_tip(1).await;
     assert_eq!(status.supply, status.supply_scheduled, "money is conserved");
+}
+
+fn set(settings: &mut Settings, consensus: Consensus) {
+    settings.consensus = consensus;
+    if consensus == Consensus::Pos {
+        settings.block_time = Duration::from_secs(2); // The least, with a try each second.
+    }
 }
 
 fn number(variable: &str) -> Option<usize> {
