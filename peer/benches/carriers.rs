@@ -137,9 +137,16 @@ fn params(chain: &Arc<Chain>, own: u32, gossip: GossipParams) -> Params {
     let miner = (own == 0).then_some(Address(Bytes([7; 20])));
     let rng = Rng::new(1, u64::from(own), "neighbours");
     Params {
+        behaviour: synod_peer::Behaviour::Honest,
         gossip,
         neighbours: neighbours::Params { own: Identity(Bytes(identity)), neighbours_min: 0, rng },
-        replica: synod_consensus::Params { chain: chain.clone(), limits: Limits::default(), miner, extra: 0 },
+        replica: synod_consensus::Params {
+            chain: chain.clone(),
+            limits: Limits::default(),
+            miner,
+            signer: None,
+            extra: 0,
+        },
     }
 }
 
@@ -153,7 +160,13 @@ fn chain() -> Arc<Chain> {
         block_bytes_max: 1_000_000,
         fee_min: Amount(1),
     };
-    let owner = Balance { name: "one".to_string(), address: Address(Bytes([1; 20])), amount: Amount(1_000), coins: 1, stake: Amount::ZERO };
+    let owner = Balance {
+        name: "one".to_string(),
+        address: Address(Bytes([1; 20])),
+        amount: Amount(1_000),
+        coins: 1,
+        stake: Amount::ZERO,
+    };
     let engine = Engine::Pow(pow);
     let genesis = Genesis { name: "bench".to_string(), time_unix_ms: 0, engine, ledger, balances: vec![owner] };
     Chain::simulated(genesis).expect("a chain can start like this")
