@@ -492,7 +492,9 @@ mod tests {
         }
     }
 
-    fn all_wrong(genesis: &Genesis, table: Vec<(fn(&mut Genesis), GenesisError)>) {
+    type Mistake = (fn(&mut Genesis), GenesisError);
+
+    fn all_wrong(genesis: &Genesis, table: Vec<Mistake>) {
         for (change, expected) in table {
             let mut genesis = genesis.clone();
             change(&mut genesis);

@@ -495,7 +495,7 @@ proptest! {
         let mut state = genesis.clone();
         let mut model = Model::of(&state);
         let mut history = Vec::new();
-        for (wishes, offences, maker, reward) in blocks {
+        for (wishes, offence, maker, reward) in blocks {
             let before = model.clone();
             let able: Vec<u8> = (1..=4).filter(|&person| model.counts(&address(person)) > 0).collect();
             let maker = if maker < 8 || able.is_empty() { 1 + maker % 4 } else { able[usize::from(maker) % able.len()] };
@@ -511,7 +511,7 @@ proptest! {
                 payments.push(tx);
             }
             let (mut proofs, mut lost, mut shares) = (vec![], 0, 0);
-            for (person, ago, salt) in offences {
+            if let Some((person, ago, salt)) = offence {
                 // Some are in the future, and some long ago.
                 let at = (model.height + 1).saturating_sub(ago);
                 match model.punish(address(person), at) {
