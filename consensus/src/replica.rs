@@ -9,6 +9,7 @@ mod announce;
 mod bodies;
 mod draft;
 mod follow;
+mod grow;
 mod links;
 mod mine;
 mod mint;
@@ -23,7 +24,7 @@ use alloc::vec::Vec;
 
 use synod_ledger::{
     Address, Block, BlockId, BlockTree, Conflict, Height, Mempool, MempoolLimits, Node, Orphans, Place, SecretKey,
-    State, Status, Tx, TxError, TxId, U256,
+    State, Tx, TxError, TxId,
 };
 use synod_machine::{Bytes, Input, Key, Out, Parent, PeerId, Protocol, Reject, Time};
 
@@ -31,6 +32,7 @@ use self::agree::Agreeing;
 use self::announce::Announcing;
 use self::bodies::Bodies;
 use self::follow::Journey;
+use self::grow::grow_tree;
 use self::links::Links;
 use self::mine::Mining;
 pub use self::mine::{Job, Seen};
@@ -390,36 +392,6 @@ impl Replica {
         let key = Record::header_key(node.id());
         out.persist(key, Record::Header(StoredHeader { header, arrival, completed, status: node.status() }));
     }
-}
-
-/// The tree as it was: headers come in as they came, and chains become complete in the order in which they did, so that
-/// ties fall as before.
-fn grow_tree(chain: &Chain, mut headers: Vec<StoredHeader>) -> BlockTree {
-    let mut tree = BlockTree::new(chain.block().shared_header().clone(), U256::ZERO);
-    headers.sort_by_key(|stored| stored.arrival);
-    let mut known: Vec<(BlockId, StoredHeader)> = Vec::new();
-    for stored in headers {
-        let id = stored.header.id();
-        let weight = chain.rule().weight(&stored.header);
-        // A parent is always written before its children, so a header that does not fit was never a whole commit.
-        if tree.insert_as(stored.header.clone(), weight, stored.arrival).is_ok() {
-            known.push((id, stored));
-        }
-    }
-    known.sort_by_key(|(_, stored)| (stored.completed.is_none(), stored.completed, stored.arrival));
-    for (id, stored) in &known {
-        match stored.status {
-            Status::Header => {}
-            Status::Body | Status::Valid => tree.set_status(id, stored.status),
-            // It had a body, and keeps its number.
-            Status::Invalid if stored.completed.is_some() => tree.set_status(id, Status::Body),
-            Status::Invalid => {}
-        }
-    }
-    for (id, _) in known.iter().filter(|(_, stored)| stored.status == Status::Invalid) {
-        tree.invalidate(id);
-    }
-    tree
 }
 
 impl Protocol for Replica {
