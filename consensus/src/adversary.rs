@@ -7,6 +7,7 @@
 //! "Twins: BFT Systems Made Robust" (OPODIS 2021), for equivocation. A twin needs no machine: it is two honest ones
 //! with one key.
 
+mod block;
 mod party;
 mod scheme;
 #[cfg(test)]

@@ -4,11 +4,12 @@ use core::time::Duration;
 use std::vec;
 use std::vec::Vec;
 
-use synod_machine::Reject;
+use synod_ledger::{Block, BlockId, Certificate, ChainId, Coinbase, Header, Height, Seal};
+use synod_machine::{Bytes, Reject, Time};
 
-use super::Behaviour;
-use crate::pbft::View;
+use super::{Behaviour, Sibling};
 use crate::pbft::testing::{Tally, World, settings};
+use crate::pbft::{Proposal, View};
 
 /// Twenty requests with these behaviours first among the validators, so that they lead the first views.
 fn run(count: usize, behaviours: &[Behaviour], seed: u64) -> World {
@@ -99,4 +100,23 @@ fn more_than_f_colluders_fork_the_chain_and_both_certificates_hold() {
             assert!(world.rules.is_certified(height, second, &other));
         }
     }
+}
+
+#[test]
+fn the_sibling_of_a_block_is_another_block_on_the_same_parent_and_as_whole() {
+    let header = Header {
+        chain: ChainId(Bytes([1; 8])),
+        parent: BlockId(Bytes([2; 32])),
+        height: Height(3),
+        time: Time(4),
+        root: Bytes([5; 32]),
+        seal: Seal::Agreed { certificate: Certificate::none() },
+    };
+    let coinbase = Coinbase { chain: header.chain, height: header.height, extra: 6, outputs: vec![] };
+    let block = Block::new(header, coinbase, vec![]);
+    let sibling = block.sibling();
+    assert_eq!((Proposal::parent(&sibling), Proposal::height(&sibling)), (BlockId(Bytes([2; 32])), Height(3)));
+    assert_ne!(Proposal::id(&sibling), Proposal::id(&block));
+    assert!(sibling.is_whole());
+    assert!(!block.is_whole(), "its root was made up");
 }
