@@ -293,3 +293,37 @@ fn a_replica_that_is_behind_takes_no_orders_below_where_the_view_starts() {
     assert_eq!(bench.say(1, Message::NewView(new_view)), ["disk: in v1", "v1 has 1"]);
     assert_eq!(bench.preprepare(1, &a), Vec::<&str>::new());
 }
+
+/// Catches: another than the highest view's proof is chosen (`highest_at` in `choice.rs`: `min` for `max`), and a choice that
+/// does not continue the one before (`choose`: without the comparison of parents).
+#[test]
+fn of_two_proofs_the_later_view_s_is_chosen_and_what_does_not_continue_it_is_dropped() {
+    let bench = Bench::new(4, 1);
+    let (a, x) = (toy('A', 1, GENESIS), toy('X', 1, GENESIS));
+    let b = toy('B', 2, crate::pbft::Proposal::id(&a));
+    let base = || Base::genesis(GENESIS);
+    let old = vec![bench.proof(0, &a, &[1, 2]), bench.proof(0, &b, &[1, 2])];
+    let one = ViewChange { view: View(5), base: base(), prepared: old };
+    let two = ViewChange { view: View(5), base: base(), prepared: vec![bench.proof(2, &x, &[0, 1])] };
+    let three = ViewChange { view: View(5), base: base(), prepared: vec![] };
+    let changes = [bench.sign(0, one), bench.sign(2, two), bench.sign(3, three)];
+    assert_eq!(choose(View(5), &changes), [Bench::order(5, &x)]);
+    assert_eq!(choose(View(5), &[changes[0].clone(), changes[2].clone()]), [Bench::order(5, &a), Bench::order(5, &b)]);
+}
+
+/// Catches: the orders that a view started with are forgotten in a restart (`read` in `restore.rs`: no `install_orders`).
+#[test]
+fn the_orders_of_a_new_view_bind_after_a_restart() {
+    let mut bench = Bench::new(4, 3);
+    let (a, x) = (toy('A', 1, GENESIS), toy('X', 1, GENESIS));
+    bench.name(&a, 'A');
+    let empty = ViewChange { view: View(1), base: Base::genesis(GENESIS), prepared: vec![] };
+    let full = ViewChange { prepared: vec![bench.proof(0, &a, &[1, 2])], ..empty.clone() };
+    let changes = vec![bench.sign(0, full), bench.sign(1, empty.clone()), bench.sign(2, empty)];
+    let orders = choose(View(1), &changes).into_iter().map(|order| bench.sign(1, PrePrepare(order))).collect();
+    let new_view = bench.sign(1, NewView { view: View(1), changes, orders });
+    bench.say(1, Message::NewView(new_view));
+    let mut reborn = bench.reborn();
+    assert_eq!((reborn.agreement().view(), reborn.agreement().is_active()), (View(1), true));
+    assert_eq!(reborn.preprepare(1, &x), ["evidence against 1"]);
+}
