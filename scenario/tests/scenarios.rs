@@ -123,3 +123,21 @@ fn what_dishonest_peers_say_is_refused_and_all_agree_when_they_are_honest_again(
         assert!(outcome.rejects.get(reason).is_some_and(|count| *count > 0), "{reason}: {outcome:#?}");
     }
 }
+
+#[test]
+fn what_validators_decide_is_final_whatever_happens_to_some_of_them() {
+    for name in ["pbft", "pbft-faults"] {
+        let outcome = outcome(name);
+        assert!(outcome.chain.is_agreed, "{outcome:#?}");
+        assert_eq!((outcome.chain.stale, outcome.chain.reorganisations.len()), (0, 0), "{outcome:#?}");
+        assert!(outcome.payments.confirmed * 10 > outcome.payments.acknowledged * 8, "{outcome:#?}");
+    }
+}
+
+#[test]
+fn several_stakes_win_one_height_and_the_forks_are_resolved() {
+    let outcome = outcome("pos");
+    assert!(outcome.chain.is_agreed, "{outcome:#?}");
+    assert!(outcome.chain.stale > 0, "{outcome:#?}");
+    assert!((4.0..6.5).contains(&outcome.chain.interval_mean_seconds), "blocks of 5 s: {outcome:#?}");
+}

@@ -12,7 +12,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use synod_ledger::{
-    Address, Block, BlockId, Certificate, Header, Height, Outcome, Place, Seal, SecretKey, Signatures, Tx, TxId,
+    Address, Block, BlockId, Certificate, Header, Height, OutPoint, Outcome, Place, Seal, SecretKey, Signatures, State,
+    Tx, TxId,
 };
 use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time};
 
@@ -53,8 +54,9 @@ struct Requests {
     by_arrival: BTreeMap<u64, TxId>,
     arrivals: BTreeMap<TxId, u64>,
     count: u64,
-    /// What the agreement was last told: how many are in no proposal, and which one waits longest.
-    told: (u32, Option<RequestId>),
+    /// What the agreement was last told: how many are in no proposal, and which one waits longest. Nothing, where it must be
+    /// told in any case.
+    told: Option<(u32, Option<RequestId>)>,
 }
 
 impl Requests {
@@ -129,16 +131,6 @@ impl Agreeing {
             told: Place::ROOT,
             address,
         }))
-    }
-
-    /// The payments of the proposals between the coins' tip and `parent`.
-    fn taken(&self, mut parent: BlockId) -> BTreeSet<TxId> {
-        let mut taken = BTreeSet::new();
-        while let Some(open) = self.open.get(&parent) {
-            taken.extend(open.block.payments().iter().map(Tx::id));
-            parent = open.block.header().parent;
-        }
-        taken
     }
 }
 
@@ -223,8 +215,10 @@ impl Replica {
             pbft::Event::Validate(block) => self.judge(now, block),
             pbft::Event::WantProposal { parent, .. } => {
                 let proposal = self.proposal_on(now, parent);
-                if let Some(agreeing) = &mut self.agreeing {
-                    agreeing.requests.told = (0, agreeing.requests.told.1);
+                // It takes an answer for the end of what waits, and is told anew. Where nothing could be proposed, that waits
+                // until something changes, or it would ask again at once.
+                if let Some(agreeing) = self.agreeing.as_mut().filter(|_| proposal.is_some()) {
+                    agreeing.requests.told = None;
                 }
                 Some(Command::Propose(proposal))
             }
@@ -250,6 +244,9 @@ impl Replica {
             agreeing.unjudged.push(block);
             return None;
         }
+        if self.agreeing.as_ref().is_some_and(|agreeing| agreeing.open.len() >= OPEN_MAX) {
+            return None; // Views came and went without a decision, each with a faulty primary's proposals.
+        }
         let id = block.id();
         let is_valid = self.connect_open(now, block);
         Some(Command::Validated { id, is_valid })
@@ -270,9 +267,6 @@ impl Replica {
             && check_form(&block, self.chain.rules()).is_ok();
         let outcome = is_good.then(|| block.connect(state, self.chain.rules(), Signatures::Check));
         let Some(Ok(outcome)) = outcome else { return false };
-        if agreeing.open.len() >= OPEN_MAX {
-            return false; // Views came and went without a decision, each with a faulty primary's proposals.
-        }
         agreeing.open.insert(block.id(), Open { block, outcome });
         true
     }
@@ -283,12 +277,12 @@ impl Replica {
         if !self.is_settled() {
             return None;
         }
-        let header: &Header = match agreeing.open.get(&parent) {
-            Some(open) => open.block.header(),
-            None if parent == self.state.tip() => self.tree.at(self.place).header(),
+        let (header, state): (&Header, &State) = match agreeing.open.get(&parent) {
+            Some(open) => (open.block.header(), &open.outcome.state),
+            None if parent == self.state.tip() => (self.tree.at(self.place).header(), &self.state),
             None => return None,
         };
-        let payments = self.requests_after(agreeing, parent);
+        let payments = self.requests_on(agreeing, state);
         if payments.is_empty() {
             return None;
         }
@@ -298,20 +292,20 @@ impl Replica {
         self.connect_open(now, block.clone()).then_some(block)
     }
 
-    /// What waits longest and is in none of the proposals up to `parent`, as much as fits.
-    fn requests_after(&self, agreeing: &Agreeing, parent: BlockId) -> Vec<Tx> {
-        let mut taken = agreeing.taken(parent);
+    /// What waits longest and can follow a parent that left this state, as much as fits. What is in a proposal before has its
+    /// coins spent there, and so has what contradicts one.
+    fn requests_on(&self, agreeing: &Agreeing, state: &State) -> Vec<Tx> {
         let count_max = self.chain.agreed().map_or(0, |agreed| agreed.params().batch_max as usize);
         let mut bytes_left = self.payments_bytes_max();
-        let mut payments: Vec<Tx> = Vec::new();
+        let (mut payments, mut chosen): (Vec<Tx>, BTreeSet<TxId>) = (Vec::new(), BTreeSet::new());
         for tx in agreeing.requests.by_arrival.values().filter_map(|id| self.mempool.get(id)) {
-            let is_ready = |id: &TxId| !self.mempool.contains(id) || taken.contains(id);
-            if taken.contains(&tx.id()) || !tx.inputs.iter().all(|input| is_ready(&input.coin.tx)) {
+            let is_there = |coin: &OutPoint| chosen.contains(&coin.tx) || state.coin(coin).is_some();
+            if !tx.inputs.iter().all(|input| is_there(&input.coin)) {
                 continue;
             }
             let Some(left) = bytes_left.checked_sub(tx.len()) else { break };
             bytes_left = left;
-            taken.insert(tx.id());
+            chosen.insert(tx.id());
             payments.push(tx.clone());
             if payments.len() >= count_max {
                 break;
@@ -332,6 +326,7 @@ impl Replica {
         let agreeing = self.agreeing.as_mut().filter(|_| is_settled)?;
         if agreeing.told != self.place {
             agreeing.told = self.place;
+            agreeing.requests.told = None;
             let height = self.state.height();
             agreeing.open.retain(|_, open| open.block.height() > height);
             return tip_news(self.tree.at(self.place).header(), self.state.tip());
@@ -346,10 +341,10 @@ impl Replica {
         let pending = agreeing.requests.arrivals.len().saturating_sub(proposed);
         let oldest = agreeing.requests.by_arrival.values().next().map(|id| id.0);
         let news = (u32::try_from(pending).unwrap_or(u32::MAX), oldest);
-        if agreeing.requests.told == news {
+        if agreeing.requests.told == Some(news) {
             return None;
         }
-        agreeing.requests.told = news;
+        agreeing.requests.told = Some(news);
         Some(Command::Requests { pending: news.0, oldest })
     }
 

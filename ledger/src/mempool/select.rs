@@ -11,28 +11,20 @@ impl Mempool {
     /// among those whose parents here are chosen. One that does not fit is passed over, with its children; after
     /// many in a row the block counts as full.
     pub fn select(&self, bytes_max: usize) -> Vec<Tx> {
-        self.select_after(bytes_max, usize::MAX, &BTreeSet::new())
-    }
-
-    /// The same for a block that comes after others which have the payments `taken`, with at most `count_max` of them.
-    pub fn select_after(&self, bytes_max: usize, count_max: usize, taken: &BTreeSet<TxId>) -> Vec<Tx> {
         let mut chosen = Vec::new();
         let mut bytes_left = bytes_max;
         let mut misses = 0;
         // Parents still to be chosen, for each payment that was met before them.
         let mut waiting: BTreeMap<TxId, usize> = BTreeMap::new();
-        let mut done: BTreeSet<TxId> = taken.clone();
+        let mut done: BTreeSet<TxId> = BTreeSet::new();
         // Payments that were met before their last parent was chosen; all pay better than what is yet to be met.
         let mut ready: BTreeMap<Rate, TxId> = BTreeMap::new();
         let mut rest = self.by_rate.iter();
-        while misses < MISSES_MAX && chosen.len() < count_max {
+        while misses < MISSES_MAX {
             let id = match ready.pop_first() {
                 Some((_, id)) => id,
                 None => {
                     let Some((_, &id)) = rest.next() else { break };
-                    if taken.contains(&id) {
-                        continue;
-                    }
                     let parents = self.entry(&id).parents.iter().filter(|parent| !done.contains(*parent)).count();
                     if parents > 0 {
                         waiting.insert(id, parents);
