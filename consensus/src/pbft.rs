@@ -6,7 +6,7 @@
 //! the paper's. Four things differ from it, and each is argued where it is done:
 //!
 //! - *The digest is the block's id, and the block names its parent.* So q COMMITs for one header are a certificate by
-//!   which anybody sees that it is final, without a view or a log ([`Certificate`](synod_ledger::Certificate)).
+//!   which anybody sees that it is final, without a view or a log ([`Certificate`]).
 //! - *Sequence numbers are chained.* A replica votes PREPARE for n only if the parent is decided or it has the parent
 //!   prepared at n − 1 in the same view; several heights are in flight all the same, since an order may come long before
 //!   its votes. What a view change leaves out was not committed, and there are no gaps for null requests

@@ -2,7 +2,7 @@
 //!
 //! Each wallet has one try per second: it may sign a block for a second on a parent if
 //! `sha256(prev_hash ‖ address ‖ timestamp) <= 2^256 · balance / difficulty`, compared exactly
-//! ([`threshold`](synod_ledger::threshold)). Nothing in the hash can be chosen: the address must have had its stake
+//! ([`threshold`]). Nothing in the hash can be chosen: the address must have had its stake
 //! some depth below the parent (`stake_depth`), before anybody knew the parent's hash, and seconds come one by one.
 //! What a parent's maker can still choose is the parent's own content, and so its hash: that is grinding of one block for
 //! each one that it has won, it costs the reward of none, and this rule does not prevent it (Ouroboros does, with a
