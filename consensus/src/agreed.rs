@@ -12,23 +12,13 @@ use synod_machine::Time;
 
 use crate::HeaderError;
 use crate::pow::FUTURE_MIN;
+use crate::rule::check_place;
 
 /// The rule, with a chain's parameters.
 #[derive(Clone, Debug)]
 pub struct Agreed {
     params: PbftParams,
     validators: Vec<PublicKey>,
-}
-
-/// How many of `validators` may be faulty: f = ⌊(n − 1) / 3⌋ (Castro and Liskov 1999, section 3).
-pub const fn faulty_max(validators: usize) -> usize {
-    (validators - 1) / 3
-}
-
-/// How many votes of `validators` decide: q = ⌊(n + f) / 2⌋ + 1. Two quorums share more than f, so one honest at least;
-/// 2f + 1 is the same where n = 3f + 1 and too few elsewhere.
-pub const fn quorum(validators: usize) -> usize {
-    (validators + faulty_max(validators)) / 2 + 1
 }
 
 impl Agreed {
@@ -50,13 +40,13 @@ impl Agreed {
 
     /// How many votes decide.
     pub fn quorum(&self) -> usize {
-        quorum(self.validators.len())
+        self.params.quorum()
     }
 
     /// Checks a header whose parent is in the tree. That a quorum took it says that its time was good when they did.
     pub fn check(&self, tree: &BlockTree, header: &SharedHeader) -> Result<(), HeaderError> {
         let parent = tree.get(&header.parent).expect("the caller looked the parent up").header();
-        check_place(parent, header)?;
+        check_child(parent, header)?;
         let Seal::Agreed { certificate } = &header.seal else { return Err(HeaderError::Seal) };
         let is_signed = certificate.verify(&self.validators, self.quorum(), header.chain, header.height, header.id());
         if is_signed { Ok(()) } else { Err(HeaderError::Seal) }
@@ -64,7 +54,7 @@ impl Agreed {
 
     /// Checks the header of a proposal, which has no votes yet, as the next one after `parent`.
     pub fn check_proposal(parent: &Header, header: &Header, now: Time) -> Result<(), HeaderError> {
-        check_place(parent, header)?;
+        check_child(parent, header)?;
         match &header.seal {
             Seal::Agreed { certificate } if certificate.is_empty() => {}
             _ => return Err(HeaderError::Seal),
@@ -87,37 +77,10 @@ impl Agreed {
     }
 }
 
-fn check_place(parent: &Header, header: &Header) -> Result<(), HeaderError> {
-    if header.chain != parent.chain {
-        return Err(HeaderError::ForeignChain);
-    }
-    if header.height != parent.height.next() {
-        return Err(HeaderError::Height { expected: parent.height.next().0, got: header.height.0 });
-    }
+fn check_child(parent: &Header, header: &Header) -> Result<(), HeaderError> {
+    check_place(parent, header)?;
     if header.time <= parent.time {
         return Err(HeaderError::Past { expected: parent.time, got: header.time });
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_quorums_share_an_honest_validator_whatever_their_number() {
-        for validators in 4..=64 {
-            let (faulty, quorum) = (faulty_max(validators), quorum(validators));
-            assert!(2 * quorum - validators > faulty, "{validators}: two quorums share more than the faulty");
-            assert!(quorum <= validators - faulty, "{validators}: the honest are a quorum by themselves");
-        }
-    }
-
-    #[test]
-    fn quorums_are_those_of_the_paper_and_larger_where_it_says_nothing() {
-        let table = [(4, 1, 3), (5, 1, 4), (6, 1, 4), (7, 2, 5), (8, 2, 6), (10, 3, 7), (31, 10, 21), (64, 21, 43)];
-        for (validators, faulty, quorum_) in table {
-            assert_eq!((faulty_max(validators), quorum(validators)), (faulty, quorum_), "{validators} validators");
-        }
-    }
 }

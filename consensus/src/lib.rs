@@ -26,7 +26,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use agreed::{Agreed, faulty_max, quorum};
+pub use agreed::Agreed;
 pub use chain::{Chain, ChainError};
 pub use message::{Claim, Message};
 pub use pos::{BRANCHES_MAX, PENDING_MAX, Pending, Pos, Signed};

@@ -39,6 +39,7 @@ use synod_machine::Time;
 pub use self::offences::{BRANCHES_MAX, PENDING_MAX, Pending};
 use crate::HeaderError;
 use crate::retarget::Intervals;
+use crate::rule::check_place;
 
 /// The rule, with a chain's parameters.
 #[derive(Clone, Debug)]
@@ -70,12 +71,7 @@ impl Pos {
     /// Checks all of a header that needs no coins. Its parent is in the tree.
     pub fn check(&self, tree: &BlockTree, header: &SharedHeader, now: Time) -> Result<(), HeaderError> {
         let parent = tree.get(&header.parent).expect("the caller looked the parent up").header();
-        if header.chain != parent.chain {
-            return Err(HeaderError::ForeignChain);
-        }
-        if header.height != parent.height.next() {
-            return Err(HeaderError::Height { expected: parent.height.next().0, got: header.height.0 });
-        }
+        check_place(parent, header)?;
         let Seal::Stake { difficulty, .. } = header.seal else { return Err(HeaderError::Seal) };
         let expected = self.difficulty_after(tree, &header.parent);
         if difficulty != expected {

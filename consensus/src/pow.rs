@@ -10,6 +10,7 @@ use synod_ledger::{BlockId, BlockTree, CompactTarget, Header, Outlook, PowParams
 use synod_machine::{Reject, Time};
 
 use crate::retarget::Intervals;
+use crate::rule::check_place;
 
 /// A block is later than the median of so many before it (Bitcoin's rule).
 pub const MEDIAN_BLOCKS: usize = 11;
@@ -112,12 +113,7 @@ impl Pow {
     /// Checks a header whose parent is in the tree.
     pub fn check(&self, tree: &BlockTree, header: &SharedHeader, now: Time) -> Result<(), HeaderError> {
         let parent = tree.get(&header.parent).expect("the caller looked the parent up").header();
-        if header.chain != parent.chain {
-            return Err(HeaderError::ForeignChain);
-        }
-        if header.height != parent.height.next() {
-            return Err(HeaderError::Height { expected: parent.height.next().0, got: header.height.0 });
-        }
+        check_place(parent, header)?;
         let outlook = self.outlook(tree, &header.parent);
         self.check_seal(header, outlook.target)?;
         if header.time <= outlook.median {

@@ -5,10 +5,21 @@
 
 use core::time::Duration;
 
-use synod_ledger::{BlockId, BlockTree, Engine, SharedHeader, U256};
+use synod_ledger::{BlockId, BlockTree, Engine, Header, SharedHeader, U256};
 use synod_machine::Time;
 
 use crate::{Agreed, HeaderError, Pos, Pow};
+
+/// What holds of a header on whatever engine: it is its parent's child, on the same chain.
+pub(crate) fn check_place(parent: &Header, header: &Header) -> Result<(), HeaderError> {
+    if header.chain != parent.chain {
+        return Err(HeaderError::ForeignChain);
+    }
+    if header.height != parent.height.next() {
+        return Err(HeaderError::Height { expected: parent.height.next().0, got: header.height.0 });
+    }
+    Ok(())
+}
 
 /// An engine's rule for headers, with a chain's parameters.
 #[derive(Clone, Debug)]

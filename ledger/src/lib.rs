@@ -51,7 +51,7 @@ pub use errors::{BlockError, TxError};
 pub use evidence::{EVIDENCE_MAX, Evidence, EvidenceError};
 pub use genesis::{
     Balance, Engine, Genesis, GenesisError, PbftParams, PosParams, PowParams, Retarget, STAKE_BLOCK_TIME_MIN_MS,
-    STAKE_DEPTH_MAX, VALIDATORS_MAX, VALIDATORS_MIN, Validator, WINDOW_MAX,
+    STAKE_DEPTH_MAX, VALIDATORS_MAX, VALIDATORS_MIN, Validator, WINDOW_MAX, faulty_max, quorum,
 };
 pub use hash::digest;
 pub use header::{Header, Outlook, Seal, SharedHeader};

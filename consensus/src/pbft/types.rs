@@ -4,10 +4,8 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{BlockId, Certificate, ChainId, Height, PublicKey, SecretKey, VOTES_MAX};
+use synod_ledger::{BlockId, Certificate, ChainId, Height, PublicKey, SecretKey, VOTES_MAX, faulty_max, quorum};
 use synod_machine::{Bytes, Wire};
-
-use crate::{faulty_max, quorum};
 
 /// What is agreed on: a value that names the one before it. Equal ids mean equal content.
 pub trait Proposal: Wire + PartialEq {
@@ -97,14 +95,12 @@ impl Validators {
         self.0.len()
     }
 
-    /// How many may be faulty: f = ⌊(n − 1) / 3⌋.
+    /// How many may be faulty: f.
     pub fn faulty(&self) -> usize {
         faulty_max(self.count())
     }
 
-    /// How many decide: q = ⌊(n + f) / 2⌋ + 1. Two quorums share 2q − n > f validators, so an honest one at least, and
-    /// n − f ≥ q, so that the honest ones suffice. It is 2f + 1 exactly where n = 3f + 1; for n = 8, two quorums of
-    /// 2f + 1 = 5 could share two faulty ones and nobody else.
+    /// How many decide: q.
     pub fn quorum(&self) -> usize {
         quorum(self.count())
     }

@@ -264,21 +264,27 @@ impl PosParams {
     }
 }
 
+/// How many of so many validators may be faulty: f = ⌊(n − 1) / 3⌋ (Castro and Liskov 1999, section 3).
+pub const fn faulty_max(validators: usize) -> usize {
+    (validators - 1) / 3
+}
+
+/// How many votes of so many validators decide: q = ⌊(n + f) / 2⌋ + 1. Two quorums share 2q − n > f validators, so an honest
+/// one at least, and n − f ≥ q, so that the honest ones suffice. It is 2f + 1 exactly where n = 3f + 1; for n = 8, two
+/// quorums of 2f + 1 = 5 could share two faulty ones and nobody else.
+pub const fn quorum(validators: usize) -> usize {
+    (validators + faulty_max(validators)) / 2 + 1
+}
+
 impl PbftParams {
     /// The validators' keys, in order.
     pub fn keys(&self) -> Vec<PublicKey> {
         self.validators.iter().map(|validator| validator.key).collect()
     }
 
-    /// The most validators that may be faulty: f = (n - 1) / 3.
-    pub const fn faulty_max(&self) -> usize {
-        (self.validators.len() - 1) / 3
-    }
-
-    /// How many votes decide: (n + f) / 2 + 1, so that any two quorums have an honest validator in common, also where n
-    /// is not 3f + 1.
+    /// How many votes decide.
     pub const fn quorum(&self) -> usize {
-        (self.validators.len() + self.faulty_max()) / 2 + 1
+        quorum(self.validators.len())
     }
 
     fn check(&self) -> Result<(), GenesisError> {
