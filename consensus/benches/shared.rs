@@ -159,5 +159,12 @@ impl Crowd {
 
 fn params(chain: &Arc<Chain>, mines: bool) -> Params {
     let miner = mines.then_some(Address(Bytes([7; 20])));
-    Params { chain: chain.clone(), limits: Limits::default(), miner, signer: None, extra: 0 }
+    Params {
+        chain: chain.clone(),
+        limits: Limits::default(),
+        miner,
+        signer: None,
+        behaviour: Default::default(),
+        extra: 0,
+    }
 }

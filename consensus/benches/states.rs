@@ -23,7 +23,8 @@ fn main() {
     let all = env::args().any(|argument| argument == "all");
     let chain = chain(PAYMENTS);
     let limits = Limits::default();
-    let params = Params { chain: chain.clone(), limits, miner: None, signer: None, extra: 0 };
+    let params =
+        Params { chain: chain.clone(), limits, miner: None, signer: None, behaviour: Default::default(), extra: 0 };
     let mut host = Host::start(Replica::restore(params, std::iter::empty()), Time::ZERO, |_| {});
     let mut coins: Vec<(OutPoint, Coin)> = chain.state().coins_of(&owner().address());
     let (mut disk, mut outcomes) = (Vec::new(), Vec::new());

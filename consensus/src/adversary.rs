@@ -36,6 +36,8 @@ pub enum Behaviour {
     EquivocatingPrimary,
     /// Prepares and commits one proposal towards one half, and an invented one towards the other.
     EquivocatingVoter,
+    /// Both at once: proposes twice when it is its turn, and votes twice when it is not.
+    Equivocator,
     /// Sends, beside what it should, copies with another signature, another validator's name or another height (Clement
     /// et al., section 2: messages that cost the receiver a check).
     Forger,
@@ -55,4 +57,61 @@ pub enum Behaviour {
     /// As the primary, holds every proposal back for a time, just under the others' time-out in the worst case
     /// (Clement et al., section 4: a slow primary is the strongest attack on PBFT's throughput).
     Slow(Duration),
+}
+
+impl Behaviour {
+    /// The names of all, as command lines and files have them.
+    pub const NAMES: [&'static str; 11] = [
+        "colluder",
+        "equivocating-primary",
+        "equivocating-voter",
+        "equivocator",
+        "forger",
+        "honest",
+        "lying-changer",
+        "replayer",
+        "selective",
+        "silent",
+        "slow",
+    ];
+
+    /// The behaviour of that name, among validators that replace a primary after `view_timeout`.
+    pub fn named(name: &str, view_timeout: Duration) -> Option<Self> {
+        let all = [
+            Self::Colluder,
+            Self::EquivocatingPrimary,
+            Self::EquivocatingVoter,
+            Self::Equivocator,
+            Self::Forger,
+            Self::Honest,
+            Self::LyingChanger,
+            Self::Replayer,
+            Self::Selective,
+            Self::Silent,
+            Self::slow(view_timeout),
+        ];
+        all.into_iter().find(|behaviour| behaviour.name() == name)
+    }
+
+    /// A primary that is as slow as it can be: what is left of the time is for a proposal's way and for the votes.
+    pub const fn slow(view_timeout: Duration) -> Self {
+        Self::Slow(Duration::from_nanos((view_timeout.as_nanos() / 10 * 9) as u64))
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Colluder => "colluder",
+            Self::EquivocatingPrimary => "equivocating-primary",
+            Self::EquivocatingVoter => "equivocating-voter",
+            Self::Equivocator => "equivocator",
+            Self::Forger => "forger",
+            Self::Honest => "honest",
+            Self::LyingChanger => "lying-changer",
+            Self::Replayer => "replayer",
+            Self::Selective => "selective",
+            Self::Silent => "silent",
+            Self::Slow(_) => "slow",
+        }
+    }
 }

@@ -40,7 +40,8 @@ use self::mint::Minting;
 pub use self::own::Fate;
 use self::own::Promises;
 use self::sync::Download;
-use crate::pbft::{self, Agreement};
+use crate::adversary::{self, Party, PartyTimer};
+use crate::pbft;
 use crate::pos::Signed;
 use crate::{Chain, Message, Record, StoredHeader};
 
@@ -105,6 +106,8 @@ pub struct Params {
     pub miner: Option<Address>,
     /// The key that signs what its engine has it sign: blocks of its stake, votes. Without one it only follows.
     pub signer: Option<SecretKey>,
+    /// How it behaves as a validator.
+    pub behaviour: adversary::Behaviour,
     /// Drawn once per peer, so that two peers that mine for one address search different headers.
     pub extra: u64,
 }
@@ -222,7 +225,7 @@ pub enum SubmitError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
     /// The agreement's.
-    Agreement(pbft::Timer),
+    Agreement(PartyTimer),
     /// Tell peers of a tip that they are not known to have.
     Announce,
     /// A second has come that this peer's stake wins.
@@ -412,7 +415,7 @@ impl Protocol for Replica {
         for (key, record) in disk {
             match record {
                 Record::Agreement(record) => {
-                    votes.push((Key::new(key.shelf - <Self as Parent<Agreement<Block>>>::SHELF, key.name), record));
+                    votes.push((Key::new(key.shelf - <Self as Parent<Party<Block>>>::SHELF, key.name), record));
                 }
                 Record::Header(stored) => headers.push(stored),
                 Record::Payment(tx) => own.insert(tx),
@@ -425,7 +428,7 @@ impl Protocol for Replica {
         Self {
             mempool: Mempool::new(params.limits.mempool),
             bodies: Bodies::new(params.limits.bodies_max, params.limits.bodies_bytes_max),
-            agreeing: Agreeing::restore(&chain, params.signer.clone(), params.extra, votes),
+            agreeing: Agreeing::restore(&chain, params.signer.clone(), (params.behaviour, params.extra), votes),
             minting: Minting::new(params.signer, signed),
             orphans: Orphans::new(params.limits.orphans_max, params.limits.bodies_bytes_max),
             limits: params.limits,

@@ -69,7 +69,14 @@ pub(crate) fn chain_with(change: impl FnOnce(&mut Genesis)) -> Arc<Chain> {
 }
 
 pub(crate) fn params(chain: &Arc<Chain>, miner: Option<u8>) -> Params {
-    Params { chain: chain.clone(), limits: Limits::default(), miner: miner.map(address), signer: None, extra: 0 }
+    Params {
+        chain: chain.clone(),
+        limits: Limits::default(),
+        miner: miner.map(address),
+        signer: None,
+        behaviour: Default::default(),
+        extra: 0,
+    }
 }
 
 /// A coin of `person`, by its place among that person's coins.

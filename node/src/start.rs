@@ -288,6 +288,7 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
             limits: synod_consensus::Limits::default(),
             miner: mining.map(|mining| mining.address),
             signer: Some(SecretKey::from_bytes(*identity.secret())),
+            behaviour: Default::default(),
             extra,
         },
     }

@@ -145,6 +145,7 @@ fn params(chain: &Arc<Chain>, own: u32, gossip: GossipParams) -> Params {
             limits: Limits::default(),
             miner,
             signer: None,
+            behaviour: Default::default(),
             extra: 0,
         },
     }

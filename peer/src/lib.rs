@@ -364,6 +364,7 @@ mod tests {
                 limits: Limits::default(),
                 miner: None,
                 signer: None,
+                behaviour: Default::default(),
                 extra: 0,
             },
         }

@@ -5,6 +5,7 @@
 //! writes a scenario that was made by a program, so that it can be run again from a file.
 
 mod actions;
+mod adversaries;
 mod chain;
 mod error;
 mod gossip;
@@ -12,17 +13,19 @@ mod reference;
 mod sections;
 mod who;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use synod_consensus::adversary;
 use synod_machine::{PeerId, Rng, Time};
 use synod_sim::model::{Links, Topology};
 
 use crate::{Comings, Load, Plan, Stop};
 
 pub use actions::{Action, Conduct, Direction, Tail};
+pub use adversaries::{AdversaryConfig, Vice};
 pub use chain::{ChainConfig, Coins, EngineConfig, MiningConfig, Power, Retarget};
 pub use error::{Place, ScenarioError};
 pub use gossip::{FloodConfig, GossipConfig, Interest, MeshConfig, Mode, Phase, RumourConfig};
@@ -79,6 +82,9 @@ pub struct Scenario {
     /// Who pays how often. If left out, nobody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadConfig>,
+    /// Validators that are not honest, as long as the run lasts. If left out, all are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adversaries: Vec<AdversaryConfig>,
     /// What is done to peers at set times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Action>,
@@ -149,6 +155,7 @@ impl Scenario {
             stop: Stop { blocks: self.stop.blocks.unwrap_or(u64::MAX), time: Time(self.stop.time.nanos()) },
             absent: drawn.absent,
             confirmations: self.confirmations,
+            adversaries: drawn.adversaries,
         })
     }
 
@@ -171,6 +178,7 @@ impl Scenario {
             deeds,
             churn: churn.map_err(|error| error.within("churn"))?.unwrap_or_default(),
             absent: self.absent.draw(self.peers, seed, "absent")?,
+            adversaries: adversaries::draw(&self.adversaries, &self.chain.engine, self.peers, seed)?,
         })
     }
 }
@@ -182,6 +190,7 @@ struct Drawn {
     deeds: Vec<(Time, crate::Deed)>,
     churn: Vec<(PeerId, Comings)>,
     absent: Vec<PeerId>,
+    adversaries: BTreeMap<PeerId, adversary::Behaviour>,
 }
 
 const NO_LOAD: Load = Load { rate: 0.0, inputs: 1, outputs: 2, conflicts: 0.0, from: Time::ZERO, until: Time::ZERO };

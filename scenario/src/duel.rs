@@ -139,7 +139,14 @@ impl Party {
         // Blocks are not read back from a disk: a race so long is not raced.
         let limits = Limits { bodies_max: BLOCKS_MAX, bodies_bytes_max: usize::MAX, ..Limits::default() };
         let chain = stage.chain.clone();
-        let params = Params { chain, limits, miner: Some(miner(own.0)), signer: None, extra: u64::from(own.0) };
+        let params = Params {
+            chain,
+            limits,
+            miner: Some(miner(own.0)),
+            signer: None,
+            behaviour: Default::default(),
+            extra: u64::from(own.0),
+        };
         let replica = Replica::restore(params, std::iter::empty());
         Self { own, host: Host::start(replica, Time::ZERO, |_| {}), said: VecDeque::new(), depth: 0 }
     }

@@ -1,9 +1,10 @@
 //! A scenario as it is run: checked, with everything that a seed determines already drawn.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_consensus::{Chain, Limits};
+use synod_consensus::{Chain, Limits, adversary};
 use synod_machine::{PeerId, Time};
 use synod_peer::{Behaviour, GossipParams};
 use synod_sim::model::{Graph, LinkModel};
@@ -49,6 +50,8 @@ pub struct Plan {
     pub absent: Vec<PeerId>,
     /// From this depth on a payment counts as confirmed.
     pub confirmations: u64,
+    /// Validators that are not honest, and how they behave, as long as the run lasts.
+    pub adversaries: BTreeMap<PeerId, adversary::Behaviour>,
 }
 
 /// Payments.

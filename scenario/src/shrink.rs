@@ -209,6 +209,7 @@ fn fewer_peers(scenario: &Scenario, peers: u32) -> Scenario {
     if let Some(churn) = &mut candidate.churn {
         cut(&mut churn.peers);
     }
+    candidate.adversaries.iter_mut().map(|adversary| &mut adversary.peers).for_each(cut);
     candidate.actions.iter_mut().filter_map(who_mut).for_each(cut);
     let is_of_nobody = |action: &Action| who(action).is_some_and(|who| *who == Who::Listed(Vec::new()));
     candidate.actions.retain(|action| !is_of_nobody(action));

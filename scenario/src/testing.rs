@@ -1,5 +1,6 @@
 //! Small plans to build tests from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,5 +60,6 @@ pub(crate) fn plan(seed: u64, peers: u32, blocks: u64) -> Plan {
         stop: Stop { blocks, time: Time::from_secs(3_600) },
         absent: Vec::new(),
         confirmations: 6,
+        adversaries: BTreeMap::new(),
     }
 }

@@ -142,9 +142,9 @@ impl Trial {
         &self.rejects
     }
 
-    /// Who was dishonest once.
+    /// Who was dishonest once, validators that are so from the beginning among them.
     pub fn turned(&self) -> impl Iterator<Item = PeerId> + '_ {
-        self.turned.keys().copied()
+        self.turned.keys().chain(self.plan.adversaries.keys()).copied()
     }
 
     /// Lets nobody find a block any more, or lets them again.
@@ -326,6 +326,7 @@ impl Experiment for Trial {
                 limits: plan.limits.clone(),
                 miner: (plan.power[peer.0 as usize] > 0).then(|| self.payer.miner(peer)),
                 signer: plan.chain.pow().is_none().then(|| signer(peer)),
+                behaviour: plan.adversaries.get(&peer).copied().unwrap_or_default(),
                 extra: u64::from(peer.0),
             },
         }

@@ -126,7 +126,7 @@ fn what_dishonest_peers_say_is_refused_and_all_agree_when_they_are_honest_again(
 
 #[test]
 fn what_validators_decide_is_final_whatever_happens_to_some_of_them() {
-    for name in ["pbft", "pbft-faults"] {
+    for name in ["pbft", "pbft-adversaries", "pbft-faults"] {
         let outcome = outcome(name);
         assert!(outcome.chain.is_agreed, "{outcome:#?}");
         assert_eq!((outcome.chain.stale, outcome.chain.reorganisations.len()), (0, 0), "{outcome:#?}");

@@ -1,5 +1,6 @@
 //! The machine that is honest or not.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -36,7 +37,8 @@ pub enum PartyTimer {
 #[derive(Debug)]
 pub struct Party<P: Sibling> {
     inner: Agreement<P>,
-    scheme: Scheme<P>,
+    /// What it makes of what the machine says; an honest one has none, and costs what the machine does.
+    scheme: Option<Box<Scheme<P>>>,
     held: VecDeque<(Time, Vec<PeerId>, Message<P>)>,
     delay: Option<core::time::Duration>,
 }
@@ -51,12 +53,14 @@ impl<P: Sibling> Party<P> {
     fn pass(&mut self, now: Time, child: &mut Out<Agreement<P>>, out: &mut Out<Self>) {
         for effect in child.drain() {
             match effect {
+                Effect::Broadcast { to, message } if self.scheme.is_none() => out.broadcast(to, message),
                 Effect::Broadcast { to, message } => self.say(now, to, message, out),
                 Effect::Cancel(timer) => out.cancel(PartyTimer::Agreement(timer)),
                 Effect::Emit(event) => out.emit(event),
                 Effect::Forget(key) => out.forget(key),
                 Effect::Persist { key, record } => out.persist(key, record),
                 Effect::Reject { peer, reason } => out.reject(peer, reason),
+                Effect::Send { to, message } if self.scheme.is_none() => out.send(to, message),
                 Effect::Send { to, message } => self.say(now, Vec::from([to]), message, out),
                 Effect::Set { timer, at } => out.set(PartyTimer::Agreement(timer), at),
             }
@@ -73,7 +77,8 @@ impl<P: Sibling> Party<P> {
             }
             return self.held.push_back((now + delay, to, message));
         }
-        for (to, message) in self.scheme.change(&self.inner, to, message) {
+        let Some(scheme) = &mut self.scheme else { return };
+        for (to, message) in scheme.change(&self.inner, to, message) {
             tell(to, message, out);
         }
     }
@@ -113,6 +118,7 @@ impl<P: Sibling> Protocol for Party<P> {
             Behaviour::Colluder
             | Behaviour::EquivocatingPrimary
             | Behaviour::EquivocatingVoter
+            | Behaviour::Equivocator
             | Behaviour::Forger
             | Behaviour::Honest
             | Behaviour::LyingChanger
@@ -120,7 +126,8 @@ impl<P: Sibling> Protocol for Party<P> {
             | Behaviour::Selective
             | Behaviour::Silent => None,
         };
-        let scheme = Scheme::new(behaviour, &agreement, Rng::new(seed, 0, "adversary"));
+        let scheme = (behaviour != Behaviour::Honest)
+            .then(|| Box::new(Scheme::new(behaviour, &agreement, Rng::new(seed, 0, "adversary"))));
         Self { inner: Agreement::restore(agreement, disk), scheme, held: VecDeque::new(), delay }
     }
 
@@ -135,13 +142,16 @@ impl<P: Sibling> Protocol for Party<P> {
         let input = match input {
             Input::Command(command) => Input::Command(command),
             Input::Message { from, message } => {
-                for (to, message) in self.scheme.hear(&self.inner, from, &message) {
+                let said = self.scheme.as_mut().map(|scheme| scheme.hear(&self.inner, from, &message));
+                for (to, message) in said.into_iter().flatten() {
                     tell(to, message, out);
                 }
                 Input::Message { from, message }
             }
             Input::PeerDown(peer) => {
-                self.scheme.remove(peer);
+                if let Some(scheme) = &mut self.scheme {
+                    scheme.remove(peer);
+                }
                 Input::PeerDown(peer)
             }
             Input::PeerUp(peer) => Input::PeerUp(peer),

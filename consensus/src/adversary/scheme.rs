@@ -66,7 +66,8 @@ impl<P: Sibling> Scheme<P> {
                 said.extend(forged.map(|forged| (to, forged)));
                 said
             }
-            Behaviour::EquivocatingVoter => self.vote_twice(to, message),
+            Behaviour::Equivocator if matches!(message, Message::PrePrepare { .. }) => self.propose_twice(to, message),
+            Behaviour::EquivocatingVoter | Behaviour::Equivocator => self.vote_twice(to, message),
             Behaviour::Colluder if matches!(message, Message::Prepare(_) | Message::Commit(_)) => Vec::new(),
             Behaviour::EquivocatingPrimary | Behaviour::Colluder => self.propose_twice(to, message),
             Behaviour::LyingChanger => self.change_twice(inner, to, message),
@@ -180,7 +181,7 @@ impl<P: Sibling> Scheme<P> {
         let order = Order { id: sibling.id(), ..order.body().0 };
         let Some(signed) = self.sign(PrePrepare(order)) else { return Vec::new() };
         let mut said = split(to, message, Some(Message::PrePrepare { order: signed, proposal: sibling }));
-        if self.behaviour == Behaviour::EquivocatingPrimary {
+        if self.behaviour != Behaviour::Colluder {
             let Order { view, height, id, .. } = order;
             said.extend(
                 self.sign(Commit { view, height, id }).map(|commit| (self.everybody(), Message::Commit(commit))),

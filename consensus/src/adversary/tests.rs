@@ -34,6 +34,7 @@ fn f_of_each_kind_neither_fork_nor_stop_the_others() {
         Behaviour::Colluder,
         Behaviour::EquivocatingPrimary,
         Behaviour::EquivocatingVoter,
+        Behaviour::Equivocator,
         Behaviour::Forger,
         Behaviour::LyingChanger,
         Behaviour::Replayer,
@@ -119,4 +120,14 @@ fn the_sibling_of_a_block_is_another_block_on_the_same_parent_and_as_whole() {
     assert_ne!(Proposal::id(&sibling), Proposal::id(&block));
     assert!(sibling.is_whole());
     assert!(!block.is_whole(), "its root was made up");
+}
+
+#[test]
+fn every_behaviour_is_found_by_its_name_and_nothing_by_another() {
+    let second = Duration::from_secs(1);
+    for name in Behaviour::NAMES {
+        assert_eq!(Behaviour::named(name, second).map(Behaviour::name), Some(name));
+    }
+    assert_eq!(Behaviour::named("slow", second), Some(Behaviour::Slow(Duration::from_millis(900))));
+    assert_eq!(Behaviour::named("", second), None);
 }

@@ -19,6 +19,7 @@ use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time};
 
 use super::follow::check_form;
 use super::{Event, Replica};
+use crate::adversary::{Behaviour, Party, PartyParams, PartyTimer};
 use crate::pbft::{
     self, Agreement, Base, Command, Identity, Proposal, RequestId, Rules, Settings, ValidatorId, Validators, View,
 };
@@ -27,7 +28,7 @@ use crate::{Agreed, Chain, Message, Record, Timer};
 /// What a replica of a chain of validators has besides.
 #[derive(Debug)]
 pub(super) struct Agreeing {
-    agreement: Agreement<Block>,
+    party: Party<Block>,
     /// Proposals above the coins' tip that connect, and what they leave.
     open: BTreeMap<BlockId, Open>,
     /// Proposals to be judged when the coins are where they should be.
@@ -104,7 +105,7 @@ impl Agreeing {
     pub(super) fn restore(
         chain: &Chain,
         signer: Option<SecretKey>,
-        salt: u64,
+        (behaviour, salt): (Behaviour, u64),
         disk: Vec<(Key, pbft::Record<Block>)>,
     ) -> Option<Box<Self>> {
         let agreed = chain.agreed()?;
@@ -121,9 +122,10 @@ impl Agreeing {
         let rules = Rules { chain: chain.rules().chain, genesis: chain.id(), validators };
         let address = signer.as_ref().map(SecretKey::address);
         let secret = signer.filter(|secret| Identity::of(secret, &rules.validators).is_some());
-        let params = pbft::Params { rules, settings, secret, salt };
+        let agreement = pbft::Params { rules, settings, secret, salt };
+        let params = PartyParams { agreement, behaviour, seed: salt };
         Some(Box::new(Self {
-            agreement: Agreement::restore(params, disk.into_iter()),
+            party: Party::restore(params, disk.into_iter()),
             open: BTreeMap::new(),
             unjudged: Vec::new(),
             validators: BTreeMap::new(),
@@ -134,14 +136,14 @@ impl Agreeing {
     }
 }
 
-impl Parent<Agreement<Block>> for Replica {
+impl Parent<Party<Block>> for Replica {
     const SHELF: u8 = 0x02;
 
     fn message(message: pbft::Message<Block>) -> Message {
         Message::Agreement(message)
     }
 
-    fn timer(timer: pbft::Timer) -> Timer {
+    fn timer(timer: PartyTimer) -> Timer {
         Timer::Agreement(timer)
     }
 
@@ -153,21 +155,21 @@ impl Parent<Agreement<Block>> for Replica {
 impl Replica {
     /// The agreement, on a chain of validators.
     pub fn agreement(&self) -> Option<&Agreement<Block>> {
-        self.agreeing.as_ref().map(|agreeing| &agreeing.agreement)
+        self.agreeing.as_ref().map(|agreeing| agreeing.party.agreement())
     }
 
     pub(super) fn start_agreement(&mut self, now: Time, out: &mut Out<Self>) {
         let Some(agreeing) = &mut self.agreeing else { return };
         let mut effects = Out::new();
-        agreeing.agreement.start(now, &mut effects);
+        agreeing.party.start(now, &mut effects);
         self.take_over(now, &mut effects, out);
     }
 
     /// A step of the agreement's, and of what comes of it.
-    pub(super) fn agree(&mut self, now: Time, input: Input<Agreement<Block>>, out: &mut Out<Self>) {
+    pub(super) fn agree(&mut self, now: Time, input: Input<Party<Block>>, out: &mut Out<Self>) {
         let Some(agreeing) = &mut self.agreeing else { return };
         if let Input::Message { from, message: pbft::Message::Hello { hello, .. } } = &input
-            && hello.check(agreeing.agreement.rules()).is_ok()
+            && hello.check(agreeing.party.agreement().rules()).is_ok()
         {
             agreeing.validators.insert(*from, hello.by());
         }
@@ -175,19 +177,19 @@ impl Replica {
             agreeing.validators.remove(peer);
         }
         let mut effects = Out::new();
-        agreeing.agreement.handle(now, input, &mut effects);
+        agreeing.party.handle(now, input, &mut effects);
         self.take_over(now, &mut effects, out);
     }
 
     /// Hands effects on and answers events, until the agreement asks nothing more.
-    fn take_over(&mut self, now: Time, effects: &mut Out<Agreement<Block>>, out: &mut Out<Self>) {
+    fn take_over(&mut self, now: Time, effects: &mut Out<Party<Block>>, out: &mut Out<Self>) {
         let mut events = VecDeque::new();
         out.adopt(effects, |event, _| events.push_back(event));
         while let Some(event) = events.pop_front() {
             let Some(command) = self.on_agreement(now, event, out) else { continue };
             let Some(agreeing) = &mut self.agreeing else { return };
             let mut effects = Out::new();
-            agreeing.agreement.handle(now, Input::Command(command), &mut effects);
+            agreeing.party.handle(now, Input::Command(command), &mut effects);
             out.adopt(&mut effects, |event, _| events.push_back(event));
         }
     }
@@ -351,7 +353,7 @@ impl Replica {
     /// A payment came into the mempool that is to be agreed on: a validator watches over it.
     pub(super) fn watch_request(&mut self, id: TxId) {
         if let Some(agreeing) = &mut self.agreeing
-            && agreeing.agreement.my_id().is_some()
+            && agreeing.party.agreement().my_id().is_some()
         {
             agreeing.requests.insert(id);
         }
@@ -360,10 +362,10 @@ impl Replica {
     /// Hands a payment to the primary, or where we have no link to it, to some validator, who hands it on.
     pub(super) fn request(&self, tx: &Tx, out: &mut Out<Self>) {
         let Some(agreeing) = &self.agreeing else { return };
-        if agreeing.agreement.is_primary() {
+        if agreeing.party.agreement().is_primary() {
             return;
         }
-        let primary = agreeing.agreement.rules().validators.primary(self.view());
+        let primary = agreeing.party.agreement().rules().validators.primary(self.view());
         let mut known = agreeing.validators.iter();
         let to: Vec<PeerId> = known.clone().filter(|(_, id)| **id == primary).map(|(peer, _)| *peer).collect();
         match to.is_empty() {

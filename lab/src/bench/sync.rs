@@ -127,6 +127,7 @@ fn fill(folder: &Path, maker: &Maker, blocks: &[Block]) {
             limits: synod_consensus::Limits::default(),
             miner: None,
             signer: None,
+            behaviour: Default::default(),
             extra: 0,
         },
     };

@@ -164,7 +164,14 @@ struct TestEngine {
 
 impl TestEngine {
     fn run(mut self, wakes: &Receiver<Wake>) {
-        let params = Params { chain: chain(), limits: limits(), miner: Some(address(MINER)), signer: None, extra: 0 };
+        let params = Params {
+            chain: chain(),
+            limits: limits(),
+            miner: Some(address(MINER)),
+            signer: None,
+            behaviour: Default::default(),
+            extra: 0,
+        };
         let mut effects = Vec::new();
         let replica = Replica::restore(params, std::iter::empty());
         self.host = Some(Host::start(replica, self.now, |effect| effects.push(effect)));

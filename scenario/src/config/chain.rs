@@ -259,6 +259,14 @@ impl EngineConfig {
         }
     }
 
+    /// Whether a peer votes.
+    pub(super) const fn is_validator(&self, peer: PeerId) -> bool {
+        match *self {
+            Self::Pbft { validators, .. } => peer.0 < validators,
+            Self::Pos { .. } | Self::Pow => false,
+        }
+    }
+
     /// What peers own at the beginning for the engine's sake.
     fn stakes(&self) -> Vec<Balance> {
         match *self {

@@ -223,6 +223,14 @@ fn mistakes_of_meaning_are_told_with_their_field_and_line() {
             "[chain]\nblock-time = '1 us'\n",
             "line 7, column 14: chain.block-time: expected whole milliseconds, at least one, got 1us",
         ),
+        (
+            "[[adversaries]]\npeers = [3]\nbehaviour = 'silent'\n",
+            "line 8, column 13: adversaries[0].behaviour: expected a chain of validators, got another engine",
+        ),
+        (
+            "[chain]\nengine = { kind = 'pbft', validators = 4 }\n[[adversaries]]\npeers = [4]\nbehaviour = 'silent'\n",
+            "line 9, column 9: adversaries[0].peers: expected validators, got peer 4",
+        ),
         ("[chain]\ncoins = 0\n", "chain: the balance of \"person0\" cannot be split into 0 coins"),
         (
             "[mining]\npower = { kind = 'listed', shares = [1, 2] }\n",
@@ -357,4 +365,16 @@ do = 'heal'
     assert!(ended.outcome.chain.is_agreed, "{:#?}", ended.outcome);
     let up = ended.world.net().peers().filter(|peer| ended.world.net().is_up(*peer)).count();
     assert_eq!(up, 12, "healing brings everybody back for good");
+}
+
+#[test]
+fn validators_that_are_not_honest_are_drawn_like_other_groups() {
+    let engine = "[chain]\nengine = { kind = 'pbft', validators = 7, view-timeout = '1 s' }\n";
+    let adversaries =
+        "[[adversaries]]\npeers = ['0-1']\nbehaviour = 'slow'\n[[adversaries]]\npeers = [5]\nbehaviour = 'colluder'\n";
+    let scenario = parse(&format!("{LEAST}{engine}{adversaries}")).expect("a right scenario");
+    let slow = adversary::Behaviour::Slow(Duration::from_millis(900));
+    let expected = [(PeerId(0), slow), (PeerId(1), slow), (PeerId(5), adversary::Behaviour::Colluder)];
+    assert_eq!(plan(&scenario, 1).adversaries, BTreeMap::from(expected));
+    assert_eq!(parse(&scenario.to_toml()), Ok(scenario));
 }

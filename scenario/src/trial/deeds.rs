@@ -84,7 +84,7 @@ impl Trial {
     /// Everybody is up, sees everybody, omits nothing, and has a true clock from now on. Churn ends.
     fn heal(&mut self, net: &mut NetOf<Self>) {
         self.churn.clear();
-        for peer in self.turned().collect::<Vec<_>>() {
+        for peer in self.turned.keys().copied().collect::<Vec<_>>() {
             self.turn(net, peer, Behaviour::Honest);
         }
         net.heal_all();

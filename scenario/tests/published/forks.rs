@@ -63,6 +63,7 @@ pub(crate) fn plan(seed: u64, peers: u32, degree: u32, blocks: u64, interval: Du
         stop: Stop { blocks, time: Time::MAX },
         absent: Vec::new(),
         confirmations: 6,
+        adversaries: BTreeMap::new(),
     }
 }
 
