@@ -7,6 +7,10 @@
 mod attacker;
 #[path = "system/bad_input.rs"]
 mod bad_input;
+#[path = "system/bad_stakes.rs"]
+mod bad_stakes;
+#[path = "system/bad_votes.rs"]
+mod bad_votes;
 #[path = "system/calibration.rs"]
 mod calibration;
 #[path = "system/chaos.rs"]

@@ -16,15 +16,16 @@ use crate::support::{Net, metric, wait};
 /// What is wrong with a header.
 type Change<'a> = &'a dyn Fn(&mut Header);
 
-struct Scene {
-    net: Net,
-    genesis: synod_ledger::Genesis,
+/// One node that is sent all this, and whoever it needs to make blocks.
+pub(crate) struct Scene {
+    pub(crate) net: Net,
+    pub(crate) genesis: synod_ledger::Genesis,
     url: String,
 }
 
 impl Scene {
     async fn new() -> Self {
-        Self::start(Net::create(1, |settings| settings.hash_rate = 20_000)).await
+        Self::start(Net::create(1, |settings| settings.hash_rate = 20_000), &[0]).await
     }
 
     /// The node makes no blocks, so the genesis stays its tip until somebody sends it a better one.
@@ -32,17 +33,17 @@ impl Scene {
         let net = Net::create(1, |settings| settings.hash_rate = 20_000);
         let config = Config { mining: None, ..node_config(net.network.manifest(), 0) };
         save_config(&net.network.config_path(0), &config).expect("a writable folder");
-        Self::start(net).await
+        Self::start(net, &[0]).await
     }
 
-    async fn start(mut net: Net) -> Self {
-        net.start(&[0]).await;
+    pub(crate) async fn start(mut net: Net, places: &[usize]) -> Self {
+        net.start(places).await;
         let genesis = load_genesis(&net.network.genesis_path()).expect("the network's genesis");
         let url = format!("http://{}", net.client_address(0));
         Self { net, genesis, url }
     }
 
-    async fn attacker(&self, number: u8) -> Attacker {
+    pub(crate) async fn attacker(&self, number: u8) -> Attacker {
         let address = self.net.status(0).await.listen[0].clone();
         Attacker::connect(&self.genesis, &address, number).await
     }
@@ -52,7 +53,7 @@ impl Scene {
     }
 
     /// Does `act` until the node has counted one more reject of that reason.
-    async fn until_rejected(&self, reason: &str, mut act: impl AsyncFnMut()) {
+    pub(crate) async fn until_rejected(&self, reason: &str, mut act: impl AsyncFnMut()) {
         let before = self.rejects(reason).await;
         wait(&format!("a reject for {reason}"), async || {
             act().await;
@@ -71,6 +72,12 @@ impl Scene {
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_and_gossip_of_any_bytes_are_counted_and_survived() {
     let scene = Scene::new().await;
+    send_garbage(&scene).await;
+    scene.is_well().await;
+}
+
+/// Frames and gossip of any bytes.
+pub(crate) async fn send_garbage(scene: &Scene) {
     let mut rng = Rng::new(1, 0, "bad input");
     let good = wire::encode(&synod_peer::Message::Replica(Message::GetBlocks(vec![BlockId(Bytes([1; 32]))])));
     for number in 1..=4 {
@@ -91,7 +98,6 @@ async fn frames_and_gossip_of_any_bytes_are_counted_and_survived() {
     let before = scene.rejects("oversized").await;
     attacker.frame(&vec![0; synod_peer_frame_max() + 1]).await;
     wait("an oversized frame to be counted", async || scene.rejects("oversized").await > before).await;
-    scene.is_well().await;
 }
 
 fn synod_peer_frame_max() -> usize {
@@ -101,6 +107,12 @@ fn synod_peer_frame_max() -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_no_honest_peer_makes_have_their_own_reasons() {
     let scene = Scene::new().await;
+    ask_wrongly(&scene).await;
+    scene.is_well().await;
+}
+
+/// Requests that are too long, and an answer that nobody asked for.
+pub(crate) async fn ask_wrongly(scene: &Scene) {
     let attacker = scene.attacker(1).await;
     let id = |number: u64| {
         let mut bytes = [0; 32];
@@ -118,15 +130,20 @@ async fn requests_that_no_honest_peer_makes_have_their_own_reasons() {
             attacker.message(Message::Pool((0..2_001).map(|number| TxId(id(number))).collect())).await;
         })
         .await;
-    scene.is_well().await;
 }
 
 /// Issue 2, 5: transactions that overspend, double-spend, overflow, are unsigned or signed for another chain.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_payments_are_refused_by_the_api_with_their_own_reasons() {
     let scene = Scene::new().await;
+    pay_badly(&scene).await;
+    scene.is_well().await;
+}
+
+/// Payments with each a mistake, to the API.
+pub(crate) async fn pay_badly(scene: &Scene) {
     let alice = alice(&scene.net);
-    let coins = coins(&scene, &alice);
+    let coins = coins(scene, &alice);
     let chain = scene.genesis.chain_id();
     let to = Address(Bytes([9; 20]));
     let pay = |place: usize, amount: u64| {
@@ -180,7 +197,6 @@ async fn bad_payments_are_refused_by_the_api_with_their_own_reasons() {
     let answer = answer.expect("an answer");
     assert!(answer.status().is_client_error());
     assert!(answer.text().await.expect("a text").contains("\"error\""));
-    scene.is_well().await;
 }
 
 /// Issue 2, 5: blocks with a wrong root, seal, time, height, subsidy.
@@ -259,12 +275,14 @@ fn block(scene: &Scene, tree: &BlockTree, reward: Amount, change: Change<'_>, se
     Block::new(header, coinbase, Vec::new())
 }
 
-fn alice(net: &Net) -> SecretKey {
+/// A wallet of the network's.
+pub(crate) fn alice(net: &Net) -> SecretKey {
     let wallets = synod_lab::wallets::Wallets::of(net.network.dir());
     let source = synod_lab::wallets::PassphraseSource::default();
     wallets.unlock("alice", &source).expect("alice's passphrase lies in the network's folder")
 }
 
-fn coins(scene: &Scene, owner: &SecretKey) -> Vec<(OutPoint, Coin)> {
+/// What it has from the start.
+pub(crate) fn coins(scene: &Scene, owner: &SecretKey) -> Vec<(OutPoint, Coin)> {
     synod_ledger::State::genesis(&scene.genesis).coins_of(&owner.address())
 }

@@ -1,17 +1,73 @@
 //! Peers that come late, and peers that do not belong.
 
+use std::time::Duration;
+
+use synod_lab::settings::{Consensus, Settings};
+use synod_ledger::TxId;
+
 use crate::support::{Net, wait};
 
 /// A peer that was not there catches up, and finds the others from the one address that it knows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_joiner_catches_up_and_finds_the_others() {
-    let mut net = Net::create(4, |_| {});
+    catch_up(|_| {}, 10).await;
+}
+
+/// Issue 4, 1: the same where blocks are made by stake.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_minter_catches_up_and_finds_the_others() {
+    let tune = |settings: &mut Settings| {
+        settings.consensus = Consensus::Pos;
+        settings.block_time = Duration::from_secs(2);
+    };
+    catch_up(tune, 4).await;
+}
+
+async fn catch_up(tune: impl FnOnce(&mut Settings), height: u64) {
+    let mut net = Net::create(4, tune);
     net.start(&[0, 1, 2]).await;
-    wait("a chain to catch up with", async || net.status(0).await.height.0 >= 10).await;
+    wait("a chain to catch up with", async || net.status(0).await.height.0 >= height).await;
     net.start(&[3]).await;
-    let status = net.wait_one_tip(11).await;
+    let status = net.wait_one_tip(height + 1).await;
     assert_eq!(status.supply, status.supply_scheduled);
     wait("the late joiner to know all others", async || net.status(3).await.peers == 3).await;
+}
+
+/// Issue 4, 1: a validator that was not there catches up by the others' certificates, and its vote counts: without one of the
+/// first three, nothing would be agreed on but for it. One that only follows comes later still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_validator_catches_up_and_votes_and_a_late_observer_follows() {
+    let tune = |settings: &mut Settings| {
+        settings.consensus = Consensus::Pbft;
+        settings.validators = 4;
+    };
+    let mut net = Net::create(5, tune);
+    net.start(&[0, 1, 2]).await;
+    for _ in 0..3 {
+        let id = pay(&net, "peer1");
+        wait("three of four to agree", async || is_confirmed(&net, 0, id).await).await;
+    }
+    let height = net.status(0).await.height;
+    assert!(height.0 >= 1, "something was agreed on before they came");
+    net.start(&[3]).await;
+    wait("the late validator to catch up", async || net.status(3).await.height >= height).await;
+
+    net.network.kill(0).await.expect("it runs");
+    let id = pay(&net, "peer2");
+    wait("the late one's vote to count", async || is_confirmed(&net, 3, id).await).await;
+    net.start(&[0, 4]).await;
+    let status = net.wait_one_tip(height.0 + 1).await;
+    assert!(is_confirmed(&net, 4, id).await, "the observer has the whole chain");
+    assert_eq!(status.supply, status.supply_scheduled);
+}
+
+fn pay(net: &Net, peer: &str) -> TxId {
+    let sent = net.synod_json(&["tx", "send", "--from", "alice", "--to", "carol", "--amount", "1", "--peer", peer]);
+    sent["id"].as_str().expect("an id").parse().expect("a transaction's id")
+}
+
+async fn is_confirmed(net: &Net, place: usize, id: TxId) -> bool {
+    net.client(place).transaction(id).await.is_ok_and(|info| info.confirmations > 0)
 }
 
 /// Issue 2: a peer with a wrong genesis is refused with a clear reason on both sides.

@@ -1,5 +1,7 @@
 //! Two halves that cannot hear each other, and what becomes of their chains.
 
+use synod_lab::settings::Consensus;
+
 use crate::support::{Net, wait};
 
 /// Issue 2, 4.
@@ -26,6 +28,29 @@ async fn two_halves_mine_apart_and_come_back_to_one_tip() {
     for id in [here, there] {
         net.wait_known(id, 1).await;
     }
+    assert_eq!(healed.supply, healed.supply_scheduled, "money is conserved");
+}
+
+/// Validators that are a quorum go on, the others agree on nothing until the partition heals, and then on what they were asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quorum_goes_on_and_the_others_wait() {
+    let net = Net::up(4, |settings| settings.consensus = Consensus::Pbft).await;
+    let first = pay(&net, "alice", "peer1");
+    net.wait_known(first, 1).await;
+    net.synod_json(&["fault", "partition", "peer4|rest"]);
+
+    let (here, there) = (pay(&net, "alice", "peer1"), pay(&net, "bob", "peer4"));
+    let is_confirmed =
+        async |place: usize, id| net.client(place).transaction(id).await.is_ok_and(|info| info.confirmations > 0);
+    wait("the quorum to go on", async || is_confirmed(2, here).await).await;
+    assert!(!is_confirmed(3, here).await, "the other side has not heard of it");
+    assert!(!is_confirmed(3, there).await, "one validator decides nothing");
+
+    net.synod_json(&["fault", "heal"]);
+    for id in [here, there] {
+        net.wait_known(id, 1).await;
+    }
+    let healed = net.wait_one_tip(2).await;
     assert_eq!(healed.supply, healed.supply_scheduled, "money is conserved");
 }
 
