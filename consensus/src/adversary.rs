@@ -10,12 +10,14 @@
 mod block;
 mod party;
 mod scheme;
+mod stake;
 #[cfg(test)]
 mod tests;
 
 use core::time::Duration;
 
 pub use self::party::{Party, PartyParams, PartyTimer};
+pub use self::stake::{MultiMinter, accusations};
 use crate::pbft::Proposal;
 
 /// A proposal that a faulty primary can make another one of.

@@ -1,10 +1,11 @@
 //! What replicas say to each other directly. Blocks and payments are gossiped besides; this is how a replica catches up
 //! with what it missed: headers first, then bodies from several peers (as in Bitcoin Core since 0.10).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Block, BlockId, Height, SharedHeader, Tx, TxId};
+use synod_ledger::{Block, BlockId, Evidence, Height, SharedHeader, Tx, TxId};
 use synod_machine::{Bytes, Wire};
 
 use crate::pbft;
@@ -56,6 +57,8 @@ pub enum Message {
     Agreement(pbft::Message<Block>),
     /// A payment that is to be agreed on, to a validator.
     Request(Tx),
+    /// That a stake's owner signed two blocks of which an honest one signs one.
+    Evidence(Box<Evidence>),
 }
 
 impl Wire for Message {
@@ -66,6 +69,7 @@ impl Wire for Message {
         match self {
             Self::Agreement(message) => message.kind(),
             Self::Block(_) => "block",
+            Self::Evidence(_) => "evidence",
             Self::GetBlocks(_) => "get_blocks",
             Self::GetHeaders(_) => "get_headers",
             Self::GetPayments(_) => "get_payments",

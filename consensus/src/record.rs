@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Block, BlockId, Height, SharedHeader, Status, Tx, TxId, Undo};
+use synod_ledger::{Block, BlockId, SharedHeader, Status, Tx, TxId, Undo};
 use synod_machine::{Bytes, Key, Wire};
 
 use crate::pbft;
@@ -41,13 +41,8 @@ pub enum Record {
     Undo(Arc<Undo>),
     /// Of the agreement.
     Agreement(pbft::Record<Block>),
-    /// What this peer's stake signed last.
-    Signed {
-        /// The greatest height.
-        height: Height,
-        /// The latest second.
-        second: u64,
-    },
+    /// The block that this peer's stake signed last. It is written before it is sent; after a crash in between it is sent.
+    Signed(Block),
 }
 
 impl Record {
@@ -87,7 +82,7 @@ impl Wire for Record {
             Self::Body(_) => "body",
             Self::Header(_) => "header",
             Self::Payment(_) => "payment",
-            Self::Signed { .. } => "signed",
+            Self::Signed(_) => "signed",
             Self::Undo(_) => "undo",
         }
     }

@@ -15,6 +15,8 @@ mod mine;
 mod mint;
 mod own;
 mod pool;
+mod slash;
+mod stall;
 mod sync;
 
 use alloc::boxed::Box;
@@ -23,8 +25,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use synod_ledger::{
-    Address, Block, BlockId, BlockTree, Conflict, Height, Mempool, MempoolLimits, Node, Orphans, Place, SecretKey,
-    State, Tx, TxError, TxId,
+    Address, Block, BlockId, BlockTree, Conflict, Evidence, Height, Mempool, MempoolLimits, Node, Orphans, Place,
+    SecretKey, State, Tx, TxError, TxId,
 };
 use synod_machine::{Bytes, Input, Key, Out, Parent, PeerId, Protocol, Reject, Time};
 
@@ -39,10 +41,11 @@ pub use self::mine::{Job, Seen};
 use self::mint::Minting;
 pub use self::own::Fate;
 use self::own::Promises;
+use self::slash::Slashing;
+use self::stall::Stalls;
 use self::sync::Download;
 use crate::adversary::{self, Party, PartyTimer};
 use crate::pbft;
-use crate::pos::Signed;
 use crate::{Chain, Message, Record, StoredHeader};
 
 /// The content hash under which gossip carries an item.
@@ -160,6 +163,8 @@ pub enum Event {
     Pooled(TxId),
     /// Search a seal for this, instead of what was asked before; nothing: stop.
     Mine(Option<Job>),
+    /// A stake's owner signed two blocks of which an honest one signs one. It is news here, and waits for a block.
+    Offence(Box<Evidence>),
     /// Validators are in a view with this primary.
     Primary {
         /// The view.
@@ -256,6 +261,8 @@ pub struct Replica {
     mempool: Mempool,
     own: Promises,
     orphans: Orphans,
+    slashing: Slashing,
+    stalls: Stalls,
     agreeing: Option<Box<Agreeing>>,
     loading: BTreeSet<Key>,
     serving: BTreeMap<BlockId, BTreeSet<PeerId>>,
@@ -351,6 +358,7 @@ impl Replica {
         match message {
             Message::Agreement(message) => self.agree(now, Input::Message { from, message }, out),
             Message::Block(block) => self.on_block(now, from, block, out),
+            Message::Evidence(evidence) => self.on_evidence(from, *evidence, out),
             Message::GetBlocks(ids) => self.on_get_blocks(from, ids, out),
             Message::GetHeaders(locator) => self.on_get_headers(from, &locator, out),
             Message::GetPayments(ids) => self.on_get_payments(from, &ids, out),
@@ -369,6 +377,7 @@ impl Replica {
         }
         self.links.insert(peer);
         self.announce_to(now, peer, out);
+        self.tell_evidence(peer, out);
         if self.agreeing.is_some() {
             return self.agree(now, Input::PeerUp(peer), out);
         }
@@ -411,7 +420,7 @@ impl Protocol for Replica {
         let chain = params.chain;
         let mut headers: Vec<StoredHeader> = Vec::new();
         let mut own = Promises::default();
-        let (mut votes, mut signed) = (Vec::new(), Signed::default());
+        let (mut votes, mut signed) = (Vec::new(), None);
         for (key, record) in disk {
             match record {
                 Record::Agreement(record) => {
@@ -419,7 +428,7 @@ impl Protocol for Replica {
                 }
                 Record::Header(stored) => headers.push(stored),
                 Record::Payment(tx) => own.insert(tx),
-                Record::Signed { height, second } => signed = Signed { height, second },
+                Record::Signed(block) => signed = Some(block),
                 Record::Body(_) | Record::Undo(_) => {}
             }
         }
@@ -429,8 +438,10 @@ impl Protocol for Replica {
             mempool: Mempool::new(params.limits.mempool),
             bodies: Bodies::new(params.limits.bodies_max, params.limits.bodies_bytes_max),
             agreeing: Agreeing::restore(&chain, params.signer.clone(), (params.behaviour, params.extra), votes),
-            minting: Minting::new(params.signer, signed),
+            minting: Minting::restore(params.signer, signed, &tree),
             orphans: Orphans::new(params.limits.orphans_max, params.limits.bodies_bytes_max),
+            slashing: Slashing::restore(&chain, &tree),
+            stalls: Stalls::default(),
             limits: params.limits,
             journey: Journey::new(&state, &tree),
             tree,
@@ -449,6 +460,7 @@ impl Protocol for Replica {
 
     fn start(&mut self, now: Time, out: &mut Out<Self>) {
         self.follow(now, out);
+        self.send_signed(now, out);
         self.offer_soon(now, out);
         self.start_agreement(now, out);
         self.tell_agreement(now, out);

@@ -7,5 +7,6 @@ mod payments;
 mod pow;
 mod reorganise;
 mod scenarios;
+mod stakes;
 mod sync;
 mod wire;

@@ -73,6 +73,15 @@ impl Stakes {
         least
     }
 
+    /// The most that can count of it for a block above `parent`, on a branch that shares the blocks up to `shared` with
+    /// this one; nothing, where none of the tables that say it is here.
+    pub(crate) fn bound(&self, owner: &Address, shared: Height, parent: Height) -> Option<Amount> {
+        let first = self.height.0 + 1 - self.tables.len() as u64;
+        let from = parent.0.saturating_sub(u64::from(self.rules.depth)).max(first);
+        let heights = from..=shared.0.min(parent.0).min(self.height.0);
+        heights.map(|height| amount_of(&self.tables[(height - first) as usize], owner)).min()
+    }
+
     /// What everybody has locked now.
     pub(crate) fn total(&self) -> Amount {
         Amount::checked_sum(self.newest().values().copied()).expect("stakes are part of the supply")

@@ -14,6 +14,8 @@ use crate::{Item, Message, Peer};
 /// How a peer behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Behaviour {
+    /// Tells its neighbours of offences that nobody committed, once a second ([`accusations`](synod_consensus::adversary::accusations)).
+    Accuse,
     /// Changes what it hands on: blocks get another root, payments lose their signatures.
     Corrupt,
     /// Answers no request, neither for headers nor for blocks or payments.
@@ -25,6 +27,9 @@ pub enum Behaviour {
     /// As the protocol says.
     #[default]
     Honest,
+    /// Mints on every branch with its stake, if it has one, and keeps evidence to itself
+    /// ([`MultiMinter`](synod_consensus::adversary::MultiMinter)).
+    MultiMint,
     /// Sends nothing at all, and hears everything.
     Mute,
     /// Says everything three times.
@@ -62,9 +67,10 @@ impl Behaviour {
             Self::Deny if is_answer(&message) => Vec::new(),
             Self::Exaggerate => alloc::vec![exaggerate(message)],
             Self::Hoard if matches!(message, Message::Gossip(GossipMessage::Push(_))) => Vec::new(),
+            Self::MultiMint if matches!(message, Message::Replica(ReplicaMessage::Evidence(_))) => Vec::new(),
             Self::Mute => Vec::new(),
             Self::Repeat => alloc::vec![message; REPEATS],
-            Self::Deny | Self::Hoard | Self::Honest => alloc::vec![message],
+            Self::Accuse | Self::Deny | Self::Hoard | Self::Honest | Self::MultiMint => alloc::vec![message],
         }
     }
 }
@@ -77,6 +83,7 @@ const fn is_answer(message: &Message) -> bool {
             | ReplicaMessage::Missing(_)
             | ReplicaMessage::Payments(_) => true,
             ReplicaMessage::Agreement(_)
+            | ReplicaMessage::Evidence(_)
             | ReplicaMessage::GetBlocks(_)
             | ReplicaMessage::GetHeaders(_)
             | ReplicaMessage::GetPayments(_)

@@ -9,12 +9,14 @@
 extern crate alloc;
 
 mod behaviour;
+mod deceit;
 mod gossip;
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use synod_consensus::Replica;
+use synod_consensus::adversary::MultiMinter;
 use synod_dht::{Neighbours, neighbours};
 use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time, Wire};
 
@@ -47,6 +49,8 @@ pub enum Message {
 /// A timer of one of the parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
+    /// To say what an honest peer would not.
+    Deceit,
     /// The carrier's.
     Gossip(synod_dht::gossip::Timer),
     /// The neighbours'.
@@ -129,6 +133,7 @@ pub struct Peer {
     carrier: Carrier,
     replica: Replica,
     neighbours: Neighbours,
+    minter: MultiMinter,
 }
 
 /// Which parts took part in the last step: the invariants of the others hold as they did.
@@ -213,6 +218,9 @@ impl Peer {
             }
             Input::PeerDown(peer) => self.on_peer_down(now, peer, out),
             Input::PeerUp(peer) => self.on_peer_up(now, peer, out),
+            Input::Timer(Timer::Deceit) => self.on_deceit(now, out),
+            // It mints by other rules.
+            Input::Timer(Timer::Replica(synod_consensus::Timer::Mint)) if self.behaviour == Behaviour::MultiMint => {}
             Input::Timer(Timer::Gossip(timer)) => self.carry(now, Step::Timer(timer), out),
             Input::Timer(Timer::Neighbours(timer)) => self.meet(now, Input::Timer(timer), out),
             Input::Timer(Timer::Replica(timer)) => self.replicate(now, Input::Timer(timer), out),
@@ -277,6 +285,7 @@ impl Protocol for Peer {
             replica: Replica::restore(params.replica, records.into_iter()),
             touched: Touched { neighbours: true, replica: true },
             behaviour: params.behaviour,
+            minter: MultiMinter::default(),
         }
     }
 
@@ -287,12 +296,14 @@ impl Protocol for Peer {
         let mut honest = Out::new();
         self.begin(now, &mut honest);
         self.behaviour.distort(&mut honest, out);
+        self.scheme(now, out);
     }
 
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
         self.touched = Touched::default();
         if let Input::Command(Command::Behave(behaviour)) = input {
             self.behaviour = behaviour;
+            self.scheme(now, out);
         } else if self.behaviour == Behaviour::Honest {
             self.route(now, input, out);
         } else {

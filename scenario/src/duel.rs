@@ -193,6 +193,7 @@ fn taken_back(event: Event) -> u64 {
         Event::Load(key) => panic!("all blocks of a duel are in memory: {key:?}"),
         Event::Conflict(_)
         | Event::Evidence(_)
+        | Event::Offence(_)
         | Event::Mine(_)
         | Event::Pooled(_)
         | Event::Primary { .. }

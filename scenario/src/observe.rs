@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use synod_consensus::Replica;
-use synod_ledger::{BlockId, Height};
+use synod_ledger::{BlockId, Height, PublicKey, Seal};
 use synod_machine::{PeerId, Time};
 
 use crate::Plan;
+use crate::payer::signer;
 
 /// A block, from outside.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub const REACHES: [u64; 4] = [50, 90, 99, 100];
 #[derive(Debug)]
 pub struct Observed {
     peers: u32,
+    /// Whose key signs blocks. Who has a wallet's block first may be another: a wallet need not follow its own block.
+    signers: HashMap<PublicKey, PeerId>,
     /// All blocks, parents before children; the genesis first.
     found: Vec<Found>,
     index: HashMap<BlockId, usize>,
@@ -60,6 +63,8 @@ pub struct Observed {
     pub reorganisations: BTreeMap<u64, u64>,
     /// Double spends that peers told of.
     pub conflicts: u64,
+    /// Offences of stakes that peers held evidence of; each peer tells of each.
+    pub offences: u64,
 }
 
 impl Observed {
@@ -78,8 +83,10 @@ impl Observed {
             reached_at: [Some(Time::ZERO); 4],
             had: vec![u64::MAX; peers.div_ceil(64) as usize],
         };
+        let minters = plan.chain.pos().map_or(0, |_| peers);
         Self {
             peers,
+            signers: (0..minters).map(|peer| (signer(PeerId(peer)).public(), PeerId(peer))).collect(),
             index: HashMap::from([(genesis.id, 0)]),
             found: vec![genesis],
             tips: vec![None; peers as usize],
@@ -89,6 +96,7 @@ impl Observed {
             delays: Histogram::new(3).expect("three digits are possible"),
             reorganisations: BTreeMap::new(),
             conflicts: 0,
+            offences: 0,
         }
     }
 
@@ -163,6 +171,10 @@ impl Observed {
     fn add(&mut self, now: Time, peer: PeerId, replica: &Replica, tip: BlockId) -> usize {
         let header = replica.tree().get(&tip).expect("a tip is in the tree").header();
         let (parent, height) = (header.parent, header.height);
+        let by = match &header.seal {
+            Seal::Stake { key, .. } => self.signers.get(key).copied().unwrap_or(peer),
+            Seal::Agreed { .. } | Seal::Declared { .. } | Seal::Genesis | Seal::Work { .. } => peer,
+        };
         let parent = match self.index.get(&parent) {
             Some(place) => *place,
             None => self.add(now, peer, replica, parent),
@@ -173,7 +185,7 @@ impl Observed {
             parent: Some(parent),
             height,
             at: now,
-            by: peer,
+            by,
             bytes: block.as_ref().map_or(0, synod_ledger::Block::len),
             payments: block.map_or(0, |block| block.payments().len()),
             reached: 0,

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use synod_ledger::TxId;
+use synod_machine::PeerId;
 use synod_sim::{Status, World};
 
+use crate::payer::signer;
 use crate::{Found, REACHES, Trial};
 
 /// What a run showed.
@@ -28,6 +30,8 @@ pub struct Outcome {
     pub cost: Cost,
     /// The chain.
     pub chain: ChainFigures,
+    /// Who has a stake, and what came of it; nobody where stakes make no blocks.
+    pub stakes: Vec<StakeFigures>,
     /// How blocks spread.
     pub spread: Spread,
     /// Payments.
@@ -84,6 +88,23 @@ pub struct ChainFigures {
     pub reorganisations: BTreeMap<u64, u64>,
     /// The mean encoded length of the chain's blocks, in bytes.
     pub block_bytes_mean: f64,
+}
+
+/// A wallet that had a stake in the beginning.
+#[derive(Clone, Debug, Serialize)]
+pub struct StakeFigures {
+    /// Its peer.
+    pub peer: u32,
+    /// Its share of all stakes in the beginning.
+    pub stake_share: f64,
+    /// Blocks that it made.
+    pub found: u64,
+    /// Those of the chain.
+    pub blocks: u64,
+    /// Their share of all of the chain: what it got of the rewards.
+    pub block_share: f64,
+    /// At which height of the chain it lost its stake, if it did.
+    pub lost_at: Option<u64>,
 }
 
 /// How long blocks took, in seconds.
@@ -148,6 +169,7 @@ impl Outcome {
             virtual_seconds: seconds(Duration::from_nanos(net.now().0)),
             cost: cost(world, wall),
             chain: chain(trial),
+            stakes: stakes(world),
             spread: spread(trial),
             payments: payments(world),
             messages: messages(world),
@@ -197,6 +219,29 @@ fn chain(trial: &Trial) -> ChainFigures {
         reorganisations: observed.reorganisations.clone(),
         block_bytes_mean: ratio(bytes as f64, height as f64),
     }
+}
+
+fn stakes(world: &World<Trial>) -> Vec<StakeFigures> {
+    let (net, trial) = (world.net(), world.experiment());
+    let (observed, stakes) = (trial.observed(), trial.chain().state().stakes());
+    let tip = observed.common_tip().id;
+    let owner = net.peers().find_map(|peer| net.protocol(peer).filter(|host| host.replica().tip() == tip));
+    let total = trial.chain().state().stake_total();
+    let main = observed.main_chain();
+    let of_peer = |peer: PeerId| {
+        let address = signer(peer).address();
+        let (_, stake) = stakes.iter().find(|(owner, _)| *owner == address)?;
+        let blocks = main[1..].iter().filter(|block| block.by == peer).count() as u64;
+        Some(StakeFigures {
+            peer: peer.0,
+            stake_share: ratio(stake.0 as f64, total.0 as f64),
+            found: observed.found()[1..].iter().filter(|block| block.by == peer).count() as u64,
+            blocks,
+            block_share: ratio(blocks as f64, (main.len() - 1) as f64),
+            lost_at: owner.and_then(|host| host.replica().state().loss_of(&address)).map(|height| height.0),
+        })
+    };
+    if stakes.is_empty() { Vec::new() } else { net.peers().filter_map(of_peer).collect() }
 }
 
 fn spread(trial: &Trial) -> Spread {

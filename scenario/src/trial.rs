@@ -288,6 +288,7 @@ impl Trial {
                 self.stop_if_done(net);
             }
             ReplicaEvent::Conflict(_) => self.observed.conflicts += 1,
+            ReplicaEvent::Offence(_) => self.observed.offences += 1,
             ReplicaEvent::Evidence(_) | ReplicaEvent::Primary { .. } | ReplicaEvent::Stuck { .. } => {}
             ReplicaEvent::Mine(None) | ReplicaEvent::Pooled(_) => {}
             // Without a carrier of its own a peer publishes to nobody.

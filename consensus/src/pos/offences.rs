@@ -5,6 +5,7 @@
 //! looked at, which are as long as forks are.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use synod_ledger::{BlockTree, Evidence, EvidenceError, Header, Node, PublicKey, Rules, Seal, State};
 
@@ -28,6 +29,19 @@ impl Pos {
             Some(Evidence::new(Header::clone(other), header.clone()))
         })
     }
+
+    /// All that the last headers of a tree prove, as far back as an offence can be punished, one for each key.
+    pub fn offences(&self, tree: &BlockTree) -> Vec<Evidence> {
+        let newest = tree.iter().map(Node::height).max().unwrap_or_default();
+        let oldest = newest.0.saturating_sub(self.params.unbonding);
+        let mut signed: BTreeMap<PublicKey, Vec<&Header>> = BTreeMap::new();
+        for header in tree.iter().map(Node::header).filter(|header| header.height.0 >= oldest) {
+            if let Seal::Stake { key, .. } = header.seal {
+                signed.entry(key).or_default().push(header);
+            }
+        }
+        signed.values_mut().filter_map(|headers| first_contradiction(headers)).collect()
+    }
 }
 
 /// Whether two signed headers are of one key, agree in height or second, and differ in what was signed.
@@ -35,6 +49,21 @@ fn contradict(one: &Header, other: &Header) -> bool {
     let (Seal::Stake { key, .. }, Seal::Stake { key: same, .. }) = (&one.seal, &other.seal) else { return false };
     let agree = one.height == other.height || one.time == other.time;
     key == same && agree && one.stake_digest() != other.stake_digest()
+}
+
+/// The first two of these headers of one key that contradict each other. In the order of height, and in that of seconds,
+/// two that do are neighbours, unless they were signed alike.
+fn first_contradiction(headers: &mut [&Header]) -> Option<Evidence> {
+    let found = |headers: &[&Header]| {
+        let pair = headers.windows(2).find(|pair| contradict(pair[0], pair[1]))?;
+        Some(Evidence::new(pair[0].clone(), pair[1].clone()))
+    };
+    headers.sort_unstable_by_key(|header| (header.height, header.stake_digest()));
+    let by_height = found(headers);
+    by_height.or_else(|| {
+        headers.sort_unstable_by_key(|header| (header.time, header.stake_digest()));
+        found(headers)
+    })
 }
 
 /// Evidence that waits for a block.

@@ -48,6 +48,11 @@ impl Announcing {
 }
 
 impl Replica {
+    /// Whom it is linked to.
+    pub fn peers(&self) -> Vec<PeerId> {
+        self.links.peers()
+    }
+
     pub(super) fn own_claim(&self) -> Claim {
         let node = self.tree.at(self.place);
         Claim { tip: node.id(), height: node.height(), work: Bytes(node.weight().to_be_bytes()) }

@@ -215,6 +215,8 @@ impl Replica {
             return Err(Fault::Parent);
         }
         self.chain.rule().check(&self.tree, header, now).map_err(Fault::Header)?;
+        self.check_stake(header)?;
+        self.accuse(header, out);
         let inserted = self.tree.insert(header.clone(), self.chain.rule().weight(header));
         let place = inserted.expect("the header is new and its parent is known and not invalid").place;
         self.store_header(place, out);
@@ -225,6 +227,7 @@ impl Replica {
         let id = block.id();
         self.tree.set_status(&id, Status::Body);
         self.download.arrived(&id, block.len(), &mut self.links);
+        self.stalls.arrived(&id);
         out.persist(Record::body_key(id), Record::Body(block.clone()));
         self.bodies.insert(block);
         // Bodies that waited for this one are complete now, too, and their place among equals is kept.
@@ -332,6 +335,7 @@ impl Replica {
             self.store_header(place, out);
         }
         self.bodies.hold(&block, outcome);
+        self.refute_children(place, out);
         self.journey.connect.pop_front();
         let left = self.mempool.connected(&block);
         self.tell_conflicts(&block, &left.conflicted, out);
@@ -372,6 +376,7 @@ impl Replica {
         }
         self.journey.has_undone = true;
         self.own.reopen(block);
+        self.slashing.take_back(block);
     }
 
     fn load(&mut self, key: Key, out: &mut Out<Self>) -> Step {
@@ -401,13 +406,13 @@ impl Replica {
                     self.take_back(&block, before);
                 }
             }
-            Some(Record::Agreement(_) | Record::Header(_) | Record::Payment(_) | Record::Signed { .. }) => {}
+            Some(Record::Agreement(_) | Record::Header(_) | Record::Payment(_) | Record::Signed(_)) => {}
             None => panic!("{key:?} was on disk: bodies and undo data are written with their header and never removed"),
         }
         if for_us {
             // Nobody is blamed: who sent the block is forgotten. What is best without it may have to be asked for.
             let faults = self.follow(now, out);
-            if !faults.is_empty() {
+            if !faults.is_empty() || self.slashing.take_refuted() {
                 self.request_blocks(now, out);
             }
         }
@@ -428,6 +433,7 @@ impl Replica {
             self.keep(&back.returned, out);
         }
         self.restore_own(out);
+        self.settle_evidence(out);
         self.offer_soon(now, out);
         if tip != origin {
             out.emit(Event::Tip { tip, height: self.state.height(), depth: self.depth_below(&origin) });

@@ -163,6 +163,13 @@ impl Link {
         }
     }
 
+    /// It gave a block that was asked for: what it said it has, it may have.
+    pub(super) fn forgive(&mut self) {
+        if let Some(rare) = self.rare.as_mut().filter(|rare| rare.side_headers == u64::MAX) {
+            rare.side_headers = 0;
+        }
+    }
+
     /// Notes the payments that it is asked for, instead of those before.
     pub(super) fn set_wanted(&mut self, wanted: BTreeSet<TxId>) {
         if self.rare.is_some() || !wanted.is_empty() {

@@ -49,6 +49,7 @@ impl Download {
         self.block_bytes = len.max(self.block_bytes - self.block_bytes / 8);
         if let Some(link) = self.release(id, links) {
             link.succeed();
+            link.forgive();
         }
     }
 
@@ -60,6 +61,11 @@ impl Download {
     /// Whether nothing is planned and nothing awaited.
     pub(super) fn is_idle(&self) -> bool {
         self.plan.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// What is missing, in the order of the chain; what came since is still among it.
+    pub(super) fn planned(&self) -> impl Iterator<Item = &BlockId> + '_ {
+        self.plan.iter()
     }
 
     /// The peer that was asked for it does not give it.
@@ -110,7 +116,7 @@ impl Replica {
     }
 
     fn claims_more(&self, link: &Link) -> bool {
-        let best = || self.tree.best_header().weight().to_be_bytes::<32>();
+        let best = || self.believed().weight().to_be_bytes::<32>();
         link.unknown_claim().is_some_and(|claim| claim.work.0 > best() && !self.tree.contains(&claim.tip))
     }
 
@@ -123,7 +129,7 @@ impl Replica {
     }
 
     pub(super) fn ask_headers(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
-        let locator = self.tree.locator(&self.tree.best_header().id());
+        let locator = self.tree.locator(&self.believed().id());
         self.ask_headers_after(now, peer, locator, out);
     }
 
@@ -207,13 +213,15 @@ impl Replica {
         let most = self.side_headers_max();
         let best = self.tree.best_header().id();
         let is_best = last.is_some_and(|last| self.tree.is_on_chain(&self.tree.at(last).id(), &best));
+        // Where headers prove nothing by themselves, the best ones are no better.
+        let is_work = self.chain.pos().is_none();
         let keeps_claim = news > 0 || !self.links.get(peer).is_some_and(|link| self.claims_more(link));
         let Some(link) = self.links.get_mut(peer) else { return };
         if let Some(last) = last {
             link.gave_last(last);
         }
         let rare = link.rare_mut();
-        rare.side_headers = if is_best { 0 } else { rare.side_headers.saturating_add(news) };
+        rare.side_headers = if is_best && is_work { 0 } else { rare.side_headers.saturating_add(news) };
         if rare.side_headers > most {
             out.reject(peer, Reject::TooMany);
         }
@@ -227,7 +235,7 @@ impl Replica {
 
     /// Brings the plan up to the best header.
     fn plan(&mut self) {
-        let goal = self.tree.best_header().id();
+        let goal = self.wanted().id();
         if self.download.planned_to == Some(goal) {
             return;
         }
@@ -262,7 +270,7 @@ impl Replica {
 
     /// Asks for the next missing bodies, of the peers that have least to do.
     pub(super) fn request_blocks(&mut self, now: Time, out: &mut Out<Self>) {
-        let goal = self.tree.best_header();
+        let goal = self.wanted();
         if goal.completed().is_some() && self.download.is_idle() {
             self.download.planned_to = Some(goal.id());
             return;
@@ -398,6 +406,7 @@ impl Replica {
                 link.fail(now);
             }
         }
+        self.watch_stalls(now);
         for peer in self.links.peers() {
             self.ask_if_more(now, peer, out);
         }

@@ -149,11 +149,7 @@ impl Bench {
             Effect::Forget(key) => format!("forget {:02x} {}", key.shelf, self.name(key.name)),
             Effect::Persist { key, record } => match record {
                 Record::Header(stored) => format!("persist header {} {:?}", self.name(key.name), stored.status),
-                Record::Agreement(_)
-                | Record::Body(_)
-                | Record::Payment(_)
-                | Record::Signed { .. }
-                | Record::Undo(_) => {
+                Record::Agreement(_) | Record::Body(_) | Record::Payment(_) | Record::Signed(_) | Record::Undo(_) => {
                     format!("persist {} {}", synod_machine::Wire::kind(record), self.name(key.name))
                 }
             },
@@ -167,6 +163,7 @@ impl Bench {
         let names = |ids: Vec<Bytes<32>>| ids.into_iter().map(|id| self.name(id)).collect::<Vec<_>>().join(" ");
         match message {
             Message::Block(block) => format!("block {}", self.name(block.id().0)),
+            Message::Evidence(evidence) => format!("evidence of height {}", evidence.height()),
             Message::GetBlocks(ids) => format!("get blocks {}", names(ids.iter().map(|id| id.0).collect())),
             Message::GetHeaders(ids) => format!("get headers {}", names(ids.iter().map(|id| id.0).collect())),
             Message::GetPayments(ids) => format!("get payments {}", names(ids.iter().map(|id| id.0).collect())),
@@ -190,6 +187,7 @@ impl Bench {
             Event::Load(key) => format!("load {:02x} {}", key.shelf, self.name(key.name)),
             Event::Mine(Some(job)) => format!("mine {}", job.id),
             Event::Mine(None) => "rest".to_string(),
+            Event::Offence(evidence) => format!("an offence at height {}", evidence.height()),
             Event::Pooled(id) => format!("pooled {}", self.name(id.0)),
             Event::Primary { view, validator } => format!("view {view} of validator {}", validator.0),
             Event::Publish(Item::Block(block)) => format!("publish {}", self.name(block.id().0)),

@@ -1,6 +1,7 @@
 //! The encodings of messages and records: fixed bytes, and arbitrary ones that must not hurt. Changing a fixed one is a
 //! change of the protocol or the disk format.
 
+use std::boxed::Box;
 use std::format;
 use std::string::{String, ToString};
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use std::vec;
 use std::vec::Vec;
 
 use synod_ledger::{
-    Amount, Block, BlockId, ChainId, Coin, Coinbase, CompactTarget, Header, Height, OutPoint, Output, Payment,
-    PublicKey, Seal, Signature, Status, Tx, TxId, TxInput, Undo,
+    Amount, Block, BlockId, ChainId, Coin, Coinbase, CompactTarget, Evidence, Header, Height, OutPoint, Output,
+    Payment, PublicKey, Seal, Signature, Status, Tx, TxId, TxInput, Undo,
 };
 use synod_machine::{Bytes, Rng, Time, Wire, wire};
 
@@ -56,6 +57,7 @@ fn messages() -> Vec<Message> {
         Message::Payments(vec![tx()]),
         Message::Pool(vec![TxId(name(1))]),
         Message::Tip(Claim { tip: BlockId(name(1)), height: Height(300), work: name(2) }),
+        Message::Evidence(Box::new(Evidence { first: header(), second: header() })),
     ]
 }
 
@@ -72,6 +74,7 @@ fn records() -> Vec<Record> {
         }),
         Record::Payment(tx()),
         Record::Undo(Arc::new(undo)),
+        Record::Signed(block()),
     ]
 }
 
@@ -111,6 +114,7 @@ fn messages_are_these_bytes() {
         format!("0601{}", tx_hex()),
         format!("0701{}", id(1)),
         format!("08{}fb2c01{}", id(1), id(2)),
+        format!("0b{}{}", header_hex(), header_hex()),
     ];
     for (message, expected) in messages().iter().zip(expected) {
         let bytes = wire::encode(message);
@@ -123,8 +127,13 @@ fn messages_are_these_bytes() {
 #[test]
 fn records_are_these_bytes() {
     let undo = format!("0301{}0a{}03010000", id(9), output_hex());
-    let expected =
-        [format!("00{}", block_hex()), format!("01{}0e010f02", header_hex()), format!("02{}", tx_hex()), undo];
+    let expected = [
+        format!("00{}", block_hex()),
+        format!("01{}0e010f02", header_hex()),
+        format!("02{}", tx_hex()),
+        undo,
+        format!("05{}", block_hex()),
+    ];
     for (record, expected) in records().iter().zip(expected) {
         let bytes = wire::encode(record);
         assert_eq!(hex(&bytes), expected, "{}", record.kind());

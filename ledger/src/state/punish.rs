@@ -23,6 +23,13 @@ impl State {
         self.stakes.as_ref().map_or(Amount::ZERO, |stakes| stakes.recorded(owner))
     }
 
+    /// The most that can count of an address's stake for a block above `parent`, on a branch that shares the blocks up to
+    /// `shared` with this state; nothing, where this state cannot say. Stakes are read some depth below, so that a state
+    /// knows something of blocks above it.
+    pub fn stake_bound(&self, owner: &Address, shared: Height, parent: Height) -> Option<Amount> {
+        self.stakes.as_ref()?.bound(owner, shared, parent)
+    }
+
     /// What all have locked together.
     pub fn stake_total(&self) -> Amount {
         self.stakes.as_ref().map_or(Amount::ZERO, |stakes| stakes.total())

@@ -86,6 +86,10 @@ impl Engine {
                 let target = job.target.to_target()?.to_be_bytes();
                 Some(Job { id: job.id, preimage: job.preimage?, target })
             })),
+            ReplicaEvent::Offence(evidence) => {
+                let owner = evidence.key().map(|key| key.address().to_string());
+                tracing::warn!(owner, height = evidence.height().0, "a stake's owner signed two blocks");
+            }
             ReplicaEvent::Pooled(id) => self.parts.handle.publish(ApiEvent::Transaction { id }),
             ReplicaEvent::Primary { view, validator } => {
                 tracing::info!(%view, validator = validator.0, "a view has started");

@@ -150,6 +150,8 @@ pub enum Tail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conduct {
+    /// Tells its neighbours of offences that nobody committed, once a second.
+    Accuse,
     /// Changes what it hands on: blocks get another root, payments lose their signatures.
     Corrupt,
     /// Answers no request, neither for headers nor for blocks or payments.
@@ -160,6 +162,8 @@ pub enum Conduct {
     Hoard,
     /// As the protocol says.
     Honest,
+    /// Mints on every branch with its stake, if it has one, and keeps evidence to itself: nothing at stake.
+    MultiMint,
     /// Sends nothing at all, and hears everything.
     Mute,
     /// Says everything three times.
@@ -257,11 +261,13 @@ impl From<Tail> for synod_sim::Tail {
 impl From<Conduct> for Behaviour {
     fn from(conduct: Conduct) -> Self {
         match conduct {
+            Conduct::Accuse => Self::Accuse,
             Conduct::Corrupt => Self::Corrupt,
             Conduct::Deny => Self::Deny,
             Conduct::Exaggerate => Self::Exaggerate,
             Conduct::Hoard => Self::Hoard,
             Conduct::Honest => Self::Honest,
+            Conduct::MultiMint => Self::MultiMint,
             Conduct::Mute => Self::Mute,
             Conduct::Repeat => Self::Repeat,
         }

@@ -49,7 +49,7 @@ pub struct ChainConfig {
 }
 
 /// How peers agree on blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum EngineConfig {
     /// Practical Byzantine fault tolerance among the first peers. The others follow by certificates.
@@ -73,13 +73,23 @@ pub enum EngineConfig {
         #[serde(default = "watermark_window")]
         watermark_window: u64,
     },
-    /// Proof of stake. The first peers have stakes of the same size; none can be locked or unlocked by the load.
+    /// Proof of stake. The first peers have stakes; none can be locked or unlocked by the load.
     Pos {
         /// How many peers have a stake.
         minters: u32,
         /// How large each one's stake is.
         #[serde(default = "a_thousand_coins")]
         stake: Coins,
+        /// How many of these stakes each of them has, in the order of their numbers. If left out, one each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shares: Vec<u32>,
+        /// Whether who signs two blocks of one height or second loses its stake.
+        #[serde(default)]
+        slasher: bool,
+        /// How much of a lost stake goes to the maker of the block that proves the offence, in parts of 256. The genesis's
+        /// default.
+        #[serde(default = "ten_parts")]
+        finder_share: u8,
         /// How far below a block's parent stakes are read.
         #[serde(default = "ten_blocks")]
         stake_depth: u32,
@@ -94,6 +104,10 @@ pub enum EngineConfig {
 
 const fn a_thousand_coins() -> Coins {
     Coins(Amount::from_coins(1_000))
+}
+
+const fn ten_parts() -> u8 {
+    10
 }
 
 const fn ten_blocks() -> u32 {
@@ -211,6 +225,7 @@ impl ChainConfig {
             block_bytes_max: self.block_bytes_max,
             fee_min: self.fee_min.0,
         };
+        self.engine.check()?;
         let genesis = Genesis {
             name: name.to_owned(),
             time_unix_ms: 0,
@@ -229,6 +244,17 @@ impl ChainConfig {
 const POS_FUTURE_MS: u64 = 10_000;
 
 impl EngineConfig {
+    /// What the genesis cannot see.
+    fn check(&self) -> Result<(), ScenarioError> {
+        match self {
+            Self::Pos { minters, shares, .. } if !shares.is_empty() && shares.len() != *minters as usize => {
+                let expected = format!("as many as there are minters, which is {minters}");
+                Err(ScenarioError::field("engine.shares", expected, shares.len()))
+            }
+            Self::Pbft { .. } | Self::Pos { .. } | Self::Pow => Ok(()),
+        }
+    }
+
     /// The same in the ledger's words.
     fn engine(&self, work: PowParams) -> Engine {
         match *self {
@@ -244,17 +270,21 @@ impl EngineConfig {
                     watermark_window,
                 })
             }
-            Self::Pos { minters, stake, stake_depth, unbonding } => Engine::Pos(PosParams {
-                // All stakes together win once in a block time.
-                difficulty: stake.0.0.saturating_mul(u64::from(minters)).saturating_mul(work.block_time_ms / 1_000),
-                block_time_ms: work.block_time_ms,
-                retarget: work.retarget,
-                stake_depth,
-                unbonding,
-                future_max_ms: POS_FUTURE_MS,
-                slasher: false,
-                finder_share: 0,
-            }),
+            Self::Pos { stake_depth, unbonding, slasher, finder_share, .. } => {
+                let stakes = self.stakes();
+                let all = stakes.iter().fold(0_u64, |sum, balance| sum.saturating_add(balance.stake.0));
+                Engine::Pos(PosParams {
+                    // All stakes together win once in a block time.
+                    difficulty: all.saturating_mul(work.block_time_ms / 1_000),
+                    block_time_ms: work.block_time_ms,
+                    retarget: work.retarget,
+                    stake_depth,
+                    unbonding,
+                    future_max_ms: POS_FUTURE_MS,
+                    slasher,
+                    finder_share,
+                })
+            }
             Self::Pow => Engine::Pow(work),
         }
     }
@@ -269,16 +299,18 @@ impl EngineConfig {
 
     /// What peers own at the beginning for the engine's sake.
     fn stakes(&self) -> Vec<Balance> {
-        match *self {
-            Self::Pos { minters, stake, .. } => (0..minters)
-                .map(|peer| Balance {
-                    name: format!("peer{peer}"),
-                    address: signer(PeerId(peer)).address(),
-                    amount: stake.0,
-                    stake: stake.0,
-                    coins: 1,
-                })
-                .collect(),
+        let balance = |peer: u32, amount: Amount| Balance {
+            name: format!("peer{peer}"),
+            address: signer(PeerId(peer)).address(),
+            amount,
+            stake: amount,
+            coins: 1,
+        };
+        match self {
+            Self::Pos { minters, stake, shares, .. } => {
+                let share = |peer: u32| u64::from(shares.get(peer as usize).copied().unwrap_or(1));
+                (0..*minters).map(|peer| balance(peer, Amount(stake.0.0.saturating_mul(share(peer))))).collect()
+            }
             Self::Pbft { .. } | Self::Pow => Vec::new(),
         }
     }

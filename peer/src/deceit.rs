@@ -1,0 +1,66 @@
+//! What a peer that is not honest says besides what an honest one would: once a second it looks at its own chain and says
+//! what its behaviour has it say.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use synod_consensus::adversary::accusations;
+use synod_consensus::{Command as ReplicaCommand, Event as ReplicaEvent, Item, Message as ReplicaMessage};
+use synod_machine::{Input, Out, PeerId, Time};
+
+use crate::{Behaviour, Message, Peer, Timer};
+
+/// Seconds are what stakes win, and a block comes in several of them.
+const EVERY: Duration = Duration::from_secs(1);
+/// From whom its replica gets the blocks that it makes: nobody who could be blamed.
+const OWN: PeerId = PeerId(u32::MAX);
+
+impl Peer {
+    /// Begins to look at its chain, if its behaviour wants that.
+    pub(crate) fn scheme(&self, now: Time, out: &mut Out<Self>) {
+        match self.behaviour {
+            Behaviour::Accuse | Behaviour::MultiMint => {
+                out.set(Timer::Deceit, Time::from_secs(now.as_secs()) + EVERY);
+            }
+            Behaviour::Corrupt
+            | Behaviour::Deny
+            | Behaviour::Exaggerate
+            | Behaviour::Hoard
+            | Behaviour::Honest
+            | Behaviour::Mute
+            | Behaviour::Repeat => out.cancel(Timer::Deceit),
+        }
+    }
+
+    pub(crate) fn on_deceit(&mut self, now: Time, out: &mut Out<Self>) {
+        match self.behaviour {
+            Behaviour::Accuse => self.accuse(out),
+            Behaviour::MultiMint => self.mint_everywhere(now, out),
+            Behaviour::Corrupt
+            | Behaviour::Deny
+            | Behaviour::Exaggerate
+            | Behaviour::Hoard
+            | Behaviour::Honest
+            | Behaviour::Mute
+            | Behaviour::Repeat => return,
+        }
+        self.scheme(now, out);
+    }
+
+    fn accuse(&self, out: &mut Out<Self>) {
+        for evidence in accusations(&self.replica) {
+            let evidence = Message::Replica(ReplicaMessage::Evidence(Box::new(evidence)));
+            out.broadcast(self.replica.peers(), evidence);
+        }
+    }
+
+    /// What it makes is taken in by its own replica first, as an honest peer's is, and then spread.
+    fn mint_everywhere(&mut self, now: Time, out: &mut Out<Self>) {
+        let Some(secret) = self.replica.signer().cloned() else { return };
+        for block in self.minter.blocks(now, &self.replica, &secret) {
+            let taken = ReplicaCommand::Gossip { id: block.fingerprint(), from: OWN, item: Item::Block(block.clone()) };
+            self.replicate(now, Input::Command(taken), out);
+            self.carrier.route(now, ReplicaEvent::Publish(Item::Block(block)), out);
+        }
+    }
+}
