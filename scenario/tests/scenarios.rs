@@ -141,3 +141,12 @@ fn several_stakes_win_one_height_and_the_forks_are_resolved() {
     assert!(outcome.chain.stale > 0, "{outcome:#?}");
     assert!((4.0..6.5).contains(&outcome.chain.interval_mean_seconds), "blocks of 5 s: {outcome:#?}");
 }
+
+#[test]
+fn who_mints_on_every_branch_loses_its_stake_and_accusations_are_refused() {
+    let outcome = outcome("slasher");
+    let lost: Vec<u32> = outcome.stakes.iter().filter(|wallet| wallet.lost_at.is_some()).map(|w| w.peer).collect();
+    assert_eq!(lost, [0], "{outcome:#?}");
+    assert!(outcome.rejects.get("block_evidence").is_some_and(|count| *count > 0), "{outcome:#?}");
+    assert!(outcome.payments.confirmed * 10 > outcome.payments.acknowledged * 8, "{outcome:#?}");
+}
