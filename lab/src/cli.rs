@@ -8,6 +8,7 @@ mod load;
 mod logs;
 mod node;
 mod sim;
+mod stake;
 mod status;
 mod swarm;
 mod tx;
@@ -81,6 +82,12 @@ enum Command {
         after_help = "Example:\n  synod tx send --from alice --to bob --amount 12.5 --wait 3\n  synod tx list"
     )]
     Tx(tx::TxCommand),
+    /// Lock, unlock and show stake, on a network whose blocks are made by it
+    #[command(
+        subcommand,
+        after_help = "Example:\n  synod stake show\n  synod stake lock --wallet alice --amount 100 --wait 1"
+    )]
+    Stake(stake::StakeCommand),
     /// Show a block
     #[command(subcommand, after_help = "Example:\n  synod block show 12")]
     Block(chain::BlockCommand),
@@ -170,6 +177,7 @@ async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError
         Command::Mempool(args) => unless_interrupted(chain::mempool(context, args)).await,
         // A payment that was sent is not forgotten because of a signal.
         Command::Tx(command) => tx::run(context, command).await,
+        Command::Stake(command) => stake::run(context, command).await,
         Command::Completions { .. } | Command::Node(_) => {
             unreachable!("these run without the async runtime")
         }

@@ -80,6 +80,24 @@ pub enum LabError {
         /// What can be spent.
         got: Amount,
     },
+    /// Nobody has a stake on this chain.
+    #[error("{peer} is on a chain of {engine}: nobody has a stake there")]
+    NoStakes {
+        /// The peer that was asked.
+        peer: String,
+        /// What makes its blocks.
+        engine: String,
+    },
+    /// Too little stake.
+    #[error("{wallet} has {got} coins locked, {expected} are to be unlocked")]
+    Stake {
+        /// The wallet.
+        wallet: String,
+        /// What is to be unlocked.
+        expected: Amount,
+        /// What can be.
+        got: Amount,
+    },
     /// The settings make no valid genesis.
     #[error("these settings make no valid genesis: {reason}")]
     Genesis {
@@ -323,6 +341,7 @@ impl LabError {
             Self::NoPeerAnswers { .. } => "no_peer_answers",
             Self::NoPorts { .. } => "no_ports",
             Self::NoRandomness => "no_randomness",
+            Self::NoStakes { .. } => "no_stakes",
             Self::NotRunning { .. } => "not_running",
             Self::Paused { .. } => "paused",
             Self::Payment(_) => "payment",
@@ -331,6 +350,7 @@ impl LabError {
             Self::Scenario { .. } => "scenario_invalid",
             Self::Schema { .. } => "schema",
             Self::Setting { .. } => "setting",
+            Self::Stake { .. } => "insufficient_stake",
             Self::Start(_) => "start",
             Self::TimedOut { .. } => "timed_out",
             Self::UnknownPeer { .. } => "unknown_peer",
@@ -354,6 +374,7 @@ impl LabError {
             | Self::Genesis { .. }
             | Self::NetworkExists { .. }
             | Self::Scenario { .. }
+            | Self::NoStakes { .. }
             | Self::Schema { .. }
             | Self::Setting { .. }
             | Self::Toml { .. }
@@ -365,6 +386,7 @@ impl LabError {
             | Self::KeyFormat { .. }
             | Self::NoPassphrase { .. }
             | Self::Payment(_)
+            | Self::Stake { .. }
             | Self::UnknownWallet { .. }
             | Self::WalletExists { .. }
             | Self::WalletName { .. } => Exit::User,
@@ -397,6 +419,8 @@ impl LabError {
             Self::ForeignDirectory { .. } | Self::NetworkExists { .. } => "name an empty or new directory with --dir",
             Self::FaultsNeedTcp => "make the network with --transport tcp or both",
             Self::Funds { .. } => "`synod wallet balance` shows what waits for a block",
+            Self::NoStakes { .. } => "`synod up --consensus pos` makes a network of stakes",
+            Self::Stake { .. } => "`synod stake show` shows what is locked; what is not confirmed yet is not counted",
             Self::KeyFormat { .. } => {
                 "a wallet's key file is what `synod wallet export` prints, a secret file holds 64 hexadecimal digits"
             }

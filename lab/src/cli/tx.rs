@@ -1,12 +1,15 @@
 //! `synod tx`: sending payments and seeing what became of them.
 
 use std::fmt::Write as _;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
-use synod_ledger::{Address, Amount, BlockId, Coin, Height, OutPoint, Output, PaymentBuilder, SecretKey, Tx, TxId};
+use synod_ledger::{
+    Address, Amount, BlockId, Coin, Height, OutPoint, Output, OutputKind, PaymentBuilder, SecretKey, Tx, TxId,
+};
 use synod_node::api::client::{ApiError, ClientError};
 use synod_node::api::types::{
     AddressQuery, BlockRef, ChainQuery, MempoolQuery, OutputInfo, PaymentInfo, TransactionInfo, TransactionStatus,
@@ -136,9 +139,25 @@ async fn send(context: &Context, args: SendArgs) -> Result<(), LabError> {
         prepared = prepare(context, &args) => prepared?,
         () = &mut interrupt => return Err(LabError::Interrupted),
     };
-    let id = sent.id;
+    if let Some(info) = hand_in(context, &peer, &tx, (args.wait, args.timeout), interrupt).await? {
+        sent.status = "confirmed";
+        (sent.confirmations, sent.block, sent.height) = (info.confirmations, info.block, info.height);
+    }
+    context.shell.result(&sent, || sent_text(&sent));
+    Ok(())
+}
+
+/// Hands a payment in and waits for so many confirmations, if any, for so long.
+pub(super) async fn hand_in(
+    context: &Context,
+    peer: &Reached,
+    tx: &Tx,
+    (wait, limit): (Option<u64>, Duration),
+    mut interrupt: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Option<TransactionInfo>, LabError> {
+    let id = tx.id();
     let answer = tokio::select! {
-        answer = peer.client.submit(&tx) => answer,
+        answer = peer.client.submit(tx) => answer,
         () = &mut interrupt => {
             return Err(LabError::UnknownResult { id, reason: "interrupted before the peer answered".to_owned() });
         }
@@ -150,16 +169,11 @@ async fn send(context: &Context, args: SendArgs) -> Result<(), LabError> {
         }
         Err(error) => return Err(LabError::api(&peer.name, error)),
     }
-    if let Some(wanted) = args.wait.filter(|wanted| *wanted > 0) {
-        let info = tokio::select! {
-            info = wait_confirmed(context, &peer, id, wanted, args.timeout) => info?,
-            () = &mut interrupt => return Err(LabError::InterruptedAfterSend { id }),
-        };
-        sent.status = "confirmed";
-        (sent.confirmations, sent.block, sent.height) = (info.confirmations, info.block, info.height);
+    let Some(wanted) = wait.filter(|wanted| *wanted > 0) else { return Ok(None) };
+    tokio::select! {
+        info = wait_confirmed(context, peer, id, wanted, limit) => info.map(Some),
+        () = &mut interrupt => Err(LabError::InterruptedAfterSend { id }),
     }
-    context.shell.result(&sent, || sent_text(&sent));
-    Ok(())
 }
 
 /// The payment, the peer that it goes to, and what is said of it once the peer has accepted it.
@@ -202,7 +216,7 @@ async fn make_payment(
     let (pending, confirmed): (Vec<_>, Vec<_>) = info
         .coins
         .into_iter()
-        .filter(|coin| !coin.spent_by_pending && (coin.mature || coin.pending))
+        .filter(|coin| !coin.spent_by_pending && (coin.mature || (coin.pending && coin.kind == OutputKind::Plain)))
         .partition(|coin| coin.pending);
     let mut builder = PaymentBuilder::new(peer.status.chain.id).pay(to, amount).fee(fee);
     let mut got = Amount::ZERO;
@@ -399,13 +413,12 @@ fn list_table(context: &Context, found: &[Listed]) -> String {
 }
 
 /// The API lists no more.
-const COINS_MAX: u32 = 10_000;
+pub(super) const COINS_MAX: u32 = 10_000;
 /// How often confirmations are asked for.
 const POLL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
-    use synod_ledger::OutputKind;
     use synod_machine::Bytes;
 
     use super::*;

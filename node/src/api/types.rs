@@ -19,8 +19,8 @@ pub use chain::{
 pub use node::{ChainInfo, ConnectedPeer, Direction, Faults, Health, MempoolSize, RefusedPeer, Shape, Status};
 pub use transactions::{
     AddressInfo, AddressQuery, BatchOutcome, BatchRequest, CoinInfo, CoinRef, ConflictInfo, InputInfo, MempoolEntry,
-    MempoolInfo, MempoolQuery, OutputInfo, PaymentInfo, ProofInfo, SubmitRequest, Submitted, TransactionInfo,
-    TransactionStatus,
+    MempoolInfo, MempoolQuery, OutputInfo, PaymentInfo, ProofInfo, StakeInfo, SubmitRequest, Submitted,
+    TransactionInfo, TransactionStatus,
 };
 
 /// Every error's body.

@@ -13,7 +13,7 @@ use synod_ledger::{
 use super::types::{
     AddressInfo, BlockInfo, BlockSummary, BlockTransaction, ChainInfo, CoinInfo, CoinRef, CoinbaseInfo, ConflictInfo,
     ConnectedPeer, Direction, InputInfo, MempoolEntry, MempoolInfo, MempoolSize, NodeStatus, OutputInfo, PaymentInfo,
-    ProofInfo, SealInfo, SealKind, Status, TreeNode,
+    ProofInfo, SealInfo, SealKind, StakeInfo, Status, TreeNode,
 };
 use crate::handle::{PeerInfo, View};
 
@@ -238,10 +238,17 @@ pub(super) fn address(state: &State, rules: &Rules, pending: &[Tx], address: Add
         sum(&|coin| coin.pending && !coin.spent_by_pending),
         sum(&|coin| !coin.pending && coin.spent_by_pending),
     );
+    let stake = rules.stake.map(|_| StakeInfo {
+        locked: state.stake_of(&address),
+        counting: state.recorded_stake(&address),
+        unlocking: sum(&|coin| coin.kind == OutputKind::Unbonding && !coin.pending && !coin.mature),
+        total: state.stake_total(),
+        lost_at: state.loss_of(&address),
+    });
     coins.sort_unstable_by_key(|coin| (Reverse(coin.amount), coin.tx, coin.index));
     let coins_total = coins.len() as u64;
     coins.truncate(coins_max);
-    AddressInfo { address, balance, spendable, immature, pending_in, pending_out, coins, coins_total }
+    AddressInfo { address, balance, spendable, immature, pending_in, pending_out, coins, coins_total, stake }
 }
 
 pub(super) fn mempool(view: &View<'_>, limit: usize) -> MempoolInfo {

@@ -133,6 +133,7 @@ pub(super) fn single(shell: Shell, outcome: &Outcome) -> String {
     let reaches = reaches.iter().map(|(share, secs)| format!("{share} % after {secs:.3}"));
     lines.push(format!("of all peers, on average: {}", reaches.collect::<Vec<_>>().join(", ")));
     lines.push(String::new());
+    lines.extend(stakes(shell, outcome));
     let mut messages = shell.table(&["MESSAGE", "#SENT", "#BYTES", "#PER BLOCK AND PEER"]);
     for kind in &outcome.messages {
         let (sent, bytes) = (show_count(kind.messages as f64), show_count(kind.bytes as f64));
@@ -148,6 +149,27 @@ pub(super) fn single(shell: Shell, outcome: &Outcome) -> String {
         format!("blocks     {} of all peers", rate(cost.node_blocks, cost.node_blocks_per_second)),
     ]);
     lines.join("\n")
+}
+
+/// Who has a stake, if anybody has, and what it brought.
+fn stakes(shell: Shell, outcome: &Outcome) -> Vec<String> {
+    if outcome.stakes.is_empty() {
+        return Vec::new();
+    }
+    let mut table = shell.table(&["WALLET OF PEER", "#STAKE", "#BLOCKS", "#SHARE", "#MADE", "LOST"]);
+    for wallet in &outcome.stakes {
+        let lost = wallet.lost_at.map_or("-".to_owned(), |height| format!("at height {height}"));
+        let (stake, share) = (percent(wallet.stake_share), percent(wallet.block_share));
+        table.add_row([
+            wallet.peer.to_string(),
+            stake,
+            wallet.blocks.to_string(),
+            share,
+            wallet.found.to_string(),
+            lost,
+        ]);
+    }
+    vec![render(&table), String::new()]
 }
 
 /// Several runs, and what they have in common.

@@ -192,6 +192,30 @@ pub struct AddressInfo {
     pub coins: Vec<CoinInfo>,
     /// How many coins it has in all; `coins` may be cut short.
     pub coins_total: u64,
+    /// What of it is stake. Left out on a chain whose blocks are not made by stake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stake: Option<StakeInfo>,
+}
+
+/// An address's stake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StakeInfo {
+    /// What it has locked, in units.
+    #[schema(value_type = u64)]
+    pub locked: Amount,
+    /// What of that may make the next block: what has been locked for long enough, in units.
+    #[schema(value_type = u64)]
+    pub counting: Amount,
+    /// What is on its way from stake to money, in units. It can be lost until it is money.
+    #[schema(value_type = u64)]
+    pub unlocking: Amount,
+    /// What all have locked together, in units.
+    #[schema(value_type = u64)]
+    pub total: Amount,
+    /// At which height it last lost its stake, if it ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub lost_at: Option<Height>,
 }
 
 /// A coin.
