@@ -131,6 +131,46 @@ fn a_stake_counts_when_it_is_deep_enough_and_only_while_it_is_locked() {
 }
 
 #[test]
+fn a_state_bounds_the_stakes_of_blocks_above_and_below_it_and_is_silent_of_those_far_off() {
+    let (rules, state) = chain();
+    let lock = payment(&rules, 4, &[money(&state, 4)], &[stake(4, 60), output(4, 40)]);
+    let locked = with(&rules, &state, vec![lock]);
+    let later = idle(&rules, &idle(&rules, &locked, 1), 1);
+    let unlock = payment(&rules, 4, &[stake_coin(&later, 4)], &[unbonding(4, 45), stake(4, 15)]);
+    let unlocked = with(&rules, &later, vec![unlock]);
+    let last = idle(&rules, &idle(&rules, &unlocked, 1), 1);
+    let mut chain = vec![last];
+    for _ in 0..6 {
+        // Back again, block by block, as a reorganisation goes.
+        let before = [&state, &locked, &idle(&rules, &locked, 1), &later, &unlocked, &idle(&rules, &unlocked, 1)];
+        let at = chain[chain.len() - 1].height().0 as usize - 1;
+        chain.push(before[at].clone());
+    }
+    chain.reverse();
+    let bound = |at: usize, shared: usize, parent: usize| {
+        let bound = chain[at].stake_bound(&address(4), Height(shared as u64), Height(parent as u64));
+        bound.map(|amount| amount.0)
+    };
+    for at in 0..chain.len() {
+        let recorded = |parent: usize| chain[parent].recorded_stake(&address(4)).0;
+        assert_eq!(bound(at, at, at), Some(recorded(at)), "of the next block it knows all");
+        for parent in 0..chain.len() {
+            let shared = parent.min(at);
+            match bound(at, shared, parent) {
+                Some(most) => assert!(most >= recorded(parent), "{most} at {at} for {parent}"),
+                // Stakes are read two blocks below the parent, and kept for as long.
+                None => assert!(parent > at + 2 || parent + 2 < at, "nothing at {at} for {parent}"),
+            }
+        }
+    }
+    assert_eq!(bound(3, 3, 5), Some(60), "that of the last block here, whatever comes above");
+    assert_eq!(bound(6, 2, 5), None, "of a branch that parted too long ago");
+    assert_eq!(chain[3].stake_bound(&address(9), Height(3), Height(4)), Some(Amount::ZERO), "a stranger");
+    let worked = crate::testing::chain().1;
+    assert_eq!(worked.stake_bound(&address(1), Height(0), Height(0)), None, "a chain without stakes");
+}
+
+#[test]
 fn an_unlocked_stake_is_money_after_the_unbonding_time() {
     let (rules, state) = chain();
     let unlock = payment(&rules, 2, &[stake_coin(&state, 2)], &[unbonding(2, 400)]);
