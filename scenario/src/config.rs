@@ -140,7 +140,7 @@ impl Scenario {
         Ok(Plan {
             name: self.name.clone(),
             seed,
-            chain: self.chain.chain(&self.name).map_err(|error| error.within("chain"))?,
+            chain: self.chain.chain(&self.name, seed).map_err(|error| error.within("chain"))?,
             gossip: self.gossip.params(seed).map_err(|error| error.within("gossip"))?,
             limits: self.limits.limits().map_err(|error| error.within("limits"))?,
             power: drawn.power,
@@ -161,7 +161,7 @@ impl Scenario {
 
     /// What the seed determines beside the network.
     fn draw(&self, seed: u64) -> Result<Drawn, ScenarioError> {
-        self.chain.chain(&self.name).map_err(|error| error.within("chain"))?;
+        self.chain.chain(&self.name, seed).map_err(|error| error.within("chain"))?;
         self.gossip.params(seed).map_err(|error| error.within("gossip"))?;
         let mut deeds = Vec::new();
         for (place, action) in self.actions.iter().enumerate() {

@@ -206,8 +206,9 @@ impl Default for MiningConfig {
 }
 
 impl ChainConfig {
-    /// The chain of that name.
-    pub(super) fn chain(&self, name: &str) -> Result<Arc<Chain>, ScenarioError> {
+    /// The chain of that name. What stakes win follows from the genesis alone, so that each seed has another one; elsewhere
+    /// the seed draws who makes a block.
+    pub(super) fn chain(&self, name: &str, seed: u64) -> Result<Arc<Chain>, ScenarioError> {
         let block_time_ms = self.block_time.nanos() / NANOS_PER_MILLI;
         if block_time_ms == 0 || block_time_ms * NANOS_PER_MILLI != self.block_time.nanos() {
             let expected = "whole milliseconds, at least one";
@@ -228,7 +229,7 @@ impl ChainConfig {
         self.engine.check()?;
         let genesis = Genesis {
             name: name.to_owned(),
-            time_unix_ms: 0,
+            time_unix_ms: if matches!(self.engine, EngineConfig::Pos { .. }) { seed } else { 0 },
             engine: self.engine.engine(PowParams { target, block_time_ms, retarget, declared: true }),
             ledger,
             balances: [balances(self.coins, self.balance.0), self.engine.stakes()].concat(),
