@@ -3,6 +3,8 @@
 //! Each test makes a network of its own in a folder that goes away, on ports that the system chose, and ends every process
 //! it started. Nothing sleeps to wait for a state: states are polled, with a time-out that names what was waited for.
 
+#[path = "system/adversaries.rs"]
+mod adversaries;
 #[path = "system/attacker.rs"]
 mod attacker;
 #[path = "system/bad_input.rs"]

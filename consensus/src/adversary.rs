@@ -49,6 +49,9 @@ pub enum Behaviour {
     /// Hides in its VIEW-CHANGEs what it has prepared, tells each half another story, moves on when it need not, and as the
     /// primary of a new view starts it twice, from different quorums where it can (MIT-LCS-TM-590, the view-change cases).
     LyingChanger,
+    /// Votes as it should, and spoils what it gives to those that lack blocks: certificates with a bad vote, other blocks under
+    /// good names, or nothing (TOCS 2002, section 5.3.2: state is fetched from one replica and checked against a proof by others).
+    LyingDonor,
     /// Repeats old messages of its own and of others, of earlier views too.
     Replayer,
     /// Sends to the lower half of the peers only, so that some hear of a proposal and others do not (Clement et al.,
@@ -63,7 +66,7 @@ pub enum Behaviour {
 
 impl Behaviour {
     /// The names of all, as command lines and files have them.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "colluder",
         "equivocating-primary",
         "equivocating-voter",
@@ -71,6 +74,7 @@ impl Behaviour {
         "forger",
         "honest",
         "lying-changer",
+        "lying-donor",
         "replayer",
         "selective",
         "silent",
@@ -87,6 +91,7 @@ impl Behaviour {
             Self::Forger,
             Self::Honest,
             Self::LyingChanger,
+            Self::LyingDonor,
             Self::Replayer,
             Self::Selective,
             Self::Silent,
@@ -110,6 +115,7 @@ impl Behaviour {
             Self::Forger => "forger",
             Self::Honest => "honest",
             Self::LyingChanger => "lying-changer",
+            Self::LyingDonor => "lying-donor",
             Self::Replayer => "replayer",
             Self::Selective => "selective",
             Self::Silent => "silent",

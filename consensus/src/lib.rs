@@ -33,6 +33,7 @@ pub use pos::{BRANCHES_MAX, PENDING_MAX, Pending, Pos, Signed};
 pub use pow::{HeaderError, Pow};
 pub use record::{Record, StoredHeader};
 pub use replica::{
-    Command, Event, Fate, GossipId, Item, Job, Limits, Params, Replica, Seen, SubmitError, Timer, Verdict,
+    Answer, Command, Event, Fate, GossipId, Item, Job, Limits, Params, Replica, Reply, Seen, SubmitError, Timer,
+    Verdict, Violation,
 };
 pub use rule::Rule;

@@ -5,10 +5,11 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Block, BlockId, Evidence, Height, SharedHeader, Tx, TxId};
+use synod_ledger::{Block, BlockId, Evidence, Height, PublicKey, SharedHeader, Tx, TxId};
 use synod_machine::{Bytes, Wire};
 
-use crate::pbft;
+use crate::Reply;
+use crate::pbft::{self, Signed};
 
 /// Headers in one answer.
 pub const HEADERS_MAX: usize = 2_000;
@@ -59,6 +60,10 @@ pub enum Message {
     Request(Tx),
     /// That a stake's owner signed two blocks of which an honest one signs one.
     Evidence(Box<Evidence>),
+    /// The payments that this key signs are the sender's, which wants to hear from a validator what becomes of them.
+    Client(PublicKey),
+    /// A validator has executed payments of the receiver's.
+    Reply(Signed<Reply>),
 }
 
 impl Wire for Message {
@@ -69,6 +74,7 @@ impl Wire for Message {
         match self {
             Self::Agreement(message) => message.kind(),
             Self::Block(_) => "block",
+            Self::Client(_) => "client",
             Self::Evidence(_) => "evidence",
             Self::GetBlocks(_) => "get_blocks",
             Self::GetHeaders(_) => "get_headers",
@@ -77,6 +83,7 @@ impl Wire for Message {
             Self::Missing(_) => "missing",
             Self::Payments(_) => "payments",
             Self::Pool(_) => "pool",
+            Self::Reply(_) => "reply",
             Self::Request(_) => "request",
             Self::Tip(_) => "tip",
         }

@@ -4,9 +4,10 @@ use alloc::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use synod_ledger::{Block, BlockId, SharedHeader, Status, Tx, TxId, Undo};
-use synod_machine::{Bytes, Key, Wire};
+use synod_machine::{Bytes, Key, Parent, Wire};
 
-use crate::pbft;
+use crate::adversary::Party;
+use crate::{Replica, pbft};
 
 const SHELF_HEADER: u8 = 0x00;
 const SHELF_PAYMENT: u8 = 0x01;
@@ -59,6 +60,14 @@ impl Record {
     /// Where an acknowledged payment lies.
     pub const fn payment_key(id: TxId) -> Key {
         Key::new(SHELF_PAYMENT, id.0)
+    }
+
+    /// What a disk begins with that is new in the place of one that was lost. A validator with it follows, and does not vote
+    /// before everything that it may have voted for is decided.
+    pub fn rejoining() -> (Key, Self) {
+        let key = pbft::Record::<Block>::REJOINING;
+        let shelf = key.shelf + <Replica as Parent<Party<Block>>>::SHELF;
+        (Key::new(shelf, key.name), Self::Agreement(pbft::Record::Rejoining(None)))
     }
 
     /// Where it lies what was signed last.

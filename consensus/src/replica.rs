@@ -7,14 +7,18 @@
 mod agree;
 mod announce;
 mod bodies;
+mod donate;
 mod draft;
 mod follow;
 mod grow;
+mod halt;
 mod links;
 mod mine;
 mod mint;
 mod own;
+mod params;
 mod pool;
+mod reply;
 mod slash;
 mod stall;
 mod sync;
@@ -25,8 +29,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use synod_ledger::{
-    Address, Block, BlockId, BlockTree, Conflict, Evidence, Height, Mempool, MempoolLimits, Node, Orphans, Place,
-    SecretKey, State, Tx, TxError, TxId,
+    Address, Block, BlockId, BlockTree, Conflict, Evidence, Height, Mempool, Node, Orphans, Place, State, Tx, TxError,
+    TxId,
 };
 use synod_machine::{Bytes, Input, Key, Out, Parent, PeerId, Protocol, Reject, Time};
 
@@ -35,16 +39,20 @@ use self::announce::Announcing;
 use self::bodies::Bodies;
 use self::follow::Journey;
 use self::grow::grow_tree;
+pub use self::halt::Violation;
+use self::halt::find_violation;
 use self::links::Links;
 use self::mine::Mining;
 pub use self::mine::{Job, Seen};
 use self::mint::Minting;
 pub use self::own::Fate;
 use self::own::Promises;
+pub use self::params::{Limits, Params};
+pub use self::reply::{Answer, Reply};
 use self::slash::Slashing;
 use self::stall::Stalls;
 use self::sync::Download;
-use crate::adversary::{self, Party, PartyTimer};
+use crate::adversary::{Party, PartyTimer};
 use crate::pbft;
 use crate::{Chain, Message, Record, StoredHeader};
 
@@ -69,50 +77,6 @@ pub enum Verdict {
     Ignore,
     /// Do not forward it and hold it against the sender.
     Reject,
-}
-
-/// How much a replica keeps.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// The mempool's bounds.
-    pub mempool: MempoolLimits,
-    /// Bytes of recent blocks held in memory; older ones are read from disk.
-    pub bodies_bytes_max: usize,
-    /// Recent blocks held in memory.
-    pub bodies_max: usize,
-    /// Blocks waiting for their parents.
-    pub orphans_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            mempool: MempoolLimits::default(),
-            // Deep enough for any reorganisation of an undisturbed network (Rosenfeld 2014: 32 confirmations make one
-            // by a 30 % attacker rarer than 0.1 %), and a few megabytes on an idle testbed.
-            bodies_bytes_max: 16 << 20,
-            bodies_max: 64,
-            // Bitcoin Core kept 750 until it fetched headers first; here one burst of a partition's far side.
-            orphans_max: 64,
-        }
-    }
-}
-
-/// What a replica is made from.
-#[derive(Clone, Debug)]
-pub struct Params {
-    /// The chain.
-    pub chain: Arc<Chain>,
-    /// How much it keeps.
-    pub limits: Limits,
-    /// Who is paid for the blocks that it makes by work; nobody: it makes none.
-    pub miner: Option<Address>,
-    /// The key that signs what its engine has it sign: blocks of its stake, votes. Without one it only follows.
-    pub signer: Option<SecretKey>,
-    /// How it behaves as a validator.
-    pub behaviour: adversary::Behaviour,
-    /// Drawn once per peer, so that two peers that mine for one address search different headers.
-    pub extra: u64,
 }
 
 /// What a replica's owner asks.
@@ -174,6 +138,15 @@ pub enum Event {
     },
     /// Gossip this item.
     Publish(Item),
+    /// f + 1 validators say of a payment of this peer's user that they executed it, so that it is final. Its block may come later.
+    Replied {
+        /// The payment.
+        id: TxId,
+        /// Its block's height.
+        height: Height,
+        /// Its block.
+        block: BlockId,
+    },
     /// Validators agreed on something that is no block of this chain: too many of them are faulty, and this peer stops there.
     Stuck {
         /// Where.
@@ -205,11 +178,20 @@ pub enum Event {
         /// What becomes of it.
         verdict: Verdict,
     },
+    /// Two blocks of one height have certificates, so that more than f validators are faulty. This peer stops there, and
+    /// says so after each start.
+    Violation(Box<Violation>),
 }
 
 /// Why a user's payment is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SubmitError {
+    /// Validators agreed on two blocks of one height, and this peer stopped there.
+    #[error("two blocks of height {height} were agreed on, so that nothing is final any more: this peer has stopped")]
+    Halted {
+        /// Where.
+        height: Height,
+    },
     /// The peer is reading its chain from disk.
     #[error("the peer is loading its chain; try again in a moment")]
     Loading,
@@ -264,6 +246,8 @@ pub struct Replica {
     slashing: Slashing,
     stalls: Stalls,
     agreeing: Option<Box<Agreeing>>,
+    /// What it stopped at, for good.
+    violation: Option<Box<Violation>>,
     loading: BTreeSet<Key>,
     serving: BTreeMap<BlockId, BTreeSet<PeerId>>,
     limits: Limits,
@@ -358,6 +342,7 @@ impl Replica {
         match message {
             Message::Agreement(message) => self.agree(now, Input::Message { from, message }, out),
             Message::Block(block) => self.on_block(now, from, block, out),
+            Message::Client(key) => self.on_client(from, key, out),
             Message::Evidence(evidence) => self.on_evidence(from, *evidence, out),
             Message::GetBlocks(ids) => self.on_get_blocks(from, ids, out),
             Message::GetHeaders(locator) => self.on_get_headers(from, &locator, out),
@@ -366,6 +351,7 @@ impl Replica {
             Message::Missing(ids) => self.on_missing(now, from, &ids, out),
             Message::Payments(payments) => self.on_payments(from, payments, out),
             Message::Pool(ids) => self.on_pool(from, &ids, out),
+            Message::Reply(reply) => self.on_reply(from, reply, out),
             Message::Request(tx) => self.on_request(from, tx, out),
             Message::Tip(claim) => self.on_tip(now, from, claim, out),
         }
@@ -443,6 +429,7 @@ impl Protocol for Replica {
             slashing: Slashing::restore(&chain, &tree),
             stalls: Stalls::default(),
             limits: params.limits,
+            violation: find_violation(&chain, &tree).map(Box::new),
             journey: Journey::new(&state, &tree),
             tree,
             state,
@@ -462,6 +449,7 @@ impl Protocol for Replica {
         self.follow(now, out);
         self.send_signed(now, out);
         self.offer_soon(now, out);
+        self.tell_violation(out);
         self.start_agreement(now, out);
         self.tell_agreement(now, out);
     }

@@ -9,4 +9,5 @@ mod reorganise;
 mod scenarios;
 mod stakes;
 mod sync;
+mod validators;
 mod wire;

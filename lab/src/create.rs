@@ -25,7 +25,7 @@ use synod_node::net::{Identity, IdentityError};
 use crate::error::LabError;
 use crate::files;
 use crate::ports;
-use crate::settings::{Consensus, MANIFEST, Manifest, PeerEntry, SCHEMA, Settings, Transport};
+use crate::settings::{Consensus, MANIFEST, Manifest, PeerEntry, SCHEMA, Settings, Transport, peer_name};
 use crate::wallets::{Wallets, new_key};
 
 /// The genesis file's name.
@@ -92,6 +92,7 @@ pub fn node_config(manifest: &Manifest, place: usize) -> Config {
         api: SocketAddr::from((Ipv4Addr::LOCALHOST, entry.api_port)),
         faults: true,
         mining: Some(MiningConfig { address: entry.miner, hash_rate: manifest.settings.hash_rate, threads: 1 }),
+        adversary: manifest.settings.adversaries.get(&entry.name).cloned(),
         network: network_config(manifest.settings.gossip.kind(), validators),
     }
 }
@@ -175,7 +176,7 @@ fn make_peers(dir: &Path, count: usize, wallets: &Wallets) -> Result<Vec<(PeerEn
     let ports = ports::free(2 * count)?;
     let mut peers = Vec::with_capacity(count);
     for (place, pair) in ports.chunks_exact(2).enumerate() {
-        let name = format!("peer{}", place + 1);
+        let name = peer_name(place);
         let data = dir.join(&name).join(DATA);
         files::create_dir(&data)?;
         let identity = load_identity(&data)?;

@@ -17,6 +17,14 @@ use crate::units::show_duration;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    /// An adversary that there cannot be.
+    #[error("adversary: expected {expected}, got {got}")]
+    Adversary {
+        /// What is known.
+        expected: String,
+        /// What was asked for.
+        got: String,
+    },
     /// Peers of this network run already.
     #[error("this network is running already: {running} of {total} peers")]
     AlreadyRunning {
@@ -317,6 +325,7 @@ impl LabError {
     /// Its stable name, in JSON.
     pub fn code(&self) -> &str {
         match self {
+            Self::Adversary { .. } => "adversary",
             Self::AlreadyRunning { .. } => "already_running",
             Self::Api { source: ClientError::Api(error), .. } => &error.code,
             Self::Api { source: ClientError::Protocol { .. }, .. } => "peer_protocol",
@@ -368,7 +377,8 @@ impl LabError {
         match self {
             Self::Api { source, .. } => api_exit(source),
             Self::Check { .. } => Exit::Check,
-            Self::Config(_)
+            Self::Adversary { .. }
+            | Self::Config(_)
             | Self::Contradiction { .. }
             | Self::ForeignDirectory { .. }
             | Self::Genesis { .. }
@@ -440,7 +450,8 @@ impl LabError {
             Self::UnknownWallet { .. } => "`synod wallet list` shows the wallets",
             Self::Unreal { .. } => "run it without --real, or write a scenario without it",
             Self::WalletName { .. } => "letters, digits, - and _, at most 32 of them, not an address",
-            Self::Check { .. }
+            Self::Adversary { .. }
+            | Self::Check { .. }
             | Self::FaultSpec(_)
             | Self::Genesis { .. }
             | Self::Interrupted

@@ -329,6 +329,7 @@ impl Network {
             let fresh = create::node_config(&self.manifest, place);
             (config.listen, config.bootstrap, config.mining) = (fresh.listen, fresh.bootstrap, fresh.mining);
             config.network.gossip = fresh.network.gossip;
+            config.adversary = fresh.adversary;
             create::save_config(&path, &config)?;
         }
         self.manifest.save(&self.dir)

@@ -111,6 +111,7 @@ mod tests {
             status: TransactionStatus::Confirmed,
             confirmations: 1,
             is_final: false,
+            replies: None,
             block: None,
             height: None,
             index: Some(1),

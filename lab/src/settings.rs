@@ -1,11 +1,13 @@
 //! What a local network is made of: the settings that `synod up` takes, from its options or from a TOML file, and the
 //! manifest `net.toml` that it leaves in the network's directory. Every setting has a default.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use synod_consensus::adversary::Behaviour;
 use synod_ledger::{Address, Amount, LedgerParams, STAKE_BLOCK_TIME_MIN_MS, VALIDATORS_MAX, VALIDATORS_MIN};
 use synod_node::config::{ConfigError, GossipKind};
 
@@ -97,6 +99,8 @@ pub struct Settings {
     pub transport: Transport,
     /// Who carries blocks and payments.
     pub gossip: Gossip,
+    /// Validators that are not honest, and how each behaves.
+    pub adversaries: BTreeMap<String, String>,
     /// The rules of money.
     pub ledger: LedgerSettings,
     /// Who owns coins from the beginning.
@@ -153,6 +157,7 @@ impl Default for Settings {
             retarget_window: 60, // LWMA's author advises 60; two minutes at two seconds, so a tour sees it work.
             transport: Transport::Tcp, // DESIGN section 3: shaped networks use TCP.
             gossip: Gossip::Gossipsub, // DESIGN section 3: what strangers' clients hear.
+            adversaries: BTreeMap::new(), // Peers are honest unless somebody experiments.
             ledger: LedgerSettings::default(),
             wallets: ["alice", "bob", "carol", "dave", "erin"].map(wallet).into(),
         }
@@ -218,6 +223,7 @@ impl Settings {
         if self.block_time < Duration::from_millis(100) || self.block_time > Duration::from_secs(86_400) {
             return setting("block_time", "from 100ms to 24h");
         }
+        self.check_adversaries()?;
         let mut names: Vec<&str> = self.wallets.iter().map(|wallet| wallet.name.as_str()).collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -225,6 +231,28 @@ impl Settings {
         }
         names.into_iter().try_for_each(crate::wallets::check_name)
     }
+
+    fn check_adversaries(&self) -> Result<(), LabError> {
+        let validators: Vec<String> = (0..self.validator_count()).map(peer_name).collect();
+        for (peer, behaviour) in &self.adversaries {
+            if validators.is_empty() {
+                return Err(LabError::Setting { name: "adversary", expected: "consensus = pbft: nobody else votes" });
+            }
+            if !validators.contains(peer) {
+                let known = format!("the validators {} to {}", validators[0], validators[validators.len() - 1]);
+                return Err(LabError::Adversary { expected: known, got: peer.clone() });
+            }
+            if !Behaviour::NAMES.contains(&behaviour.as_str()) {
+                return Err(LabError::Adversary { expected: Behaviour::NAMES.join(", "), got: behaviour.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of the peer at that place.
+pub fn peer_name(place: usize) -> String {
+    format!("peer{}", place + 1)
 }
 
 /// The manifest of a network: `net.toml`.

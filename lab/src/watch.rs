@@ -2,14 +2,16 @@
 //! agree on the tip.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde::Serialize;
 use synod_ledger::BlockId;
-use synod_node::api::types::{ConnectedPeer, Status};
+use synod_node::api::types::{ConnectedPeer, Status, ViolationInfo};
 
 use crate::error::LabError;
+use crate::exit::Exit;
 use crate::network::{Network, PeerState};
 
 /// A peer at one moment.
@@ -44,6 +46,55 @@ pub fn common_tip(views: &[PeerView]) -> Option<BlockId> {
     let mut tips = views.iter().filter_map(|view| view.status.as_ref()).map(|status| status.tip);
     let first = tips.next()?;
     tips.all(|tip| tip == first).then_some(first)
+}
+
+/// Who stopped because two blocks of one height were agreed on, and what they show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fork {
+    /// Their names.
+    pub peers: Vec<String>,
+    /// Both blocks with their certificates, as the first of these peers has them.
+    pub shown: ViolationInfo,
+}
+
+/// The fork that these peers tell of, if any does.
+pub fn fork<'a>(statuses: impl Iterator<Item = &'a Status>) -> Option<Fork> {
+    let told: Vec<(&Status, &ViolationInfo)> =
+        statuses.filter_map(|status| Some((status, status.violation.as_ref()?))).collect();
+    let (_, shown) = *told.first()?;
+    Some(Fork { peers: told.iter().map(|(status, _)| status.name.clone()).collect(), shown: shown.clone() })
+}
+
+impl Fork {
+    /// What a command that shows it tells the shell.
+    pub const fn exit(shown: Option<&Self>) -> Exit {
+        match shown {
+            Some(_) => Exit::Check,
+            None => Exit::Ok,
+        }
+    }
+
+    /// The same as an error, which ends a command.
+    pub fn error(&self) -> LabError {
+        let (peers, height) = (self.peers.join(", "), self.shown.height);
+        LabError::Check {
+            what: format!(
+                "{peers} stopped: two blocks of height {height} were agreed on, so that too many validators are faulty"
+            ),
+        }
+    }
+
+    /// Both certificates in full.
+    pub fn text(&self) -> String {
+        let mut text = format!("Two blocks of height {} were agreed on:", self.shown.height);
+        for block in &self.shown.blocks {
+            let _ = write!(text, "\n  block {} on {}, in view {}, by", block.id, block.parent, block.view);
+            for vote in &block.votes {
+                let _ = write!(text, "\n    {} {}", vote.validator, vote.signature.0);
+            }
+        }
+        text
+    }
 }
 
 /// Waits until the peers at `places` are connected, each with at least three others (or all there are), in one network,

@@ -50,6 +50,9 @@ pub struct Config {
     /// Whether and how it mines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mining: Option<MiningConfig>,
+    /// How it behaves as a validator, by the name of a behaviour; honest if nothing is said. For experiments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adversary: Option<String>,
     /// How many peers it keeps, and what they may hear of it.
     #[serde(default)]
     pub network: NetworkConfig,

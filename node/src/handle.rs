@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use synod_consensus::{Chain, Fate, Replica};
+use synod_consensus::{Answer, Chain, Fate, Replica, Violation};
 use synod_ledger::{Block, BlockId, BlockTree, Height, Mempool, State, Tx, TxId, Undo};
 use synod_machine::Counters;
 use tokio::sync::{Semaphore, broadcast, oneshot};
@@ -64,6 +64,8 @@ pub struct View<'a> {
     pub state: &'a State,
     /// All headers.
     pub tree: &'a BlockTree,
+    /// Two certified blocks of one height, if it stopped there.
+    pub violation: Option<&'a Violation>,
 }
 
 impl<'a> View<'a> {
@@ -78,6 +80,7 @@ impl<'a> View<'a> {
             settled: replica.is_settled(),
             state: replica.state(),
             tree: replica.tree(),
+            violation: replica.violation(),
         }
     }
 }
@@ -96,6 +99,9 @@ pub trait Recent {
 
     /// A block, if it is in memory.
     fn recent_block(&self, id: &BlockId) -> Option<Block>;
+
+    /// What f + 1 validators replied about a payment that this peer acknowledged.
+    fn answer(&self, id: &TxId) -> Option<Answer>;
 }
 
 impl Recent for Replica {
@@ -106,6 +112,10 @@ impl Recent for Replica {
     fn recent_block(&self, id: &BlockId) -> Option<Block> {
         self.block(id)
     }
+
+    fn answer(&self, id: &TxId) -> Option<Answer> {
+        Self::answer(self, id).cloned()
+    }
 }
 
 /// What the driver knows of the node itself; kept up to date by the engine thread.
@@ -113,6 +123,8 @@ impl Recent for Replica {
 pub struct NodeInfo {
     /// The name for people.
     pub name: String,
+    /// How it behaves as a validator, if it is not honest.
+    pub adversary: Option<String>,
     /// The libp2p peer id.
     pub peer_id: String,
     /// Addresses it listens on, each ending in `/p2p/<peer id>`.

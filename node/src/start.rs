@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
+use synod_consensus::adversary::Behaviour;
 use synod_consensus::{Chain, ChainError};
 use synod_dht::{Identity as PublicIdentity, flood, mesh, neighbours};
-use synod_ledger::{BLOCK_BYTES_MAX, Genesis, SecretKey, TX_BYTES_MAX};
-use synod_machine::{Bytes, Rng, Wire};
+use synod_ledger::{BLOCK_BYTES_MAX, SecretKey, TX_BYTES_MAX};
+use synod_machine::{Bytes, Rng, Wire, wire};
 use synod_peer::GossipParams;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +26,7 @@ use crate::driver::{self, EngineError, Records};
 use crate::handle::{NodeHandle, NodeInfo, Stopped};
 use crate::miner::Miner;
 use crate::net::{self, Identity, IdentityError, NetConfig, NetError, Network};
-use crate::store::{Store, StoreError, StoreIdentity};
+use crate::store::{Store, StoreError, StoreIdentity, Write};
 
 /// Events that may wait between the network and the engine; beyond that peers are held back.
 const EVENTS_MAX: usize = 1_024;
@@ -35,6 +36,12 @@ const WORKERS: usize = 2;
 /// Why a node could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Nobody votes on this chain, so that nobody can vote badly.
+    #[error("the node cannot be a {name}: its chain has no validators")]
+    Adversary {
+        /// What it was to be.
+        name: String,
+    },
     /// The API's address is taken.
     #[error("the API's address {address} is in use by another process")]
     ApiInUse {
@@ -97,7 +104,7 @@ impl StartError {
     /// The exit code that stands for it (see `docs/cli.md`).
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Chain { .. } | Self::Identity(_) => 3,
+            Self::Adversary { .. } | Self::Config(_) | Self::Chain { .. } | Self::Identity(_) => 3,
             Self::Store { source, .. } => match source {
                 StoreError::OtherNetwork { .. } | StoreError::OtherPeer { .. } | StoreError::NewerSchema { .. } => 3,
                 _ => 4,
@@ -110,6 +117,7 @@ impl StartError {
     /// What to do about it.
     pub const fn hint(&self) -> &'static str {
         match self {
+            Self::Adversary { .. } => "remove `adversary` from the configuration, or make a chain with validators",
             Self::Api { .. } => "set `api` in the configuration to an address of this machine",
             Self::ApiInUse { .. } | Self::Net(NetError::PortInUse { .. }) => {
                 "stop the other process, or set another port in the configuration; port 0 takes a free one"
@@ -150,10 +158,13 @@ pub fn run(config: &Path, on_ready: impl FnOnce(&RunFile)) -> Result<(), StartEr
 async fn serve(config: Config, on_ready: impl FnOnce(&RunFile)) -> Result<(), StartError> {
     let genesis = load_genesis(&config.genesis)?;
     let chain = Chain::real(genesis).map_err(|source| StartError::Chain { path: config.genesis.clone(), source })?;
+    behaviour(&config, &chain)?;
     let data_error = |source| StartError::Data { path: config.data.clone(), source };
     std::fs::create_dir_all(&config.data).map_err(data_error)?;
-    let identity = Identity::load_or_create(&config.data.join("identity.key"))?;
-    let store = Arc::new(open_store(&config, chain.genesis(), &identity)?);
+    let key = config.data.join("identity.key");
+    let identity = Identity::load_or_create(&key)?;
+    let store = Arc::new(open_store(&config, &chain, &identity, Identity::is_unused(&key))?);
+    Identity::use_up(&key).map_err(data_error)?;
     let listener = bind(config.api).await?;
     let (stopping, stop) = watch::channel(false);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::System)?;
@@ -237,11 +248,18 @@ async fn serve(config: Config, on_ready: impl FnOnce(&RunFile)) -> Result<(), St
     }
 }
 
-fn open_store(config: &Config, genesis: &Genesis, identity: &Identity) -> Result<Store, StartError> {
+/// The store. Where it is new and the key is not, the one before was lost: a validator is silent then until nothing that it may
+/// have voted for is open any more, since two different votes would make it a liar.
+fn open_store(config: &Config, chain: &Chain, identity: &Identity, is_unused: bool) -> Result<Store, StartError> {
     let path = config.data.join("store.redb");
+    let genesis = chain.genesis();
     let owner =
         StoreIdentity { chain: genesis.name.clone(), genesis: genesis.digest(), peer: Bytes(public_key(identity)) };
-    Store::open(&path, &owner).map_err(|source| StartError::Store { path, source })
+    let first = (!is_unused && chain.agreed().is_some()).then(|| {
+        let (key, record) = synod_consensus::Record::rejoining();
+        Write::Put { key, bytes: wire::encode(&synod_peer::Record::Replica(record)) }
+    });
+    Store::open_beginning(&path, &owner, first.as_slice()).map_err(|source| StartError::Store { path, source })
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -288,10 +306,18 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
             limits: synod_consensus::Limits::default(),
             miner: mining.map(|mining| mining.address),
             signer: Some(SecretKey::from_bytes(*identity.secret())),
-            behaviour: Default::default(),
+            behaviour: behaviour(config, chain).expect("it was checked at the beginning"),
             extra,
         },
     }
+}
+
+/// How this node behaves as a validator.
+fn behaviour(config: &Config, chain: &Chain) -> Result<Behaviour, StartError> {
+    let Some(name) = config.adversary.as_deref() else { return Ok(Behaviour::Honest) };
+    let timeout = chain.agreed().map(|agreed| Duration::from_millis(agreed.params().view_timeout_ms));
+    let behaviour = timeout.and_then(|timeout| Behaviour::named(name, timeout));
+    behaviour.ok_or_else(|| StartError::Adversary { name: name.to_owned() })
 }
 
 fn gossip(kind: GossipKind, rng: Rng) -> GossipParams {
@@ -321,6 +347,7 @@ fn miner(
 fn info(config: &Config, identity: &Identity) -> NodeInfo {
     NodeInfo {
         name: config.name.clone(),
+        adversary: config.adversary.clone(),
         peer_id: identity.peer().to_string(),
         listen: Vec::new(),
         started: Instant::now(),

@@ -100,8 +100,13 @@ pub struct Store {
 impl Store {
     /// Opens the file at `path`, or makes it. Its folder must exist.
     pub fn open(path: &Path, identity: &StoreIdentity) -> Result<Self, StoreError> {
+        Self::open_beginning(path, identity, &[])
+    }
+
+    /// [`open`](Self::open), where a new file begins with what `first` writes: it has that or is not there.
+    pub fn open_beginning(path: &Path, identity: &StoreIdentity, first: &[Write]) -> Result<Self, StoreError> {
         if is_absent(path)? {
-            create(path, identity)?;
+            create(path, identity, first)?;
         }
         // The file's name is durable only when its folder is. An old store's is synced too: the process that made it may
         // have been killed before it could.
@@ -287,7 +292,7 @@ impl<R: Wire> Iterator for Hot<R> {
 
 /// Makes a new store beside `path` and moves it there when it is whole: redb cannot open what a crash leaves of a file
 /// that it was laying out.
-fn create(path: &Path, identity: &StoreIdentity) -> Result<(), StoreError> {
+fn create(path: &Path, identity: &StoreIdentity, first: &[Write]) -> Result<(), StoreError> {
     // Of two processes that make one store, the later one must not move its own over the earlier one's.
     let lock = folder(path)?;
     lock.lock().map_err(StoreError::from_io)?;
@@ -296,7 +301,7 @@ fn create(path: &Path, identity: &StoreIdentity) -> Result<(), StoreError> {
     }
     let draft = path.with_extension("draft");
     File::create(&draft).map_err(StoreError::from_io)?;
-    drop(Store::open_claimed(None, identity, || builder().create(&draft))?);
+    Store::open_claimed(None, identity, || builder().create(&draft))?.commit(first)?;
     File::open(&draft).and_then(|file| file.sync_all()).map_err(StoreError::from_io)?;
     fs::rename(&draft, path).map_err(StoreError::from_io)
 }

@@ -81,8 +81,10 @@ const fn is_answer(message: &Message) -> bool {
             ReplicaMessage::Block(_)
             | ReplicaMessage::Headers(_)
             | ReplicaMessage::Missing(_)
-            | ReplicaMessage::Payments(_) => true,
+            | ReplicaMessage::Payments(_)
+            | ReplicaMessage::Reply(_) => true,
             ReplicaMessage::Agreement(_)
+            | ReplicaMessage::Client(_)
             | ReplicaMessage::Evidence(_)
             | ReplicaMessage::GetBlocks(_)
             | ReplicaMessage::GetHeaders(_)

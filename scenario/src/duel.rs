@@ -198,7 +198,9 @@ fn taken_back(event: Event) -> u64 {
         | Event::Pooled(_)
         | Event::Primary { .. }
         | Event::Publish(_)
+        | Event::Replied { .. }
         | Event::Stuck { .. }
+        | Event::Violation(_)
         | Event::Submitted { .. }
         | Event::Verdict { .. } => 0,
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_consensus::{Chain, Command as ReplicaCommand, Event as ReplicaEvent, Seen, SubmitError};
+use synod_consensus::{Chain, Command as ReplicaCommand, Event as ReplicaEvent, Seen, SubmitError, Violation};
 use synod_ledger::{Block, BlockId, CompactTarget, Tx, TxId};
 use synod_machine::{PeerId, Reject, Rng, Time};
 use synod_peer::{Behaviour, Command, Event, GossipParams, Params, Peer, Record};
@@ -69,6 +69,10 @@ pub struct Trial {
     pub(crate) refused: BTreeMap<&'static str, u64>,
     /// What peers held against each other: who, against whom, why.
     pub(crate) rejects: BTreeMap<(PeerId, Reject), u64>,
+    /// Payments that clients accepted f + 1 replies about.
+    replied: u64,
+    /// Two certified blocks of one height, and who saw that.
+    violations: Vec<(PeerId, Violation)>,
     churn: Vec<(PeerId, Comings)>,
     /// Peers that a deed stopped: churn does not start them.
     held: BTreeSet<PeerId>,
@@ -110,6 +114,8 @@ impl Trial {
             acknowledged: BTreeMap::new(),
             refused: BTreeMap::new(),
             rejects: BTreeMap::new(),
+            replied: 0,
+            violations: Vec::new(),
             churn: plan.churn.clone(),
             held: BTreeSet::new(),
             turned: BTreeMap::new(),
@@ -140,6 +146,16 @@ impl Trial {
     /// What peers held against each other: against whom, why, how often.
     pub const fn rejects(&self) -> &BTreeMap<(PeerId, Reject), u64> {
         &self.rejects
+    }
+
+    /// How many payments clients accepted f + 1 replies about.
+    pub const fn replied(&self) -> u64 {
+        self.replied
+    }
+
+    /// Who saw two certified blocks of one height, and which.
+    pub fn violations(&self) -> &[(PeerId, Violation)] {
+        &self.violations
     }
 
     /// Who was dishonest once, validators that are so from the beginning among them.
@@ -237,6 +253,7 @@ impl Trial {
             Err(error) => {
                 self.payer.refused(&tx.id());
                 let reason = match error {
+                    SubmitError::Halted { .. } => "halted",
                     SubmitError::Loading => "loading",
                     SubmitError::TooMany { .. } => "too_many",
                     SubmitError::Tx(error) => error.reason().name(),
@@ -291,6 +308,8 @@ impl Trial {
             ReplicaEvent::Offence(_) => self.observed.offences += 1,
             ReplicaEvent::Evidence(_) | ReplicaEvent::Primary { .. } | ReplicaEvent::Stuck { .. } => {}
             ReplicaEvent::Mine(None) | ReplicaEvent::Pooled(_) => {}
+            ReplicaEvent::Replied { .. } => self.replied += 1,
+            ReplicaEvent::Violation(violation) => self.violations.push((peer, *violation)),
             // Without a carrier of its own a peer publishes to nobody.
             ReplicaEvent::Publish(_) | ReplicaEvent::Verdict { .. } => {}
         }

@@ -7,7 +7,7 @@ mod transmit;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use synod_machine::{Counters, Host, PeerId, Protocol, Rng, Time};
+use synod_machine::{Counters, Host, Key, PeerId, Protocol, Rng, Time};
 
 use crate::disk::{Disk, Tail};
 use crate::model::{End, Graph, LinkModel};
@@ -283,6 +283,12 @@ impl<P: Protocol, A> Net<P, A> {
     pub fn wipe(&mut self, peer: PeerId) {
         assert!(!self.is_up(peer), "only a stopped peer's disk is emptied");
         self.places[peer.0 as usize].disk = Disk::new();
+    }
+
+    /// Writes a record on the disk of a peer that is down.
+    pub fn put(&mut self, peer: PeerId, key: Key, record: P::Record) {
+        assert!(!self.is_up(peer), "a peer that is up writes its disk itself");
+        self.places[peer.0 as usize].disk.put(key, record);
     }
 
     /// The end of a link at a peer.

@@ -122,6 +122,7 @@ impl<P: Sibling> Protocol for Party<P> {
             | Behaviour::Forger
             | Behaviour::Honest
             | Behaviour::LyingChanger
+            | Behaviour::LyingDonor
             | Behaviour::Replayer
             | Behaviour::Selective
             | Behaviour::Silent => None,

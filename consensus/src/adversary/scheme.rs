@@ -4,7 +4,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use synod_ledger::{BlockId, Signature};
+use synod_ledger::{BlockId, Certificate, Signature};
 use synod_machine::{PeerId, Rng};
 
 use super::{Behaviour, Sibling};
@@ -71,6 +71,7 @@ impl<P: Sibling> Scheme<P> {
             Behaviour::Colluder if matches!(message, Message::Prepare(_) | Message::Commit(_)) => Vec::new(),
             Behaviour::EquivocatingPrimary | Behaviour::Colluder => self.propose_twice(to, message),
             Behaviour::LyingChanger => self.change_twice(inner, to, message),
+            Behaviour::LyingDonor => vec![(to, give_badly(message))],
         }
     }
 
@@ -180,6 +181,10 @@ impl<P: Sibling> Scheme<P> {
         let sibling = proposal.sibling();
         let order = Order { id: sibling.id(), ..order.body().0 };
         let Some(signed) = self.sign(PrePrepare(order)) else { return Vec::new() };
+        // Who gets which changes from height to height, so that accomplices do not take up one half for ever.
+        let mut to = to;
+        let turn = order.height.0 % to.len().max(1) as u64;
+        to.rotate_left(turn as usize);
         let mut said = split(to, message, Some(Message::PrePrepare { order: signed, proposal: sibling }));
         if self.behaviour != Behaviour::Colluder {
             let Order { view, height, id, .. } = order;
@@ -261,6 +266,29 @@ impl<P: Sibling> Scheme<P> {
 
     fn everybody(&self) -> Vec<PeerId> {
         self.peers.iter().copied().collect()
+    }
+}
+
+/// What others lack, spoilt: a decision under a bad proof, another proposal under a name that was asked for.
+fn give_badly<P: Sibling>(message: Message<P>) -> Message<P> {
+    match message {
+        Message::Decided { mut base, proposal } => {
+            let spoilt = base.certificate.votes().iter().map(|(place, _)| (*place, Signature::NONE));
+            base.certificate = Certificate::new(base.certificate.view(), spoilt.collect());
+            Message::Decided { base, proposal }
+        }
+        Message::Proposal(proposal) => Message::Proposal(proposal.sibling()),
+        Message::Checkpoint(_)
+        | Message::Commit(_)
+        | Message::Fetch { .. }
+        | Message::Hello { .. }
+        | Message::Mark(_)
+        | Message::NewView(_)
+        | Message::PrePrepare { .. }
+        | Message::Prepare(_)
+        | Message::Recall { .. }
+        | Message::Status(_)
+        | Message::ViewChange(_) => message,
     }
 }
 

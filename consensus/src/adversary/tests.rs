@@ -37,6 +37,7 @@ fn f_of_each_kind_neither_fork_nor_stop_the_others() {
         Behaviour::Equivocator,
         Behaviour::Forger,
         Behaviour::LyingChanger,
+        Behaviour::LyingDonor,
         Behaviour::Replayer,
         Behaviour::Selective,
         Behaviour::Silent,

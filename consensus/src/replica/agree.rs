@@ -18,6 +18,7 @@ use synod_ledger::{
 use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time};
 
 use super::follow::check_form;
+use super::reply::{Clients, Replies};
 use super::{Event, Replica};
 use crate::adversary::{Behaviour, Party, PartyParams, PartyTimer};
 use crate::pbft::{
@@ -28,13 +29,21 @@ use crate::{Agreed, Chain, Message, Record, Timer};
 /// What a replica of a chain of validators has besides.
 #[derive(Debug)]
 pub(super) struct Agreeing {
-    party: Party<Block>,
+    pub(super) party: Party<Block>,
     /// Proposals above the coins' tip that connect, and what they leave.
     open: BTreeMap<BlockId, Open>,
     /// Proposals to be judged when the coins are where they should be.
     unjudged: Vec<Block>,
     /// Neighbours that are validators.
-    validators: BTreeMap<PeerId, ValidatorId>,
+    pub(super) validators: BTreeMap<PeerId, ValidatorId>,
+    /// The key that it signs replies with, if it votes.
+    pub(super) identity: Option<Identity>,
+    /// To whom it replies.
+    pub(super) clients: Clients,
+    /// What it is replied.
+    pub(super) replies: Replies,
+    /// Whether it spoils what it gives to those that lack it.
+    pub(super) is_lying_donor: bool,
     requests: Requests,
     /// The tip that the agreement was last told of.
     told: Place,
@@ -121,7 +130,8 @@ impl Agreeing {
         };
         let rules = Rules { chain: chain.rules().chain, genesis: chain.id(), validators };
         let address = signer.as_ref().map(SecretKey::address);
-        let secret = signer.filter(|secret| Identity::of(secret, &rules.validators).is_some());
+        let identity = signer.and_then(|secret| Identity::of(&secret, &rules.validators));
+        let secret = identity.as_ref().map(|identity| identity.secret.clone());
         let agreement = pbft::Params { rules, settings, secret, salt };
         let params = PartyParams { agreement, behaviour, seed: salt };
         Some(Box::new(Self {
@@ -129,6 +139,10 @@ impl Agreeing {
             open: BTreeMap::new(),
             unjudged: Vec::new(),
             validators: BTreeMap::new(),
+            identity,
+            is_lying_donor: behaviour == Behaviour::LyingDonor,
+            clients: Clients::default(),
+            replies: Replies::default(),
             requests: Requests::default(),
             told: Place::ROOT,
             address,
@@ -159,7 +173,7 @@ impl Replica {
     }
 
     pub(super) fn start_agreement(&mut self, now: Time, out: &mut Out<Self>) {
-        let Some(agreeing) = &mut self.agreeing else { return };
+        let Some(agreeing) = self.agreeing.as_mut().filter(|_| self.violation.is_none()) else { return };
         let mut effects = Out::new();
         agreeing.party.start(now, &mut effects);
         self.take_over(now, &mut effects, out);
@@ -167,7 +181,7 @@ impl Replica {
 
     /// A step of the agreement's, and of what comes of it.
     pub(super) fn agree(&mut self, now: Time, input: Input<Party<Block>>, out: &mut Out<Self>) {
-        let Some(agreeing) = &mut self.agreeing else { return };
+        let Some(agreeing) = self.agreeing.as_mut().filter(|_| self.violation.is_none()) else { return };
         if let Input::Message { from, message: pbft::Message::Hello { hello, .. } } = &input
             && hello.check(agreeing.party.agreement().rules()).is_ok()
         {
@@ -175,6 +189,8 @@ impl Replica {
         }
         if let Input::PeerDown(peer) = &input {
             agreeing.validators.remove(peer);
+            agreeing.clients.remove(*peer);
+            agreeing.replies.remove(*peer);
         }
         let mut effects = Out::new();
         agreeing.party.handle(now, input, &mut effects);
@@ -232,8 +248,12 @@ impl Replica {
         let block = proposal.certified(certificate);
         let is_ours = proposal.coinbase().extra == self.mining.extra();
         match self.take_block(now, block.clone(), None, out) {
-            Ok(_) if is_ours => self.publish_block(block, out),
-            Ok(_) => {}
+            Ok(_) => {
+                if is_ours {
+                    self.publish_block(block.clone(), out);
+                }
+                self.reply(&block, out);
+            }
             // More than f validators are faulty: what they agreed on is no block. It is seen from outside that we stop here.
             Err(fault) => out.emit(Event::Stuck { height: block.height(), reason: fault.reason() }),
         }
@@ -401,8 +421,12 @@ impl Replica {
         if !is_validator {
             return out.reject(from, synod_machine::Reject::Unsolicited);
         }
-        if !self.is_settled() || self.mempool.contains(&tx.id()) {
-            return;
+        if !self.is_settled()
+            || self.is_halted()
+            || self.mempool.contains(&tx.id())
+            || self.reply_again(from, tx.id(), out)
+        {
+            return; // It is executed once.
         }
         match self.pool(tx.clone(), false, out) {
             Ok(()) => self.request(&tx, out),

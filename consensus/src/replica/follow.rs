@@ -4,7 +4,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use synod_ledger::{
-    Block, BlockError, BlockId, BlockTree, Height, Node, Place, Rules, SharedHeader, Signatures, State, Status, Tx,
+    Block, BlockError, BlockId, BlockTree, Height, Node, Place, Rules, Seal, SharedHeader, Signatures, State, Status,
+    Tx,
 };
 use synod_machine::{Key, Out, PeerId, Reject, Time};
 
@@ -152,6 +153,9 @@ impl Replica {
         if block.header().chain != self.chain.rules().chain {
             return Err(Fault::Header(HeaderError::ForeignChain));
         }
+        if self.is_halted() {
+            return Ok(Taken::Known);
+        }
         if id == self.state.tip() {
             self.gave(from, self.place); // The rule: gossip brings it from several sides.
             return Ok(Taken::Known);
@@ -176,6 +180,10 @@ impl Replica {
         }
         check_form(&block, self.chain.rules()).map_err(Fault::Block)?;
         let place = self.take_header(now, block.shared_header(), out)?;
+        if self.is_halted() {
+            return Ok(Taken::Known);
+        }
+        let block = self.with_known_votes(place, block);
         self.gave(from, place);
         self.take_body(place, block, out);
         self.adopt_orphans(now, id, out);
@@ -220,7 +228,21 @@ impl Replica {
         let inserted = self.tree.insert(header.clone(), self.chain.rule().weight(header));
         let place = inserted.expect("the header is new and its parent is known and not invalid").place;
         self.store_header(place, out);
+        self.look_for_rival(place, out);
         Ok(place)
+    }
+
+    /// A block as it is kept and served: with the votes that were checked with its header. A block's id does not cover them, so
+    /// that what comes under a known id may have others, and bad ones.
+    fn with_known_votes(&self, place: Place, block: Block) -> Block {
+        match &self.tree.at(place).header().seal {
+            known @ Seal::Agreed { certificate } if *known != block.header().seal => {
+                block.certified(certificate.clone())
+            }
+            Seal::Agreed { .. } | Seal::Declared { .. } | Seal::Genesis | Seal::Stake { .. } | Seal::Work { .. } => {
+                block
+            }
+        }
     }
 
     fn take_body(&mut self, place: Place, block: Block, out: &mut Out<Self>) {
@@ -253,7 +275,10 @@ impl Replica {
                 if self.tree.get(&id).is_some_and(|node| node.status() != Status::Header) {
                     continue;
                 }
-                if let Ok(place) = self.take_header(now, child.shared_header(), out) {
+                if let Ok(place) = self.take_header(now, child.shared_header(), out)
+                    && !self.is_halted()
+                {
+                    let child = self.with_known_votes(place, child);
                     self.take_body(place, child, out);
                     parents.push(id);
                 }

@@ -37,6 +37,9 @@ impl Replica {
         if !self.is_settled() {
             return Err(SubmitError::Loading);
         }
+        if let Some(violation) = self.violation() {
+            return Err(SubmitError::Halted { height: violation.height });
+        }
         if self.own.len() >= OWN_MAX {
             return Err(SubmitError::TooMany { expected: OWN_MAX, got: self.own.len() });
         }
@@ -47,7 +50,10 @@ impl Replica {
             return Ok(id);
         }
         match self.agreement() {
-            Some(_) => self.request(&tx, out),
+            Some(_) => {
+                self.introduce(core::slice::from_ref(&tx), out);
+                self.request(&tx, out);
+            }
             None => out.emit(Event::Publish(Item::Payment(tx))),
         }
         Ok(id)
@@ -150,9 +156,16 @@ impl Replica {
     /// Acknowledged payments are offered until they are confirmed: gossip would drop a second publication.
     pub(super) fn on_offer(&mut self, now: Time, out: &mut Out<Self>) {
         self.own.is_offered = false;
+        if let Some(agreeing) = &mut self.agreeing {
+            agreeing.replies.retain(|id| self.own.fate(id));
+        }
+        if self.is_halted() {
+            return;
+        }
         let ids: Vec<TxId> = self.pending_own().take(INVENTORY_MAX).collect();
         if self.agreement().is_some() {
             let payments: Vec<Tx> = ids.iter().filter_map(|id| self.mempool.get(id).cloned()).collect();
+            self.introduce(&payments, out);
             self.request_of_all(&payments, out);
         } else if !ids.is_empty() {
             out.broadcast(self.links.peers(), Message::Pool(ids));
@@ -162,7 +175,7 @@ impl Replica {
 
     /// Sets the timer of the next offer where something is open.
     pub(super) fn offer_soon(&mut self, now: Time, out: &mut Out<Self>) {
-        if !self.own.is_offered && self.own.open().next().is_some() {
+        if !self.own.is_offered && !self.is_halted() && self.own.open().next().is_some() {
             self.own.is_offered = true;
             out.set(Timer::Offer, now + self.offer_every());
         }

@@ -108,6 +108,9 @@ impl Replica {
     /// Asks a peer for headers if it claims a heavier chain whose tip we do not know.
     fn ask_if_more(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
         let Some(link) = self.links.get(peer).filter(|link| self.claims_more(link)) else { return };
+        if self.is_halted() {
+            return;
+        }
         let asked = self.links.iter().filter(|link| link.headers_asked().is_some()).count();
         if asked < HEADERS_ASKED_MAX && !link.rests(now) {
             self.ask_headers(now, peer, out);
@@ -116,8 +119,11 @@ impl Replica {
     }
 
     fn claims_more(&self, link: &Link) -> bool {
+        // Where validators agree there is one block for each height: another is what no two honest peers have.
+        let is_final = self.chain.agreed().is_some();
         let best = || self.believed().weight().to_be_bytes::<32>();
-        link.unknown_claim().is_some_and(|claim| claim.work.0 > best() && !self.tree.contains(&claim.tip))
+        let matters = |claim: &&Claim| is_final || claim.work.0 > best();
+        link.unknown_claim().filter(matters).is_some_and(|claim| !self.tree.contains(&claim.tip))
     }
 
     /// Looks at what is unanswered in a moment.
@@ -156,7 +162,7 @@ impl Replica {
             return out.reject(from, Reject::TooMany);
         }
         let headers = self.tree.headers_after(locator, &self.state.tip(), HEADERS_MAX);
-        out.send(from, Message::Headers(headers));
+        self.give_headers(from, headers, out);
     }
 
     pub(super) fn on_headers(&mut self, now: Time, from: PeerId, headers: Vec<SharedHeader>, out: &mut Out<Self>) {
@@ -189,6 +195,9 @@ impl Replica {
     ) -> Option<Place> {
         let mut last = None;
         for header in headers {
+            if self.is_halted() {
+                break;
+            }
             if header.chain != self.chain.rules().chain {
                 out.reject(from, Reject::BlockForeignChain);
                 break;
@@ -271,6 +280,9 @@ impl Replica {
     /// Asks for the next missing bodies, of the peers that have least to do.
     pub(super) fn request_blocks(&mut self, now: Time, out: &mut Out<Self>) {
         let goal = self.wanted();
+        if self.is_halted() {
+            return;
+        }
         if goal.completed().is_some() && self.download.is_idle() {
             self.download.planned_to = Some(goal.id());
             return;
@@ -322,7 +334,7 @@ impl Replica {
             if !has_body || id == self.chain.id() {
                 missing.push(id);
             } else if let Some(block) = self.block(&id) {
-                out.send(from, Message::Block(block));
+                self.give_block(from, &block, out);
             } else if self.serving.values().filter(|peers| peers.contains(&from)).count() >= SERVING_MAX {
                 out.reject(from, Reject::TooMany);
                 missing.push(id);
@@ -342,7 +354,7 @@ impl Replica {
     pub(super) fn serve_loaded(&mut self, block: &Block, out: &mut Out<Self>) {
         for peer in self.serving.remove(&block.id()).unwrap_or_default() {
             if self.links.contains(peer) {
-                out.send(peer, Message::Block(block.clone()));
+                self.give_block(peer, block, out);
             }
         }
     }

@@ -162,6 +162,7 @@ impl Bench {
     fn message(&self, message: &Message) -> String {
         let names = |ids: Vec<Bytes<32>>| ids.into_iter().map(|id| self.name(id)).collect::<Vec<_>>().join(" ");
         match message {
+            Message::Client(_) | Message::Reply(_) => synod_machine::Wire::kind(message).to_string(),
             Message::Block(block) => format!("block {}", self.name(block.id().0)),
             Message::Evidence(evidence) => format!("evidence of height {}", evidence.height()),
             Message::GetBlocks(ids) => format!("get blocks {}", names(ids.iter().map(|id| id.0).collect())),
@@ -192,10 +193,17 @@ impl Bench {
             Event::Primary { view, validator } => format!("view {view} of validator {}", validator.0),
             Event::Publish(Item::Block(block)) => format!("publish {}", self.name(block.id().0)),
             Event::Publish(Item::Payment(tx)) => format!("publish {}", self.name(tx.id().0)),
+            Event::Replied { id, height, block } => {
+                format!("replied: {} in {} at {height}", self.name(id.0), self.name(block.0))
+            }
             Event::Stuck { height, reason } => format!("stuck at {height}: {reason}"),
             Event::Submitted { ticket, result: Ok(id) } => format!("submitted {ticket}: {}", self.name(id.0)),
             Event::Submitted { ticket, result: Err(error) } => format!("refused {ticket}: {error}"),
             Event::Tip { tip, height, depth } => format!("tip {} at {height}, {depth} back", self.name(tip.0)),
+            Event::Violation(violation) => {
+                let [one, other] = [0, 1].map(|place: usize| self.name(violation.headers[place].id().0));
+                format!("{one} and {other} at {}", violation.height)
+            }
             Event::Verdict { verdict, .. } => format!("{verdict:?}").to_lowercase(),
         }
     }

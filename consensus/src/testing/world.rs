@@ -446,7 +446,12 @@ impl World {
             }
             Event::Tip { .. } => self.check_money(node),
             Event::Conflict(_) | Event::Pooled(_) => {}
-            Event::Evidence(_) | Event::Offence(_) | Event::Primary { .. } | Event::Stuck { .. } => {}
+            Event::Evidence(_)
+            | Event::Offence(_)
+            | Event::Primary { .. }
+            | Event::Replied { .. }
+            | Event::Stuck { .. }
+            | Event::Violation(_) => {}
         }
     }
 

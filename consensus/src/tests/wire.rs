@@ -14,8 +14,9 @@ use synod_ledger::{
 };
 use synod_machine::{Bytes, Rng, Time, Wire, wire};
 
+use crate::pbft::{Signed, ValidatorId, View};
 use crate::testing::{hex, name};
-use crate::{Claim, Message, Record, StoredHeader};
+use crate::{Claim, Message, Record, Reply, StoredHeader};
 
 fn header() -> Header {
     Header {
@@ -46,6 +47,10 @@ fn block() -> Block {
     Block::new(header(), coinbase, vec![tx()])
 }
 
+fn reply() -> Reply {
+    Reply { view: View(4), height: Height(3), block: BlockId(name(5)), payments: vec![TxId(name(9))] }
+}
+
 fn messages() -> Vec<Message> {
     vec![
         Message::Block(block()),
@@ -58,6 +63,9 @@ fn messages() -> Vec<Message> {
         Message::Pool(vec![TxId(name(1))]),
         Message::Tip(Claim { tip: BlockId(name(1)), height: Height(300), work: name(2) }),
         Message::Evidence(Box::new(Evidence { first: header(), second: header() })),
+        Message::Request(tx()),
+        Message::Client(PublicKey(name(11))),
+        Message::Reply(Signed::from_parts(reply(), ValidatorId(2), Signature(Bytes([12; 64])))),
     ]
 }
 
@@ -115,6 +123,9 @@ fn messages_are_these_bytes() {
         format!("0701{}", id(1)),
         format!("08{}fb2c01{}", id(1), id(2)),
         format!("0b{}{}", header_hex(), header_hex()),
+        format!("0a{}", tx_hex()),
+        format!("0c{}", id(11)),
+        format!("0d0403{}01{}0240{}", id(5), id(9), hex(&[12; 64])),
     ];
     for (message, expected) in messages().iter().zip(expected) {
         let bytes = wire::encode(message);

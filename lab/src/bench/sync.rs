@@ -159,6 +159,7 @@ fn write_config(folder: &Path, maker: &Maker, bootstrap: Vec<String>) -> Result<
         api: ([127, 0, 0, 1], 0).into(),
         faults: false,
         mining: None,
+        adversary: None,
         network: NetworkConfig::default(),
     };
     let path = folder.join("node.toml");

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use synod_node::api::types::{BlockInfo, BlockRef, BlockSummary, ChainQuery, MempoolInfo, MempoolQuery, TreeQuery};
 
 use super::context::{Context, PeerArg};
 use crate::error::LabError;
+use crate::exit::Exit;
 use crate::shell::{render, short};
 use crate::tree::Tree;
+use crate::watch::{self, Fork};
 
 /// `synod block`.
 #[derive(Debug, Subcommand)]
@@ -59,19 +61,22 @@ pub(super) struct MempoolArgs {
     peer: PeerArg,
 }
 
-pub(super) async fn chain(context: &Context, args: ChainArgs) -> Result<(), LabError> {
+/// What it shows may be that two blocks of one height were agreed on: the exit code says so too.
+pub(super) async fn chain(context: &Context, args: ChainArgs) -> Result<Exit, LabError> {
     if args.tree {
         return tree(context, &args).await;
     }
     let peer = context.reach(&args.peer).await?;
     let query = ChainQuery { before: args.before, limit: Some(args.limit) };
     let blocks = peer.client.chain(query).await.map_err(|error| LabError::api(&peer.name, error))?;
-    let value = json!({ "peer": peer.name, "height": peer.status.height, "blocks": blocks });
-    context.shell.result(&value, || chain_table(context, &blocks));
-    Ok(())
+    let mut value = json!({ "peer": peer.name, "height": peer.status.height, "blocks": blocks });
+    let fork = watch::fork(std::iter::once(&peer.status));
+    add_fork(&mut value, fork.as_ref());
+    context.shell.result(&value, || with_fork(chain_table(context, &blocks), fork.as_ref()));
+    Ok(Fork::exit(fork.as_ref()))
 }
 
-async fn tree(context: &Context, args: &ChainArgs) -> Result<(), LabError> {
+async fn tree(context: &Context, args: &ChainArgs) -> Result<Exit, LabError> {
     let peers = match &args.peer.peer {
         Some(_) => vec![context.reach(&args.peer).await?],
         None => context.reach_all().await?.into_iter().filter_map(Result::ok).collect(),
@@ -82,8 +87,21 @@ async fn tree(context: &Context, args: &ChainArgs) -> Result<(), LabError> {
         tree.add(&peer.name, peer.status.tip, nodes.map_err(|error| LabError::api(&peer.name, error))?);
     }
     let tips: BTreeMap<_, _> = peers.iter().map(|peer| (&peer.name, peer.status.tip)).collect();
-    context.shell.result(&json!({ "tips": tips, "nodes": tree.nodes() }), || tree.draw());
-    Ok(())
+    let fork = watch::fork(peers.iter().map(|peer| &peer.status));
+    let mut value = json!({ "tips": tips, "nodes": tree.nodes() });
+    add_fork(&mut value, fork.as_ref());
+    context.shell.result(&value, || with_fork(tree.draw(), fork.as_ref()));
+    Ok(Fork::exit(fork.as_ref()))
+}
+
+fn add_fork(value: &mut Value, fork: Option<&Fork>) {
+    if let Some(fork) = fork {
+        value["violation"] = json!(fork.shown);
+    }
+}
+
+fn with_fork(text: String, fork: Option<&Fork>) -> String {
+    fork.map_or_else(|| text.clone(), |fork| format!("{text}\n\n{}", fork.text()))
 }
 
 pub(super) async fn block(context: &Context, command: BlockCommand) -> Result<(), LabError> {

@@ -174,6 +174,7 @@ fn init(context: &Context, args: &InitArgs) -> Result<(), LabError> {
         api: SocketAddr::from((Ipv4Addr::LOCALHOST, ports[1])),
         faults: false,
         mining,
+        adversary: None,
         network: NetworkConfig { gossip: args.gossip.unwrap_or(gossip).kind(), ..NetworkConfig::default() },
     };
     save_config(&path, &config)?;

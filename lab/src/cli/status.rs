@@ -10,10 +10,11 @@ use synod_ledger::{BlockId, Height};
 
 use super::context::Context;
 use crate::error::LabError;
+use crate::exit::Exit;
 use crate::network::Network;
 use crate::shell::{Shell, render, short};
 use crate::units::{show_count, show_duration};
-use crate::watch::{self, PeerView};
+use crate::watch::{self, Fork, PeerView};
 
 /// `synod status`.
 #[derive(Debug, Args)]
@@ -50,6 +51,11 @@ impl NetworkView {
         self.peers.iter().filter(|peer| peer.status.is_some()).count()
     }
 
+    /// What peers tell of two blocks that were agreed on at one height.
+    pub(super) fn fork(&self) -> Option<Fork> {
+        watch::fork(self.peers.iter().filter_map(|peer| peer.status.as_ref()))
+    }
+
     /// The most payments that wait at one peer.
     pub(super) fn waiting(&self) -> u64 {
         self.peers
@@ -61,12 +67,13 @@ impl NetworkView {
     }
 }
 
-pub(super) async fn run(context: &Context, args: StatusArgs) -> Result<(), LabError> {
+/// What it shows may be that more validators are faulty than may be: the exit code says so too.
+pub(super) async fn run(context: &Context, args: StatusArgs) -> Result<Exit, LabError> {
     let network = context.network()?;
     if !args.watch {
         let view = view(&network).await;
         context.shell.result(&view, || table(context.shell, &view));
-        return Ok(());
+        return Ok(Fork::exit(view.fork().as_ref()));
     }
     let watching = async {
         let mut screen = Screen::new(context.shell);
@@ -84,7 +91,7 @@ pub(super) async fn run(context: &Context, args: StatusArgs) -> Result<(), LabEr
         () = watching => {}
         () = super::interrupted() => {}
     }
-    Ok(())
+    Ok(Exit::Ok)
 }
 
 /// Looks at the whole network.
@@ -113,7 +120,8 @@ pub(super) fn table(shell: Shell, view: &NetworkView) -> String {
         (None, Some(_)) => "the peers have different tips".to_owned(),
         (_, None) => "no peer answers".to_owned(),
     };
-    format!("{}\n\n{agreement}", render(&table))
+    let fork = view.fork().map_or_else(String::new, |fork| format!("\n\n{}", fork.text()));
+    format!("{}\n\n{agreement}{fork}", render(&table))
 }
 
 fn row(shell: Shell, peer: &PeerView, view: &NetworkView) -> Vec<Cell> {
@@ -122,7 +130,9 @@ fn row(shell: Shell, peer: &PeerView, view: &NetworkView) -> Vec<Cell> {
         "stopped" => Color::Red,
         _ => Color::Yellow,
     };
-    let mut cells = vec![Cell::new(&peer.name), shell.cell(peer.state, color)];
+    let adversary = peer.status.as_ref().and_then(|status| status.adversary.as_deref());
+    let state = adversary.map_or_else(|| peer.state.to_owned(), |behaviour| format!("{}, {behaviour}", peer.state));
+    let mut cells = vec![Cell::new(&peer.name), shell.cell(state, color)];
     let Some(status) = &peer.status else {
         cells.extend([Cell::new("-"), Cell::new(&peer.api)]);
         cells.extend(std::iter::repeat_with(|| Cell::new("-")).take(6));

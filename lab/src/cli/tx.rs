@@ -62,7 +62,7 @@ pub(super) struct SendArgs {
     /// The fee in coins [default: the network's lowest]
     #[arg(long, allow_negative_numbers = true)]
     fee: Option<Amount>,
-    /// Wait for so many confirmations
+    /// Wait for so many confirmations; where validators agree one is final, and so are f + 1 of their replies
     #[arg(long, value_name = "N")]
     wait: Option<u64>,
     /// How long to wait for them
@@ -102,13 +102,16 @@ struct Sent {
     amount: Amount,
     fee: Amount,
     peer: String,
-    /// `accepted`, or `confirmed` where that was waited for.
+    /// `accepted`; or where that was waited for `confirmed`, or `replied`: f + 1 validators say that it is in this block.
     status: &'static str,
     confirmations: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     block: Option<BlockId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<Height>,
+    /// Those validators.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    validators: Vec<String>,
 }
 
 /// An element of `tx list`.
@@ -140,8 +143,13 @@ async fn send(context: &Context, args: SendArgs) -> Result<(), LabError> {
         () = &mut interrupt => return Err(LabError::Interrupted),
     };
     if let Some(info) = hand_in(context, &peer, &tx, (args.wait, args.timeout), interrupt).await? {
-        sent.status = "confirmed";
         (sent.confirmations, sent.block, sent.height) = (info.confirmations, info.block, info.height);
+        sent.status = "confirmed";
+        if let Some(replies) = info.replies.filter(|_| info.confirmations == 0) {
+            sent.status = "replied";
+            (sent.block, sent.height) = (Some(replies.block), Some(replies.height));
+            sent.validators = replies.validators;
+        }
     }
     context.shell.result(&sent, || sent_text(&sent));
     Ok(())
@@ -195,6 +203,7 @@ async fn prepare(context: &Context, args: &SendArgs) -> Result<(Reached, Tx, Sen
         confirmations: 0,
         block: None,
         height: None,
+        validators: Vec::new(),
     };
     Ok((peer, tx, sent))
 }
@@ -248,6 +257,8 @@ async fn wait_confirmed(
         let reason = match peer.client.transaction(id).await {
             Ok(info) if info.status == TransactionStatus::Conflicted => return Err(LabError::Conflicted { id }),
             Ok(info) if info.confirmations >= wanted || info.is_final => return Ok(info),
+            // f + 1 validators say that it is executed, so that it is final, though its block has not come to this peer yet.
+            Ok(info) if info.replies.is_some() => return Ok(info),
             Ok(info) => {
                 bar.set_message(format!("{} of {wanted} confirmations", info.confirmations));
                 format!("{} of {wanted} confirmations after {}", info.confirmations, units::show_duration(limit))
@@ -361,8 +372,14 @@ fn sent_text(sent: &Sent) -> String {
         "{} coins from {} to {}, fee {}: {} by {}",
         sent.amount, sent.from, sent.to, sent.fee, sent.status, sent.peer
     );
-    if let Some(height) = sent.height {
-        let _ = write!(text, " in block {height}, {} confirmations", sent.confirmations);
+    match sent.height {
+        Some(height) if !sent.validators.is_empty() => {
+            let _ = write!(text, ", in block {height}, say {}", sent.validators.join(", "));
+        }
+        Some(height) => {
+            let _ = write!(text, " in block {height}, {} confirmations", sent.confirmations);
+        }
+        None => {}
     }
     let _ = write!(text, "\n{}", sent.id);
     text
@@ -436,6 +453,7 @@ mod tests {
             confirmations: 3,
             block: Some(BlockId::default()),
             height: Some(Height(7)),
+            validators: Vec::new(),
         };
         let value = serde_json::to_value(&sent).expect("JSON");
         assert_eq!(value["amount"], 1_250_000_000_u64);

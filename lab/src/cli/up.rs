@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use synod_consensus::adversary::Behaviour;
 use synod_ledger::{BlockId, Height};
 use synod_node::config::{format_hash_rate, parse_hash_rate};
 
@@ -15,7 +16,7 @@ use crate::network::{Network, STOP_GRACE};
 use crate::settings::{Consensus, Gossip, NODES_MAX, Settings, Transport};
 use crate::shell::short;
 use crate::units;
-use crate::watch;
+use crate::watch::{self, Fork};
 
 /// `synod up`.
 #[derive(Debug, Args)]
@@ -25,6 +26,7 @@ Example:
   synod up --nodes 25 --hash-rate 20k --detach
   synod up --consensus pbft --nodes 7 --validators 4
   synod up --consensus pos
+  synod up --consensus pbft --nodes 4 --adversary peer1=equivocator
   synod up --dir /tmp/fast --block-time 500ms
 
 The first `up` makes the network's directory; a later one goes on with the same chain. Its wallets (alice,
@@ -39,6 +41,11 @@ pub(super) struct UpArgs {
     /// How many peers vote, with --consensus pbft [default: all, up to 64]
     #[arg(long, value_name = "N")]
     validators: Option<usize>,
+    /// A validator that is not honest, with --consensus pbft; may be said for several peers. They are so until a later `up`
+    /// says another behaviour. Behaviours: colluder, equivocating-primary, equivocating-voter, equivocator, forger, honest,
+    /// lying-changer, lying-donor, replayer, selective, silent, slow
+    #[arg(long = "adversary", value_name = "PEER=BEHAVIOUR", value_parser = adversary)]
+    adversaries: Vec<(String, String)>,
     /// Hashes per second of each peer [default: 50k]
     #[arg(long, value_name = "RATE", value_parser = parse_hash_rate)]
     hash_rate: Option<u64>,
@@ -102,11 +109,15 @@ pub(super) async fn run(context: &Context, args: UpArgs) -> Result<(), LabError>
     } else {
         context.shell.print(&welcome(context, &network, &started));
     }
-    tokio::select! {
-        () = live(context, &mut network) => context.shell.say("The network was stopped."),
-        () = super::interrupted() => context.shell.say("\nStopping ..."),
-    }
-    network.stop(&all, STOP_GRACE).await.map(|_| ())
+    let fork = tokio::select! {
+        fork = live(context, &mut network) => fork,
+        () = super::interrupted() => {
+            context.shell.say("\nStopping ...");
+            None
+        }
+    };
+    let stopped = network.stop(&all, STOP_GRACE).await.map(|_| ());
+    fork.map_or(stopped, |fork| Err(fork.error()))
 }
 
 /// `synod down`.
@@ -158,11 +169,23 @@ impl UpArgs {
         settings.block_time = self.block_time.unwrap_or(settings.block_time);
         settings.transport = self.transport.unwrap_or(settings.transport);
         settings.gossip = self.gossip.unwrap_or(settings.gossip);
+        settings.adversaries.extend(self.adversaries.iter().cloned());
+        settings.adversaries.retain(|_, behaviour| behaviour != Behaviour::Honest.name());
         settings
     }
 }
 
-/// Whether the wanted settings go with the chain there is: hash rate, transport and gossip may change, nothing else.
+/// `PEER=BEHAVIOUR`. Whether there is such a peer is seen when the settings are complete.
+fn adversary(text: &str) -> Result<(String, String), String> {
+    let (peer, behaviour) = text.split_once('=').ok_or("expected PEER=BEHAVIOUR, as peer3=equivocator")?;
+    if !Behaviour::NAMES.contains(&behaviour) {
+        return Err(format!("there is no behaviour {behaviour}; there are {}", Behaviour::NAMES.join(", ")));
+    }
+    Ok((peer.to_owned(), behaviour.to_owned()))
+}
+
+/// Whether the wanted settings go with the chain there is: hash rate, transport, gossip and who is not honest may change,
+/// nothing else.
 fn check_same_chain(current: &Settings, wanted: &Settings) -> Result<(), LabError> {
     wanted.check()?;
     let differ = |option, expected: String, got: String| Err(LabError::Contradiction { option, expected, got });
@@ -175,6 +198,7 @@ fn check_same_chain(current: &Settings, wanted: &Settings) -> Result<(), LabErro
     }
     let mut same = wanted.clone();
     (same.hash_rate, same.transport, same.gossip) = (current.hash_rate, current.transport, current.gossip);
+    same.adversaries.clone_from(&current.adversaries);
     if same != *current {
         let show = |settings: &Settings| format!("{settings:?}");
         return differ("settings", show(current), show(&same));
@@ -224,8 +248,9 @@ fn welcome(context: &Context, network: &Network, started: &Started) -> String {
     )
 }
 
-/// Shows the network until nothing of it runs: a table that is redrawn on a terminal, else a line for each change.
-async fn live(context: &Context, network: &mut Network) {
+/// Shows the network until nothing of it runs: a table that is redrawn on a terminal, else a line for each change. Two blocks
+/// that were agreed on at one height end it, and are shown.
+async fn live(context: &Context, network: &mut Network) -> Option<Fork> {
     let mut screen = status::Screen::new(context.shell);
     let mut last = None;
     loop {
@@ -235,7 +260,8 @@ async fn live(context: &Context, network: &mut Network) {
         }
         let view = status::view(network).await;
         if view.peers.iter().all(|peer| peer.pid.is_none()) {
-            return;
+            context.shell.say("The network was stopped.");
+            return None;
         }
         if context.shell.terminal && !context.shell.json {
             screen.draw(&format!("{}\n\nCtrl-C stops the network.", status::table(context.shell, &view)));
@@ -249,6 +275,12 @@ async fn live(context: &Context, network: &mut Network) {
                 }
                 last = Some(key);
             }
+        }
+        if let Some(fork) = view.fork() {
+            if !context.shell.json && !context.shell.terminal {
+                context.shell.print(&fork.text());
+            }
+            return Some(fork);
         }
         tokio::time::sleep(REDRAW).await;
     }

@@ -77,6 +77,7 @@ impl From<synod_consensus::SubmitError> for Failure {
     fn from(error: synod_consensus::SubmitError) -> Self {
         use synod_consensus::SubmitError;
         match error {
+            SubmitError::Halted { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "halted", error.to_string()),
             SubmitError::Loading => Self::unsettled(),
             SubmitError::TooMany { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_pending", error.to_string())

@@ -83,8 +83,11 @@ pub(super) async fn transaction(api: &Api, id: TxId) -> Result<Option<Transactio
     for _ in 0..ATTEMPTS_MAX {
         let archive = api.handle.archive();
         let (indexed, promised) = api.read(move || Ok((archive.tx_blocks(&id)?, archive.payment(&id)?))).await?;
-        let question = move |view: &View<'_>| (find(view, id, &indexed), view.recent.fate(&id), view.settled);
-        let (found, fate, settled) = api.handle.query(question).await?;
+        let question = move |view: &View<'_>| {
+            let replies = view.recent.answer(&id).map(|answer| views::replies(view.chain, &answer));
+            (find(view, id, &indexed), view.recent.fate(&id), view.settled, replies)
+        };
+        let (found, fate, settled, replies) = api.handle.query(question).await?;
         // What this peer acknowledged is never unknown to it.
         let found = found.or_else(|| match (fate?, promised?) {
             (Fate::Conflicted(_), tx) => Some(Found::Conflicted(tx)),
@@ -94,11 +97,11 @@ pub(super) async fn transaction(api: &Api, id: TxId) -> Result<Option<Transactio
         // It is in a block whose commit is still under way, and which is not in memory any more.
         let settled = settled && !(found.is_none() && matches!(fate, Some(Fate::Confirmed(_))));
         match found {
-            Some(Found::Pending { tx, fee }) => return Ok(Some(pending(&tx, fee))),
+            Some(Found::Pending { tx, fee }) => return Ok(Some(TransactionInfo { replies, ..pending(&tx, fee) })),
             Some(Found::InBlock { block, index }) if settled || block.confirmations > 0 => {
                 let archive = api.handle.archive();
                 if let Some(info) = api.read(move || in_block(&*archive, &block, id, index)).await? {
-                    return Ok(Some(info));
+                    return Ok(Some(TransactionInfo { replies, ..info }));
                 }
                 // Its commit is still under way.
             }
@@ -166,6 +169,7 @@ fn conflicted(tx: &Tx) -> TransactionInfo {
         status: TransactionStatus::Conflicted,
         confirmations: 0,
         is_final: false,
+        replies: None,
         block: None,
         height: None,
         index: None,

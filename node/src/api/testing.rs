@@ -261,6 +261,7 @@ fn limits() -> Limits {
 pub(super) fn node_info() -> NodeInfo {
     NodeInfo {
         name: "peer1".to_owned(),
+        adversary: None,
         peer_id: NEIGHBOUR.to_owned(),
         listen: vec![format!("/ip4/127.0.0.1/tcp/4001/p2p/{NEIGHBOUR}")],
         started: Instant::now(),

@@ -16,10 +16,13 @@ pub use chain::{
     BlockInfo, BlockRef, BlockSummary, BlockTransaction, ChainQuery, CoinbaseInfo, NodeStatus, ParseBlockRefError,
     SealInfo, SealKind, TreeNode, TreeQuery,
 };
-pub use node::{ChainInfo, ConnectedPeer, Direction, Faults, Health, MempoolSize, RefusedPeer, Shape, Status};
+pub use node::{
+    CertifiedBlock, ChainInfo, ConnectedPeer, Direction, Faults, Health, MempoolSize, RefusedPeer, Shape, Status,
+    ViolationInfo, VoteInfo,
+};
 pub use transactions::{
     AddressInfo, AddressQuery, BatchOutcome, BatchRequest, CoinInfo, CoinRef, ConflictInfo, InputInfo, MempoolEntry,
-    MempoolInfo, MempoolQuery, OutputInfo, PaymentInfo, ProofInfo, StakeInfo, SubmitRequest, Submitted,
+    MempoolInfo, MempoolQuery, OutputInfo, PaymentInfo, ProofInfo, RepliesInfo, StakeInfo, SubmitRequest, Submitted,
     TransactionInfo, TransactionStatus,
 };
 
@@ -84,6 +87,8 @@ pub enum ApiEvent {
         #[schema(value_type = String)]
         id: TxId,
     },
+    /// Two blocks of one height were agreed on, and the node stopped there.
+    Violation(ViolationInfo),
 }
 
 impl ApiEvent {
@@ -96,6 +101,7 @@ impl ApiEvent {
             Self::Refused { .. } => "refused",
             Self::Tip { .. } => "tip",
             Self::Transaction { .. } => "transaction",
+            Self::Violation(_) => "violation",
         }
     }
 }

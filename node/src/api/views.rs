@@ -4,16 +4,16 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use synod_consensus::Chain;
+use synod_consensus::{Answer, Chain, Violation};
 use synod_ledger::{
     Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Genesis, Header, Height, Node, OutPoint, Output,
-    OutputKind, Rules, Seal, State, Tx, Undo, merkle,
+    OutputKind, Rules, Seal, SharedHeader, Signature, State, Tx, Undo, merkle,
 };
 
 use super::types::{
-    AddressInfo, BlockInfo, BlockSummary, BlockTransaction, ChainInfo, CoinInfo, CoinRef, CoinbaseInfo, ConflictInfo,
-    ConnectedPeer, Direction, InputInfo, MempoolEntry, MempoolInfo, MempoolSize, NodeStatus, OutputInfo, PaymentInfo,
-    ProofInfo, SealInfo, SealKind, StakeInfo, Status, TreeNode,
+    AddressInfo, BlockInfo, BlockSummary, BlockTransaction, CertifiedBlock, ChainInfo, CoinInfo, CoinRef, CoinbaseInfo,
+    ConflictInfo, ConnectedPeer, Direction, InputInfo, MempoolEntry, MempoolInfo, MempoolSize, NodeStatus, OutputInfo,
+    PaymentInfo, ProofInfo, RepliesInfo, SealInfo, SealKind, StakeInfo, Status, TreeNode, ViolationInfo, VoteInfo,
 };
 use crate::handle::{PeerInfo, View};
 
@@ -48,6 +48,8 @@ pub(super) fn status(view: &View<'_>) -> Status {
         uptime_ms: millis(node.started.elapsed()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         refused: node.refused.clone(),
+        adversary: node.adversary.clone(),
+        violation: view.violation.map(|found| violation(view.chain, found)),
     }
 }
 
@@ -269,6 +271,34 @@ pub(super) fn mempool(view: &View<'_>, limit: usize) -> MempoolInfo {
         conflicts: mempool.conflicts().take(limit).map(conflict).collect(),
         conflicts_total: mempool.conflicts().count() as u64,
     }
+}
+
+/// What validators replied as the API shows it.
+pub(super) fn replies(chain: &Chain, answer: &Answer) -> RepliesInfo {
+    let validators = chain.agreed().map_or(&[][..], |agreed| &agreed.params().validators);
+    let named = answer.validators.iter().filter_map(|place| validators.get(usize::from(place.0)));
+    RepliesInfo {
+        block: answer.block,
+        height: answer.height,
+        validators: named.map(|validator| validator.name.clone()).collect(),
+    }
+}
+
+/// Two certified blocks of one height as the API shows them.
+pub(crate) fn violation(chain: &Chain, violation: &Violation) -> ViolationInfo {
+    let validators = chain.agreed().map_or(&[][..], |agreed| &agreed.params().validators);
+    let vote = |(place, signature): &(u8, Signature)| VoteInfo {
+        validator: validators.get(usize::from(*place)).map(|validator| validator.name.clone()).unwrap_or_default(),
+        signature: *signature,
+    };
+    let block = |header: &SharedHeader| {
+        let (view, votes) = match &header.seal {
+            Seal::Agreed { certificate } => (certificate.view(), certificate.votes().iter().map(vote).collect()),
+            Seal::Declared { .. } | Seal::Genesis | Seal::Stake { .. } | Seal::Work { .. } => (0, Vec::new()),
+        };
+        CertifiedBlock { id: header.id(), parent: header.parent, view, votes }
+    };
+    ViolationInfo { height: violation.height, blocks: violation.headers.iter().map(block).collect() }
 }
 
 /// A double spend as the API shows it.

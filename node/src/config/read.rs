@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use serde::de::DeserializeOwned;
+use synod_consensus::adversary::Behaviour;
 use synod_ledger::{Genesis, GenesisError};
 use toml::de::DeTable;
 
@@ -67,7 +68,7 @@ impl Config {
 
     /// The first value that is not allowed, by its keys, and why it is not.
     fn mistake(&self) -> Option<(&'static [&'static str], String)> {
-        let Self { name, listen, mining, network, .. } = self;
+        let Self { name, listen, mining, adversary, network, .. } = self;
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Some((&["name"], format!("a name has 1 to {NAME_BYTES_MAX} bytes, this one {}", name.len())));
         }
@@ -82,6 +83,10 @@ impl Config {
                 "a node cannot listen on {address}; write /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1"
             );
             return Some((&["listen"], message));
+        }
+        if let Some(adversary) = adversary.as_ref().filter(|name| !Behaviour::NAMES.contains(&name.as_str())) {
+            let message = format!("no validator behaves like {adversary}, but {}", Behaviour::NAMES.join(", "));
+            return Some((&["adversary"], message));
         }
         if let Some(mining) = mining
             && !(1..=THREADS_MAX).contains(&mining.threads)

@@ -68,6 +68,7 @@ fn every_value_is_read_and_paths_are_relative_to_the_file() {
         api: SocketAddr::from(([127, 0, 0, 1], 8001)),
         faults: true,
         mining: Some(MiningConfig { address: address(), hash_rate: 50_000, threads: 2 }),
+        adversary: None,
         network: NetworkConfig {
             neighbours_min: 3,
             neighbours_max: 5,
@@ -92,6 +93,7 @@ fn a_name_and_a_genesis_are_enough() {
         api: SocketAddr::from(([127, 0, 0, 1], 0)),
         faults: false,
         mining: None,
+        adversary: None,
         network: NetworkConfig {
             neighbours_min: 4,
             neighbours_max: 12,
@@ -103,6 +105,8 @@ fn a_name_and_a_genesis_are_enough() {
         },
     };
     assert_eq!(parse("name = \"a\"\ngenesis = \"/etc/genesis.toml\"").expect("valid"), expected);
+    let silent = parse("name = \"a\"\ngenesis = \"/etc/genesis.toml\"\nadversary = \"silent\"").expect("valid");
+    assert_eq!(silent, Config { adversary: Some("silent".into()), ..expected });
 }
 
 #[test]
@@ -124,6 +128,7 @@ fn a_mistake_is_reported_where_it_stands() {
         ("name = \"peer1\"", "name = \"a\\tb\"", "1:8"),
         ("faults = true", "fault = true", "7:1"),
         ("faults = true", "faults = 1", "7:10"),
+        ("faults = true", "faults = true\nadversary = \"rude\"", "8:13"),
         ("\"/ip4/127.0.0.1/tcp/4001\", ", "\"127.0.0.1:4001\", ", "4:11"),
         ("/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/udp/4001", "4:10"),
         ("/ip4/127.0.0.1/tcp/4001", "/dns/localhost/tcp/4001", "4:10"),

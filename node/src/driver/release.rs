@@ -101,6 +101,9 @@ impl Engine {
                 };
                 self.send(NetCommand::Publish { topic, bytes }).await?;
             }
+            ReplicaEvent::Replied { id, height, block } => {
+                tracing::debug!(%id, height = height.0, %block, "enough validators say that a payment is executed");
+            }
             ReplicaEvent::Stuck { height, reason } => {
                 tracing::error!(height = height.0, %reason, "validators agreed on what is no block");
             }
@@ -117,6 +120,11 @@ impl Engine {
                     tracing::debug!(%tip, height = height.0, "new tip");
                 }
                 self.parts.handle.publish(ApiEvent::Tip { id: tip, height, reorg_depth: depth });
+            }
+            ReplicaEvent::Violation(violation) => {
+                let info = crate::api::views::violation(self.host.protocol().replica().chain(), &violation);
+                tracing::error!(height = violation.height.0, blocks = ?info.blocks, "two blocks of one height were agreed on");
+                self.parts.handle.publish(ApiEvent::Violation(info));
             }
             ReplicaEvent::Verdict { id, verdict } => {
                 if let Some((id, source)) = self.gossip.remove(&id) {

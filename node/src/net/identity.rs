@@ -56,6 +56,21 @@ impl Identity {
         }
     }
 
+    /// Whether the key in the file was made and never used: a file beside it says so, until [`use_up`](Self::use_up).
+    pub fn is_unused(path: &Path) -> bool {
+        unused(path).exists()
+    }
+
+    /// Notes that the key in the file is used from now on. A peer whose memory is empty although its key was used has lost
+    /// its memory, and may have said what it does not know.
+    pub fn use_up(path: &Path) -> io::Result<()> {
+        match fs::remove_file(unused(path)) {
+            Ok(()) => File::open(folder_of(path))?.sync_all(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The identity of this secret key.
     pub const fn from_secret(secret: [u8; 32]) -> Self {
         Self { secret }
@@ -93,16 +108,28 @@ impl Identity {
     fn create(path: &Path) -> Result<Self, IdentityError> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|error| IdentityError::Random(error.to_string()))?;
-        write(path, &secret).map_err(|source| IdentityError::File { path: path.into(), source })?;
+        let written = write(&unused(path), b"The key beside this file has signed nothing yet.\n");
+        written
+            .and_then(|()| write(path, &secret))
+            .map_err(|source| IdentityError::File { path: path.into(), source })?;
         Ok(Self { secret })
     }
 }
 
-fn write(path: &Path, secret: &[u8; 32]) -> io::Result<()> {
-    let folder = match path.parent() {
+/// The file that says that a key was never used.
+fn unused(path: &Path) -> PathBuf {
+    path.with_extension("unused")
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+        Some(_) | None => Path::new("."),
+    }
+}
+
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -113,7 +140,7 @@ fn write(path: &Path, secret: &[u8; 32]) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(secret)?;
+    file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
     File::open(folder)?.sync_all()
@@ -153,7 +180,15 @@ mod tests {
         assert_ne!(made.secret(), &[0; 32]);
         let mode = fs::metadata(&path).expect("a file").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
-        assert_eq!(fs::read_dir(folder.path().join("data")).expect("a folder").count(), 1);
+        let files = || fs::read_dir(folder.path().join("data")).expect("a folder").count();
+        assert_eq!(files(), 2, "and a file that says that it was never used");
+        assert!(Identity::is_unused(&path));
+        Identity::use_up(&path).expect("removed");
+        assert!(!Identity::is_unused(&path));
+        Identity::use_up(&path).expect("nothing to remove");
+        assert_eq!(files(), 1);
+        assert_eq!(Identity::load_or_create(&path).expect("read").secret(), made.secret());
+        assert!(!Identity::is_unused(&path), "a key that is read is not a new one");
     }
 
     #[test]

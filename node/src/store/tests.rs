@@ -286,3 +286,16 @@ fn opening_a_store_with_a_flipped_bit_does_not_panic() {
     }
     assert!(refused > 100, "only {refused} flips were noticed");
 }
+
+#[test]
+fn a_new_file_begins_with_what_is_to_be_first_and_an_old_one_does_not() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("store.redb");
+    let first = [put(key(9, 1), 5)];
+    let store = Store::open_beginning(&path, &identity(), &first).expect("a new file takes a store");
+    assert_eq!(store.record::<Note>(&key(9, 1)).expect("readable"), Some(Note(5)));
+    store.commit(&[Write::Delete { key: key(9, 1) }]).expect("written");
+    drop(store);
+    let store = Store::open_beginning(&path, &identity(), &first).expect("it is there");
+    assert_eq!(store.record::<Note>(&key(9, 1)).expect("readable"), None, "it is not new any more");
+}

@@ -35,6 +35,8 @@ pub enum Vice {
     Forger,
     /// Hides what it has prepared when views change, and starts its own views twice.
     LyingChanger,
+    /// Spoils what it gives to those that lack blocks.
+    LyingDonor,
     /// Repeats old messages.
     Replayer,
     /// Sends to one half of its neighbours only.
@@ -56,6 +58,7 @@ impl Vice {
             Self::Equivocator => Behaviour::Equivocator,
             Self::Forger => Behaviour::Forger,
             Self::LyingChanger => Behaviour::LyingChanger,
+            Self::LyingDonor => Behaviour::LyingDonor,
             Self::Replayer => Behaviour::Replayer,
             Self::Selective => Behaviour::Selective,
             Self::Silent => Behaviour::Silent,

@@ -2,7 +2,7 @@
 
 use synod_consensus::{Command as ReplicaCommand, Item};
 use synod_machine::PeerId;
-use synod_peer::{Behaviour, Command, Peer};
+use synod_peer::{Behaviour, Command, Peer, Record};
 use synod_sim::{NetOf, Tail};
 
 use super::Trial;
@@ -31,7 +31,7 @@ impl Trial {
             Deed::Turn { peers, behaviour } => peers.iter().for_each(|peer| self.turn(net, *peer, *behaviour)),
             Deed::Wipe { peers } => {
                 self.crash(net, peers, Tail::Lost);
-                peers.iter().for_each(|peer| net.wipe(*peer));
+                peers.iter().for_each(|peer| self.wipe(net, *peer));
             }
         }
     }
@@ -41,6 +41,15 @@ impl Trial {
             net.crash(*peer, tail);
             self.observed.stopped(*peer);
             self.held.insert(*peer);
+        }
+    }
+
+    /// Gives a peer a new disk. A validator's says that it had another.
+    fn wipe(&self, net: &mut NetOf<Self>, peer: PeerId) {
+        net.wipe(peer);
+        if self.plan.chain.agreed().is_some() {
+            let (key, record) = synod_consensus::Record::rejoining();
+            net.put(peer, key, Record::Replica(record));
         }
     }
 

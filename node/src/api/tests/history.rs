@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
-use synod_consensus::Fate;
+use synod_consensus::{Answer, Fate};
 use synod_ledger::{
     Block, BlockId, BlockTree, Coinbase, CompactTarget, Header, Height, Mempool, MempoolLimits, Output, Seal, Tx, TxId,
     U256,
@@ -161,6 +161,10 @@ impl Recent for Nothing {
     fn recent_block(&self, _: &BlockId) -> Option<Block> {
         None
     }
+
+    fn answer(&self, _: &TxId) -> Option<Answer> {
+        None
+    }
 }
 
 /// A handle whose engine is settled from its `settled_from`-th question on.
@@ -181,6 +185,7 @@ fn unsettled_until(settled_from: usize) -> (NodeHandle, Arc<AtomicUsize>) {
             settled: asked.fetch_add(1, Ordering::Relaxed) + 1 >= settled_from,
             state: &state,
             tree: &tree,
+            violation: None,
         });
         Ok(())
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Amount, BlockId, ChainId, Height};
+use synod_ledger::{Amount, BlockId, ChainId, Height, Signature};
 use synod_machine::Bytes;
 use utoipa::ToSchema;
 
@@ -64,6 +64,47 @@ pub struct Status {
     pub version: String,
     /// Peers that were refused, and why.
     pub refused: Vec<RefusedPeer>,
+    /// How it behaves as a validator, where its configuration says that it is not honest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adversary: Option<String>,
+    /// Two certified blocks of one height, where it saw such: it stopped there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub violation: Option<ViolationInfo>,
+}
+
+/// Two blocks of one height that both have the votes of a quorum: more validators are faulty than may be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ViolationInfo {
+    /// The height.
+    #[schema(value_type = u64)]
+    pub height: Height,
+    /// The blocks with their certificates: the one that this peer knew first, and the other.
+    pub blocks: Vec<CertifiedBlock>,
+}
+
+/// A block and who agreed on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CertifiedBlock {
+    /// The block.
+    #[schema(value_type = String)]
+    pub id: BlockId,
+    /// The block that it builds on.
+    #[schema(value_type = String)]
+    pub parent: BlockId,
+    /// The view in which it was agreed on.
+    pub view: u64,
+    /// The votes.
+    pub votes: Vec<VoteInfo>,
+}
+
+/// A validator's vote for a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VoteInfo {
+    /// Its name in the genesis.
+    pub validator: String,
+    /// Its signature.
+    #[schema(value_type = String)]
+    pub signature: Signature,
 }
 
 /// Which chain a peer is on.

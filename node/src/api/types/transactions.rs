@@ -106,6 +106,9 @@ pub struct TransactionInfo {
     /// Whether validators have signed its block, so that no number of confirmations makes it safer.
     #[serde(default)]
     pub is_final: bool,
+    /// What validators say of it, where this peer is their client and f + 1 said the same; its block may come later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replies: Option<RepliesInfo>,
     /// The block that confirms it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -132,6 +135,19 @@ pub struct TransactionInfo {
     pub fee: Option<Amount>,
     /// Its encoded length.
     pub bytes: u64,
+}
+
+/// What f + 1 validators say of a payment: that they have executed it. One of them at least is honest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RepliesInfo {
+    /// The block that has it.
+    #[schema(value_type = String)]
+    pub block: BlockId,
+    /// That block's height.
+    #[schema(value_type = u64)]
+    pub height: Height,
+    /// The validators that said so, by their names in the genesis.
+    pub validators: Vec<String>,
 }
 
 /// A Merkle proof: `leaf` is number `index` of `leaves` under the block's root.
