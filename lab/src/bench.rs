@@ -3,11 +3,13 @@
 //! A ratio of two measurements that alternate in one process survives a noisy machine; single figures do not.
 //! `docs/benchmarks.md` holds the results and what each promises.
 
+mod agree;
 mod chain;
 mod connect;
 mod decode;
 mod grind;
 mod idle;
+mod process;
 mod simulator;
 mod sync;
 
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+pub use self::agree::agree;
 pub use self::connect::connect;
 pub use self::decode::decode;
 pub use self::grind::grind;

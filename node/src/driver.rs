@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use synod_consensus::{Command as ReplicaCommand, GossipId, Item, Seen, SubmitError};
+use synod_consensus::{Command as ReplicaCommand, GossipId, Item, Message as ReplicaMessage, Seen, SubmitError};
 use synod_dht::neighbours::Command as NeighboursCommand;
 use synod_ledger::{Block, Tx, TxId};
 use synod_machine::{Host, Input, Protocol, Reject, Time, WireError, wire};
@@ -90,10 +90,25 @@ enum Happening {
     Durable(Result<Batch, StoreError>),
     FollowUp(Command),
     Found(Found),
+    Garbage { peer: PeerId, reason: Reject },
+    Message { peer: PeerId, message: Message },
     Net(NetEvent),
     Request(EngineRequest),
     Stop,
     Timer,
+}
+
+/// The payments that come in by it.
+fn payments_of(happening: &Happening) -> &[Tx] {
+    match happening {
+        Happening::Message { message: Message::Replica(message), .. } => match message {
+            ReplicaMessage::Payments(payments) => payments,
+            ReplicaMessage::Request(tx) => std::slice::from_ref(tx),
+            _ => &[],
+        },
+        Happening::Request(EngineRequest::Submit { tx, .. }) => std::slice::from_ref(tx),
+        _ => &[],
+    }
 }
 
 struct Engine {
@@ -169,12 +184,7 @@ impl Engine {
                     self.parts.miner.set_job(None);
                     return Ok(());
                 }
-                happening => self.take(happening),
-            }
-            // The rest of the batch: whatever waits already.
-            for _ in 1..BATCH_MAX {
-                let Some(happening) = self.next_waiting() else { break };
-                self.take(happening);
+                happening => self.take_all(happening),
             }
             self.fire();
         }
@@ -213,11 +223,45 @@ impl Engine {
         self.parts.requests.try_recv().ok().map(Happening::Request)
     }
 
+    /// Takes `first` and whatever waits already as one batch.
+    fn take_all(&mut self, first: Happening) {
+        let mut batch = vec![self.read(first)];
+        while batch.len() < BATCH_MAX
+            && let Some(happening) = self.next_waiting()
+        {
+            batch.push(self.read(happening));
+        }
+        let payments: Vec<Tx> = batch.iter().flat_map(payments_of).cloned().collect();
+        if payments.len() > 1 {
+            self.host.protocol().replica().check_ahead(&payments);
+        }
+        for happening in batch {
+            self.take(happening);
+        }
+    }
+
+    /// Decodes what came from a peer.
+    fn read(&mut self, happening: Happening) -> Happening {
+        match happening {
+            Happening::Net(NetEvent::Frame { peer, bytes }) => match wire::decode::<Message>(&bytes) {
+                Ok(message) => Happening::Message { peer, message },
+                Err(error) => Happening::Garbage { peer, reason: reason_of(error) },
+            },
+            other => other,
+        }
+    }
+
     fn take(&mut self, happening: Happening) {
         match happening {
             Happening::Found(Found { job, nonce }) => {
                 let seen = Seen::Nonce(nonce);
                 self.command(Command::Replica(ReplicaCommand::Mined { job, seen }));
+            }
+            Happening::Garbage { peer, reason } => self.punish_bytes(peer, reason),
+            Happening::Message { peer, message } => {
+                if let Some(from) = self.links.handle(&peer) {
+                    self.step(Input::Message { from, message });
+                }
             }
             Happening::Net(event) => self.on_net(event),
             Happening::Request(request) => self.on_request(request),
@@ -250,7 +294,8 @@ impl Engine {
                 self.on_contact(peer, &addresses, NeighboursCommand::Discovered);
             }
             NetEvent::Down { peer } => self.on_down(peer),
-            NetEvent::Frame { peer, bytes } => self.on_frame(peer, &bytes),
+            // Read before, as a message.
+            NetEvent::Frame { .. } => {}
             NetEvent::FrameRefused { peer, reason } => self.punish_bytes(
                 peer,
                 match reason {
@@ -327,14 +372,6 @@ impl Engine {
     ) {
         if let Some(contact) = links::contact_of(&peer, addresses) {
             self.command(Command::Neighbours(command(contact)));
-        }
-    }
-
-    fn on_frame(&mut self, peer: PeerId, bytes: &[u8]) {
-        let Some(from) = self.links.handle(&peer) else { return };
-        match wire::decode::<Message>(bytes) {
-            Ok(message) => self.step(Input::Message { from, message }),
-            Err(error) => self.punish_bytes(peer, reason_of(error)),
         }
     }
 

@@ -100,6 +100,19 @@ fn a_failure_ends_with_the_line_that_runs_it_again() {
     assert!(shown.contains(failed), "the same line again: {shown}");
 }
 
+/// Whether a process would catch an interrupt and has computed for half a second, so that its run is some blocks far
+/// (proc(5): `SigCgt`, bit 1; the 14th field of `stat`, in hundredths).
+fn is_at_work(pid: u32) -> bool {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).expect("it runs");
+    let status = read("status");
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a line of every process");
+    let caught = u64::from_str_radix(caught.trim(), 16).expect("a mask in hexadecimal");
+    let stat = read("stat");
+    let ticks = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(11));
+    let ticks: u64 = ticks.expect("a field of every process").parse().expect("a number");
+    caught >> (Signal::SIGINT as u64 - 1) & 1 == 1 && ticks >= 50
+}
+
 #[test]
 fn an_interrupted_run_tells_what_was_seen_so_far() {
     let (folder, file) = failing();
@@ -110,8 +123,9 @@ fn an_interrupted_run_tells_what_was_seen_so_far() {
     let mut command = Command::new(program());
     command.args(["sim", "run", path(&endless), "--json"]).stdout(Stdio::piped());
     let child = command.spawn().expect("synod can be started");
-    // Long enough for the handler to be there; how far the run is does not matter.
-    std::thread::sleep(Duration::from_secs(2));
+    while !is_at_work(child.id()) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let pid = Pid::from_raw(child.id() as i32);
     kill(pid, Signal::SIGINT).expect("the child can be signalled");
     let output = child.wait_with_output().expect("it ends");

@@ -287,6 +287,7 @@ impl Replica {
         };
         let is_good = Agreed::check_proposal(header, block.header(), now).is_ok()
             && check_form(&block, self.chain.rules()).is_ok();
+        self.mempool.vouch(block.payments());
         let outcome = is_good.then(|| block.connect(state, self.chain.rules(), Signatures::Check));
         let Some(Ok(outcome)) = outcome else { return false };
         agreeing.open.insert(block.id(), Open { block, outcome });

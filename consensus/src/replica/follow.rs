@@ -349,6 +349,7 @@ impl Replica {
         };
         let block = held.block.clone();
         let signatures = if was_valid { Signatures::Trust } else { Signatures::Check };
+        self.mempool.vouch(block.payments());
         let outcome = match block.connect(&self.state, self.chain.rules(), signatures) {
             Err(error) => return Step::Invalid(id, error),
             Ok(outcome) => outcome,

@@ -1,8 +1,6 @@
 //! A peer that is far behind catches up over loopback from another real process.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +9,6 @@ use synod_dht::{Identity as PublicIdentity, neighbours};
 use synod_ledger::{Block, Signatures};
 use synod_machine::{Bytes, Effect, Host, Input, PeerId, Protocol, Rng, Time};
 use synod_node::api::client::Client;
-use synod_node::config::{Config, NetworkConfig, RunFile};
 use synod_node::driver::writes;
 use synod_node::net::{Identity, public_key_of};
 use synod_node::store::{Store, StoreIdentity};
@@ -19,6 +16,7 @@ use synod_peer::{Peer, Record};
 
 use super::Report;
 use super::chain::Maker;
+use super::process::{Node, write_config};
 use crate::LabError;
 
 /// How far behind the peer is.
@@ -50,7 +48,7 @@ pub async fn sync(size: SyncSize, folder: &Path, program: &Path) -> Result<Repor
     blocks.extend((0..size.full).map(|_| maker.next(size.payments)));
 
     let source = folder.join("source");
-    let config = write_config(&source, &maker, Vec::new())?;
+    let config = write_config(&source, maker.chain.genesis(), Vec::new(), None)?;
     fill(&source, &maker, &blocks);
     let connect_time = connect_time(&maker, &blocks);
     drop(blocks);
@@ -59,7 +57,7 @@ pub async fn sync(size: SyncSize, folder: &Path, program: &Path) -> Result<Repor
     let from = full.ready().await?;
     let bootstrap = from.listen.clone();
     let target = folder.join("target");
-    let late = Node::start(program, &write_config(&target, &maker, bootstrap)?)?;
+    let late = Node::start(program, &write_config(&target, maker.chain.genesis(), bootstrap, None)?)?;
     let run = late.ready().await?;
     let client = Client::new(&run.api.to_string());
     let begin = Instant::now();
@@ -143,73 +141,5 @@ fn fill(folder: &Path, maker: &Maker, blocks: &[Block]) {
         }
         let writes: Vec<_> = effects.drain(..).flat_map(|effect| writes(&effect)).collect();
         store.commit(&writes).expect("a writable store");
-    }
-}
-
-fn write_config(folder: &Path, maker: &Maker, bootstrap: Vec<String>) -> Result<PathBuf, LabError> {
-    fs::create_dir_all(folder.join("data")).map_err(|error| LabError::io(folder, error))?;
-    let genesis = toml::to_string(maker.chain.genesis()).expect("a genesis is TOML");
-    crate::files::write(&folder.join("genesis.toml"), genesis.as_bytes())?;
-    let config = Config {
-        name: folder.file_name().map_or_else(|| "bench".into(), |name| name.to_string_lossy().into_owned()),
-        data: "data".into(),
-        genesis: "genesis.toml".into(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("a literal address")],
-        bootstrap: bootstrap.iter().filter_map(|address| address.parse().ok()).collect(),
-        api: ([127, 0, 0, 1], 0).into(),
-        faults: false,
-        mining: None,
-        adversary: None,
-        network: NetworkConfig::default(),
-    };
-    let path = folder.join("node.toml");
-    crate::create::save_config(&path, &config)?;
-    Ok(path)
-}
-
-/// A node process that ends with this value.
-pub(super) struct Node {
-    child: Child,
-    data: PathBuf,
-}
-
-impl Node {
-    pub(super) fn start(program: &Path, config: &Path) -> Result<Self, LabError> {
-        let folder = config.parent().unwrap_or(Path::new("."));
-        let log = fs::File::create(folder.join("node.log")).map_err(|error| LabError::io(folder, error))?;
-        let child = Command::new(program)
-            .arg("node")
-            .arg("--config")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .map_err(|error| LabError::io(program, error))?;
-        Ok(Self { child, data: folder.join("data") })
-    }
-
-    pub(super) async fn ready(&self) -> Result<RunFile, LabError> {
-        let begin = Instant::now();
-        loop {
-            if let Ok(Some(run)) = RunFile::read(&self.data)
-                && run.pid == self.child.id()
-            {
-                return Ok(run);
-            }
-            if begin.elapsed() > PATIENCE {
-                let what = format!("the node in {} was not ready in time", self.data.display());
-                return Err(LabError::Check { what });
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -20,6 +20,13 @@ use crate::watch;
 /// `synod bench`.
 #[derive(Debug, Subcommand)]
 pub(super) enum BenchCommand {
+    /// Four validators: payments that they agree on, against the signatures alone, and how long each takes
+    #[command(after_help = "Example:\n  synod bench agree --duration 20s")]
+    Agree {
+        /// How long to measure, each of throughput, latency, and the throughputs with a faulty validator
+        #[arg(long, value_name = "TIME", default_value = "15s", value_parser = units::positive_duration)]
+        duration: Duration,
+    },
     /// Every measurement, one after the other
     #[command(after_help = "Example:\n  synod bench all --json > bench.json")]
     All,
@@ -66,10 +73,12 @@ pub(super) async fn run(context: &Context, command: BenchCommand) -> Result<Exit
         BenchCommand::All => {
             let mut reports = vec![bench::grind(GRIND), bench::connect(), bench::decode()];
             reports.push(sync(SyncSize::default()).await?);
+            reports.extend(agree(AGREE).await?);
             reports.extend(idle(IDLE).await?);
             reports.extend(bench::simulator());
             reports
         }
+        BenchCommand::Agree { duration } => agree(duration).await?.into(),
         BenchCommand::Connect => vec![bench::connect()],
         BenchCommand::Decode => vec![bench::decode()],
         BenchCommand::Grind { duration } => vec![bench::grind(duration)],
@@ -79,6 +88,13 @@ pub(super) async fn run(context: &Context, command: BenchCommand) -> Result<Exit
     };
     context.shell.result(&json!({ "reports": reports }), || table(context, &reports));
     Ok(if reports.iter().all(Report::is_kept) { Exit::Ok } else { Exit::Check })
+}
+
+async fn agree(duration: Duration) -> Result<[Report; 4], LabError> {
+    let folder = scratch("agree")?;
+    let reports = bench::agree(duration, &folder, &program()?).await;
+    remove(&folder);
+    reports
 }
 
 async fn sync(size: SyncSize) -> Result<Report, LabError> {
@@ -142,6 +158,8 @@ fn remove(folder: &Path) {
     let _ = std::fs::remove_dir_all(folder);
 }
 
+/// A few hundred batches.
+const AGREE: Duration = Duration::from_secs(15);
 /// Long enough for a steady clock frequency.
 const GRIND: Duration = Duration::from_secs(3);
 /// A thousand ticks of processor time would show at half the bound.

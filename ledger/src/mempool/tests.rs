@@ -61,6 +61,44 @@ fn what_its_owner_did_not_sign_is_no_evidence() {
     assert_eq!(pool.conflicts().count(), 0);
 }
 
+/// The same payment as somebody else has it: nothing is known of its signatures.
+fn fresh(tx: &Tx) -> Tx {
+    Tx::from((**tx).clone())
+}
+
+#[test]
+fn what_waits_here_vouches_for_the_same_payment_in_a_block_and_for_no_other() {
+    let (rules, state) = chain();
+    let mut pool = pool();
+    let tx = pay(&rules, 1, coin(&state, 1, 0), 2, 10, 1);
+    pool.insert(&state, &rules, tx.clone(), false).expect("valid");
+    let mut forged = (*tx).clone();
+    forged.inputs[0].signature.0.0[0] ^= 1;
+    let stranger = pay(&rules, 3, coin(&state, 3, 0), 2, 10, 1);
+    let in_block = [fresh(&tx), Tx::from(forged), fresh(&stranger)];
+    assert_eq!(in_block[1].id(), tx.id(), "a signature is no part of the id");
+    pool.vouch(&in_block);
+    assert_eq!(in_block.each_ref().map(Tx::is_known_signed), [true, false, false]);
+}
+
+#[test]
+fn payments_are_checked_ahead_together_where_they_would_be_taken() {
+    let (rules, state) = chain();
+    let pool = pool();
+    let good = [1, 3].map(|person| fresh(&pay(&rules, person, coin(&state, person, 0), 2, 10, 1)));
+    let missing = (OutPoint { index: 77, ..coin(&state, 1, 0).0 }, coin(&state, 1, 0).1);
+    let poor = fresh(&pay(&rules, 1, missing, 2, 10, 1));
+    pool.check_ahead(&state, &rules, &[good[0].clone(), poor.clone(), good[1].clone()]);
+    assert!(good.iter().all(Tx::is_known_signed), "both are good");
+    assert!(!poor.is_known_signed(), "its coin does not exist, so that nothing more of it is looked at");
+
+    let mut forged = (*good[0]).clone();
+    forged.inputs[0].signature.0.0[0] ^= 1;
+    let forged = Tx::from(forged);
+    pool.check_ahead(&state, &rules, &[forged.clone(), fresh(&good[1])]);
+    assert!(!forged.is_known_signed(), "nobody signed it");
+}
+
 #[test]
 fn the_oldest_evidence_goes_first() {
     let (rules, state) = chain();
