@@ -266,6 +266,9 @@ impl Replica {
             agreeing.unjudged.push(block);
             return None;
         }
+        if block.height() <= self.state.height() {
+            return None; // Its height came in by another way, with a proof, and the agreement is told so next.
+        }
         if self.agreeing.as_ref().is_some_and(|agreeing| agreeing.open.len() >= OPEN_MAX) {
             return None; // Views came and went without a decision, each with a faulty primary's proposals.
         }
@@ -354,11 +357,13 @@ impl Replica {
             agreeing.open.retain(|_, open| open.block.height() > height);
             return tip_news(self.tree.at(self.place).header(), self.state.tip());
         }
-        if let Some(block) = agreeing.unjudged.pop() {
-            let id = block.id();
-            let is_valid = self.connect_open(now, block);
-            return Some(Command::Validated { id, is_valid });
+        while let Some(block) = self.agreeing.as_mut().and_then(|agreeing| agreeing.unjudged.pop()) {
+            let judged = self.judge(now, block);
+            if judged.is_some() {
+                return judged;
+            }
         }
+        let agreeing = self.agreeing.as_mut()?;
         agreeing.requests.retain(|id| self.mempool.contains(id));
         let proposed: usize = agreeing.open.values().map(|open| open.block.payments().len()).sum();
         let pending = agreeing.requests.arrivals.len().saturating_sub(proposed);

@@ -111,11 +111,12 @@ enum Step {
     Waiting,
 }
 
-/// What must hold before a body is stored under its header's id: a wrong body says nothing against the header.
+/// What must hold before a body is stored under its header's id: a wrong body says nothing against the header. A proposal that
+/// fills a block still fits when its votes have come, or one faulty primary could have all agree on what is no block.
 pub(super) fn check_form(block: &Block, rules: &Rules) -> Result<(), BlockError> {
-    let bytes_max = rules.params.block_bytes_max as usize;
-    if block.len() > bytes_max {
-        return Err(BlockError::Size { expected: bytes_max, got: block.len() });
+    let (bytes_max, got) = (rules.params.block_bytes_max as usize, block.len_without_votes());
+    if got > bytes_max {
+        return Err(BlockError::Size { expected: bytes_max, got });
     }
     let root = block.merkle_root();
     if block.header().root != root {
@@ -481,5 +482,38 @@ impl Replica {
 
     pub(super) fn publish_block(&mut self, block: Block, out: &mut Out<Self>) {
         out.emit(Event::Publish(Item::Block(block)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use synod_ledger::{Address, Amount, Certificate, Coinbase, Header, LedgerParams, Output, Seal, Signature};
+    use synod_machine::Bytes;
+
+    use super::*;
+    use crate::testing;
+
+    /// A primary that fills its proposal to the last byte must not make all others agree on what they cannot take in.
+    #[test]
+    fn a_proposal_that_just_fits_fits_with_its_votes_too() {
+        let rules = *testing::chain().rules();
+        let outputs = vec![Output::plain(Amount(1), Address(Bytes([7; 20]))); 3];
+        let coinbase = Coinbase { chain: rules.chain, height: Height(1), extra: 0, outputs };
+        let seal = Seal::Agreed { certificate: Certificate::none() };
+        let (parent, root) = (BlockId(Bytes::ZERO), Block::root_of(&coinbase, &[]));
+        let header = Header { chain: rules.chain, parent, height: Height(1), time: Time(1), root, seal };
+        let proposal = Block::new(header, coinbase, vec![]);
+        let with = |block_bytes_max: usize| Rules {
+            params: LedgerParams { block_bytes_max: block_bytes_max as u32, ..rules.params },
+            ..rules
+        };
+        let (full, less) = (proposal.len_without_votes(), proposal.len_without_votes() - 1);
+        let votes = (0..4).map(|place| (place, Signature::NONE)).collect();
+        for block in [proposal.certified(Certificate::new(3, votes)), proposal] {
+            assert_eq!(check_form(&block, &with(full)), Ok(()));
+            assert_eq!(check_form(&block, &with(less)), Err(BlockError::Size { expected: less, got: full }));
+        }
     }
 }
