@@ -1,5 +1,6 @@
-//! Deliberate faults in the ledger and in proof of work, each a patch of one line in `tests/planted`, and the swarm that must
-//! find each of them from outside.
+//! Deliberate faults in the ledger, in proof of work and in the agreement of validators, each a patch of one line in
+//! `tests/planted`, and the swarm that must find each of them from outside. A patch that says `Test: NAME` has a fault that a
+//! test of that name in `consensus` must find instead.
 //!
 //! The crates that the simulator is made of are copied, one patch is applied to the copy, and the swarm runs there until a seed
 //! fails. Two patches are tried by default, all with `SYNOD_PLANTED=all` (`scripts/planted`), one by its name.
@@ -25,6 +26,8 @@ struct Patch {
     file: PathBuf,
     before: String,
     after: String,
+    /// The test of `consensus` that must fail.
+    test: Option<String>,
 }
 
 #[test]
@@ -64,6 +67,9 @@ fn the_swarm_finds_planted_faults_and_its_replay_line_finds_them_again() {
 /// Plants a fault, lets the swarm find it, and runs what its replay line says.
 fn hunt(patch: &Patch) -> Result<(), String> {
     let tree = plant(patch);
+    if let Some(test) = &patch.test {
+        return fails(patch, &tree, test);
+    }
     let build = ["build", "--offline", "--quiet", "-p", "synod-scenario", "--example", "swarm"];
     let target = tree.parent().expect("the tree lies in a folder").join("target");
     let cargo = Command::new(env!("CARGO")).args(build).current_dir(&tree).env("CARGO_TARGET_DIR", &target).output();
@@ -90,8 +96,21 @@ fn hunt(patch: &Patch) -> Result<(), String> {
     }
 }
 
+/// Whether a test fails with the fault in place. It is one test, and it is there.
+fn fails(patch: &Patch, tree: &Path, test: &str) -> Result<(), String> {
+    let arguments = ["test", "--offline", "--quiet", "-p", "synod-consensus", "--lib", test];
+    let target = tree.parent().expect("the tree lies in a folder").join("target");
+    let cargo = Command::new(env!("CARGO")).args(arguments).current_dir(tree).env("CARGO_TARGET_DIR", &target).output();
+    let ran = String::from_utf8_lossy(&cargo.expect("cargo runs").stdout).into_owned();
+    println!("{}: {test}", patch.name);
+    if ran.contains("test result: FAILED. 0 passed; 1 failed") {
+        return Ok(());
+    }
+    Err(format!("{test} does not fail: {ran}"))
+}
+
 fn run(swarm: &Path, numbers: &[u64]) -> Output {
-    Command::new(swarm).args(numbers.iter().map(u64::to_string)).output().expect("the swarm runs")
+    Command::new(swarm).arg("pow").args(numbers.iter().map(u64::to_string)).output().expect("the swarm runs")
 }
 
 /// The first failure that was told of, and what replays it.
@@ -109,6 +128,7 @@ impl Patch {
         let (head, body) = text.split_once("\n@@").unwrap_or_else(|| panic!("{name} has no place"));
         let file = head.lines().find_map(|line| line.strip_prefix("+++ b/"));
         let file = PathBuf::from(file.unwrap_or_else(|| panic!("{name} names no file")));
+        let test = head.lines().find_map(|line| line.strip_prefix("Test: ")).map(str::to_string);
         let (mut before, mut after) = (String::new(), String::new());
         for line in body.lines().skip(1) {
             let (mark, rest) = line.split_at(line.len().min(1));
@@ -119,7 +139,7 @@ impl Patch {
                 }
             }
         }
-        Self { name, file, before, after }
+        Self { name, file, before, after, test }
     }
 
     fn apply(&self, text: &str) -> String {

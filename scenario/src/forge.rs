@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use synod_consensus::{Pow, Replica};
+use synod_consensus::Replica;
 use synod_ledger::{
     Address, Amount, Block, Coin, Coinbase, CompactTarget, Header, Height, OutPoint, Output, Payment, PaymentBuilder,
     Seal, SecretKey, Signature, Tx, TxId, TxInput,
@@ -84,6 +84,7 @@ pub(crate) struct Forged {
 
 /// A forgery on a peer's tip; nothing, where there is nothing to forge with.
 pub(crate) fn forge(replica: &Replica, keys: &[SecretKey], now: Time, what: Forgery, draw: u64) -> Option<Forged> {
+    replica.chain().pow()?; // Seals of other engines cannot be declared.
     let mut parts = Parts::new(replica, keys, now, draw);
     let mut payment = None;
     match what {
@@ -120,7 +121,7 @@ pub(crate) fn forge(replica: &Replica, keys: &[SecretKey], now: Time, what: Forg
             payment = Some(parts.sign(vec![(name, owner)], output, owner));
         }
         Forgery::Past => {
-            let times = replica.tree().ancestry(&replica.tip()).map(|header| Mark { time: header.time, target: None });
+            let times = replica.tree().ancestry(&replica.tip()).map(|header| Mark::of(header));
             parts.time = median(&times.collect::<Vec<_>>());
         }
         Forgery::Phantom => {
@@ -163,6 +164,15 @@ pub(crate) fn reap(replica: &Replica, keys: &[SecretKey], most: usize) -> Vec<Tx
     coins.filter_map(|(name, coin, owner)| parts.pay(name, coin, owner, FEE)).collect()
 }
 
+/// A payment of a coin that a peer's next block may spend, drawn among those that no payment waits to spend there.
+pub(crate) fn spend_confirmed(replica: &Replica, keys: &[SecretKey], draw: u64) -> Option<Tx> {
+    let parts = Parts::new(replica, keys, Time::ZERO, draw);
+    let (rules, next) = (replica.chain().rules(), replica.state().height().next());
+    let is_ripe = |coin: &Coin| coin.spendable_from(rules) <= next && coin.output.amount > Amount(FEES_MAX);
+    let (name, coin, owner) = parts.coins(is_ripe).next()?;
+    parts.pay(name, coin, owner, FEE)
+}
+
 /// A block in the making, right in everything until something is changed.
 struct Parts<'a> {
     replica: &'a Replica,
@@ -185,8 +195,8 @@ impl<'a> Parts<'a> {
         Self {
             replica,
             keys,
-            time: now.max(Pow::earliest(tree, &tip)),
-            target: chain.pow().expect("a chain of proof of work").target_after(tree, &tip),
+            time: now.max(chain.rule().earliest(tree, &tip)),
+            target: chain.pow().map_or(CompactTarget::MAX, |pow| pow.target_after(tree, &tip)),
             reward: chain.rules().subsidy(replica.state().height().next()),
             outputs: 1,
             payments: Vec::new(),

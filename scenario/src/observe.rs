@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use synod_consensus::Replica;
+use synod_consensus::pbft::{ValidatorId, View};
 use synod_ledger::{BlockId, Height, PublicKey, Seal};
-use synod_machine::{PeerId, Time};
+use synod_machine::{PeerId, Reject, Time};
 
 use crate::Plan;
 use crate::payer::signer;
@@ -65,6 +66,12 @@ pub struct Observed {
     pub conflicts: u64,
     /// Offences of stakes that peers held evidence of; each peer tells of each.
     pub offences: u64,
+    /// Of which validators peers told that they said two things, and how often.
+    pub caught: BTreeMap<ValidatorId, u64>,
+    /// The highest view that a validator started.
+    pub view: View,
+    /// What validators agreed on and a peer could not take in: who, where, why.
+    pub stuck: Vec<(PeerId, Height, Reject)>,
 }
 
 impl Observed {
@@ -97,6 +104,9 @@ impl Observed {
             reorganisations: BTreeMap::new(),
             conflicts: 0,
             offences: 0,
+            caught: BTreeMap::new(),
+            view: View::FIRST,
+            stuck: Vec::new(),
         }
     }
 

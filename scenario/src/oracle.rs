@@ -9,6 +9,8 @@ pub(crate) mod headers;
 mod judgement;
 mod model;
 mod promises;
+mod stakes;
+mod votes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,11 +24,14 @@ use synod_sim::World;
 use self::headers::Wide;
 pub use self::judgement::{Judgement, judge, watched, world};
 use self::model::Model;
+pub(crate) use self::votes::faulty;
 use crate::{Deed, Plan, Trial};
 
 /// Who found a run unsafe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Oracle {
+    /// Validators agree on one block for each height, and on blocks of this chain.
+    Agreement,
     /// No honest peer is held a fault against that only a faulty one commits.
     Blame,
     /// A peer takes in exactly the blocks whose content the rules allow: coins are spent once, by their owners, when
@@ -106,6 +111,7 @@ impl Verdict {
 impl fmt::Display for Oracle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Agreement => "agreement",
             Self::Blame => "blame",
             Self::Block => "block",
             Self::Coins => "coins",
@@ -165,6 +171,8 @@ pub struct Judge {
 struct Seen {
     /// Its blocks that were judged.
     judged: BTreeSet<BlockId>,
+    /// Its headers whose proofs were.
+    proved: BTreeSet<BlockId>,
     /// The last tip that was on its disk.
     tip: Option<(BlockId, Wide)>,
     /// When its disk was emptied last.
@@ -188,6 +196,7 @@ impl Judge {
         let now = world.net().now();
         self.note_wipes(now);
         blame(world)?;
+        self.judge_validators(world)?;
         for peer in world.net().peers() {
             let Some(host) = world.net().protocol(peer) else { continue };
             self.judge_blocks(world, peer, host)?;
@@ -195,6 +204,8 @@ impl Judge {
             self.judge_tip(world, peer, host)?;
             if host.replica().is_settled() {
                 self.judge_coins(peer, host)?;
+            }
+            if host.replica().is_settled() && !self.is_faulty(peer) {
                 self.judge_promises(world, peer, host)?;
             }
             self.judge_bounds(world, peer, host)?;
@@ -207,7 +218,7 @@ impl Judge {
     pub fn look_at_the_end(&mut self, world: &World<Trial>) -> Looked {
         let net = world.net();
         let mut tips: BTreeMap<BlockId, Vec<u32>> = BTreeMap::new();
-        for peer in net.peers() {
+        for peer in net.peers().filter(|peer| !self.is_faulty(*peer)) {
             let Some(host) = net.protocol(peer) else {
                 return Err(Verdict::NoProgress(format!("peer {} is down", peer.0)));
             };
@@ -233,6 +244,11 @@ impl Judge {
         Ok(())
     }
 
+    /// Whether a peer is a faulty validator as long as the run lasts, which promises nothing.
+    fn is_faulty(&self, peer: PeerId) -> bool {
+        self.plan.adversaries.contains_key(&peer)
+    }
+
     fn note_wipes(&mut self, now: Time) {
         for (at, deed) in &self.plan.deeds {
             if let Deed::Wipe { peers } = deed
@@ -251,6 +267,24 @@ impl Judge {
         self.seen[peer.0 as usize].wiped.is_some_and(|wiped| wiped >= promised)
     }
 
+    /// Validators agree on blocks of this chain, and nobody is caught who said one thing only. One whose disk was emptied
+    /// does not know what it has said.
+    fn judge_validators(&self, world: &World<Trial>) -> Looked {
+        let observed = world.experiment().observed();
+        if let Some((peer, height, reason)) = observed.stuck.iter().find(|(peer, ..)| !self.is_faulty(*peer)) {
+            let reason = format!("peer {} cannot take in what is agreed on at height {height}: {reason}", peer.0);
+            return Err(Verdict::Unsafe(Oracle::Agreement, reason));
+        }
+        let is_honest = |peer: PeerId| self.seen[peer.0 as usize].wiped.is_none() && !self.is_faulty(peer);
+        match observed.caught.keys().map(|by| PeerId(u32::from(by.0))).find(|by| is_honest(*by)) {
+            Some(peer) => {
+                let reason = format!("evidence against peer {}, which is honest", peer.0);
+                Err(Verdict::Unsafe(Oracle::Blame, reason))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn judge_bounds(&self, world: &World<Trial>, peer: PeerId, host: &Peer) -> Looked {
         let (pool, limits) = (host.replica().mempool(), &self.plan.limits.mempool);
         let loose: Vec<TxId> = pool.ids().filter(|id| !pool.is_pinned(id)).collect();
@@ -261,10 +295,19 @@ impl Judge {
         if bytes > limits.bytes_max {
             return Err(Verdict::OverBounds(format!("peer {} has {bytes} bytes of payments waiting", peer.0)));
         }
+        if let Some(agreement) = host.replica().agreement()
+            && agreement.log_size().0 as u64 > agreement.high().0 - agreement.stable().0
+        {
+            let reason = format!("peer {} has {} heights in its log", peer.0, agreement.log_size().0);
+            return Err(Verdict::OverBounds(reason));
+        }
         // Header, body and undo data of each block; a payment each for what was promised.
         let trial = world.experiment();
         let payments = trial.acknowledged().len() + self.model.payments();
-        let records_max = RECORDS_PER_BLOCK * host.replica().tree().len() + payments;
+        let agreement = host.replica().agreement().map_or(0, |agreement| {
+            RECORDS_PER_HEIGHT * (agreement.high().0 - agreement.stable().0) as usize + RECORDS_OF_VIEW
+        });
+        let records_max = RECORDS_PER_BLOCK * host.replica().tree().len() + payments + agreement + RECORDS_OF_STAKE;
         let records = world.net().disk(peer).len();
         if records > records_max {
             let reason = format!("peer {} keeps {records} records, where {records_max} are enough", peer.0);
@@ -276,6 +319,12 @@ impl Judge {
 
 /// Header, body, undo data.
 const RECORDS_PER_BLOCK: usize = 3;
+/// Of a height that is voted on: the vote, what is prepared, what is decided, and the proposals of those.
+const RECORDS_PER_HEIGHT: usize = 6;
+/// The view, the last checkpoint, how far it is executed, and whether the disk was lost.
+const RECORDS_OF_VIEW: usize = 4;
+/// What a stake signed last.
+const RECORDS_OF_STAKE: usize = 1;
 /// A timer or two for each part of a peer, and one look at each of its links.
 const SCHEDULED_PER_PEER: usize = 64;
 /// What the trial itself has scheduled.

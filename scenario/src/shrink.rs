@@ -258,7 +258,7 @@ const fn who_mut(action: &mut Action) -> Option<&mut Who> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::swarm::draw;
+    use crate::swarm::Swarm;
 
     #[test]
     fn what_matters_is_left_and_the_rest_is_plain() {
@@ -267,7 +267,8 @@ mod tests {
             let crashes = scenario.actions.iter().any(|action| matches!(action, Action::Crash { .. }));
             crashes && scenario.peers > 2
         };
-        let drawn = (0..).map(draw).find(|drawn| fails(drawn)).expect("one of endlessly many seeds");
+        let drawn =
+            (0..).map(|seed| Swarm::Pow.draw(seed)).find(|drawn| fails(drawn)).expect("one of endlessly many seeds");
         let shrunk = shrink(&drawn, 10_000, fails);
         assert_eq!(shrunk.scenario.peers, 3);
         let actions = &shrunk.scenario.actions;
@@ -282,7 +283,7 @@ mod tests {
     #[test]
     fn no_more_are_run_than_allowed() {
         let mut runs = 0;
-        let drawn = draw(1);
+        let drawn = Swarm::Pow.draw(1);
         let shrunk = shrink(&drawn, 7, |_| {
             runs += 1;
             true

@@ -13,6 +13,7 @@ use synod_peer::{Behaviour, Command, Event, GossipParams, Params, Peer, Record};
 use synod_sim::model::Turn;
 use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
+use crate::forge::spend_confirmed;
 use crate::observe::Observed;
 use crate::payer::{Order, Payer, signer};
 use crate::race::Race;
@@ -226,6 +227,15 @@ impl Trial {
         }
     }
 
+    /// Has somebody pay with a coin that is confirmed at a peer, at that peer. Says which payment it is; nothing, where the
+    /// peer is down or on its way, or nobody has such a coin there.
+    pub fn pay_at(&mut self, net: &mut NetOf<Self>, peer: PeerId) -> Option<Tx> {
+        let replica = net.protocol(peer).map(Peer::replica).filter(|replica| replica.is_settled())?;
+        let tx = spend_confirmed(replica, self.payer.keys(), self.rng.next_u64())?;
+        self.submit_at(net, peer, tx.clone());
+        Some(tx)
+    }
+
     /// Hands a payment in at a peer that is drawn among those that are up.
     fn submit(&mut self, net: &mut NetOf<Self>, tx: Tx) {
         let draws: Vec<PeerId> = (0..8).map(|_| PeerId(self.rng.below(net.len() as u64) as u32)).collect();
@@ -306,7 +316,9 @@ impl Trial {
             }
             ReplicaEvent::Conflict(_) => self.observed.conflicts += 1,
             ReplicaEvent::Offence(_) => self.observed.offences += 1,
-            ReplicaEvent::Evidence(_) | ReplicaEvent::Primary { .. } | ReplicaEvent::Stuck { .. } => {}
+            ReplicaEvent::Evidence(evidence) => *self.observed.caught.entry(evidence.by()).or_default() += 1,
+            ReplicaEvent::Primary { view, .. } => self.observed.view = self.observed.view.max(view),
+            ReplicaEvent::Stuck { height, reason } => self.observed.stuck.push((peer, height, reason)),
             ReplicaEvent::Mine(None) | ReplicaEvent::Pooled(_) => {}
             ReplicaEvent::Replied { .. } => self.replied += 1,
             ReplicaEvent::Violation(violation) => self.violations.push((peer, *violation)),

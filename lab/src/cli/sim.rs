@@ -22,6 +22,7 @@ use crate::error::LabError;
 use crate::exit::Exit;
 use crate::shell::render;
 pub(super) use batch::batch;
+pub(super) use file::EngineArg;
 use file::ScenarioFile;
 use replay::ReplayArgs;
 use run::RunArgs;

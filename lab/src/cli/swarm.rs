@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
-use synod_scenario::swarm::{Run, failure, run_seed};
+use synod_scenario::swarm::{Run, Swarm, failure};
 
 use super::context::Context;
-use super::sim::{COMMIT, batch, until_stopped};
+use super::sim::{COMMIT, EngineArg, batch, until_stopped};
 use crate::error::LabError;
 use crate::exit::Exit;
 use crate::shell::{Shell, render};
@@ -20,15 +20,17 @@ use crate::units::{show_count, show_duration};
 #[command(after_help = "\
 Example:
   synod swarm --engine pow --seeds 1000
+  synod swarm --engine pbft --seeds 500
   synod swarm --seeds 200 --from 5000 --jobs 1 --json
 
 Each seed draws a network of a few peers with its links, its load and its faults. When the faults are over the network
 heals: the chain must go on, and all peers must come to one tip. Oracles look on from outside, with a ledger of their own.
+Where validators vote, as many as may be faulty are so at times, and go on lying when the network has healed.
 A failure ends with the line that runs it again, and exit code 5.")]
 pub(super) struct SwarmArgs {
     /// How the peers agree
-    #[arg(long, value_enum, default_value_t = Engine::Pow)]
-    engine: Engine,
+    #[arg(long, value_enum, default_value_t = EngineArg::Pow)]
+    engine: EngineArg,
     /// So many seeds
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
     seeds: u64,
@@ -38,13 +40,6 @@ pub(super) struct SwarmArgs {
     /// Runs at a time [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     jobs: Option<u16>,
-}
-
-/// How simulated peers agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Engine {
-    /// Proof of work
-    Pow,
 }
 
 /// What a swarm showed.
@@ -74,6 +69,8 @@ struct Report {
     payments: u64,
     /// Forged items that were refused.
     forged_refused: u64,
+    /// In how many runs what else happened: view changes, crashes, reorganisations, adversaries by their kind.
+    runs_with: BTreeMap<&'static str, u64>,
     /// Seeds that failed.
     failures: Vec<Failure>,
 }
@@ -101,18 +98,18 @@ pub(super) async fn run(context: &Context, args: SwarmArgs) -> Result<Exit, LabE
 }
 
 fn swarm(shell: Shell, args: &SwarmArgs, stop: &AtomicBool) -> Exit {
-    let Engine::Pow = args.engine;
+    let swarm = Swarm::from(args.engine);
     let begun = Instant::now();
     let bar = shell.bar(args.seeds);
     let mut report = Report { commit: COMMIT, from: args.from, ..Report::default() };
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or_else(cores, usize::from);
-    let work = |seed| (!stop.load(Ordering::Relaxed)).then(|| run_seed(seed));
+    let work = |seed| (!stop.load(Ordering::Relaxed)).then(|| swarm.run_seed(seed));
     batch(args.from..args.from + args.seeds, jobs, work, |seed, run| {
         match run {
             Ok(Some(run)) => report.add(&run),
             Ok(None) => return,
-            Err(broken) => report.add(&Run::before(seed, broken.reason)),
+            Err(broken) => report.add(&Run::before(swarm, seed, broken.reason)),
         }
         if let Some(failure) = report.failures.last().filter(|failure| failure.seed == seed && !shell.json) {
             bar.suspend(|| shell.print(&failure.lines));
@@ -141,6 +138,9 @@ impl Report {
         self.blocks += judgement.blocks;
         self.payments += judgement.payments;
         self.forged_refused += judgement.refused;
+        for (name, count) in &judgement.met {
+            *self.runs_with.entry(name).or_default() += u64::from(*count > 0);
+        }
         if wall.as_secs_f64() > self.slowest.1 {
             self.slowest = (*seed, wall.as_secs_f64());
         }
@@ -167,9 +167,12 @@ fn text(shell: Shell, report: &Report) -> String {
     let took = show_duration(Duration::from_secs_f64(report.wall_seconds));
     let slowest = show_duration(Duration::from_secs_f64(report.slowest.1));
     let count = |count: u64| show_count(count as f64);
+    let runs_with = report.runs_with.iter().filter(|(_, runs)| **runs > 0);
+    let runs_with: Vec<String> = runs_with.map(|(name, runs)| format!("{name}: {}", count(*runs))).collect();
     format!(
         "{}\n\n{} seeds in {took}, {:.1} per second, the slowest ({}) in {slowest}\n\
-         {} events, {} blocks, {} payments, {} forged items refused",
+         {} events, {} blocks, {} payments, {} forged items refused\n\
+         runs with {}",
         render(&table),
         report.runs,
         report.seeds_per_second,
@@ -178,6 +181,7 @@ fn text(shell: Shell, report: &Report) -> String {
         count(report.blocks),
         count(report.payments),
         count(report.forged_refused),
+        runs_with.join(", "),
     )
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use synod_ledger::{BlockId, BlockTree, Header, Node, Status};
+use synod_ledger::{Block, BlockId, BlockTree, Engine, Node, Status};
 use synod_machine::PeerId;
 use synod_peer::{Peer, Record};
 use synod_sim::World;
 
-use super::headers::{self, Wide};
-use super::model::Money;
+use super::headers::Wide;
+use super::model::{Money, weight};
 use super::{Judge, Looked, Oracle, Verdict, has_body};
 use crate::trial::body;
 use crate::{Deed, Trial};
@@ -19,6 +19,7 @@ impl Judge {
         let at = |id: BlockId| format!("block {:?} at peer {}", id.0, peer.0);
         for node in host.replica().tree().iter() {
             let (id, status) = (node.id(), node.status());
+            self.judge_proof(peer, node)?;
             let is_valid = match status {
                 Status::Valid => true,
                 Status::Invalid => false,
@@ -36,9 +37,11 @@ impl Judge {
             let found = self.model.judge(&block);
             match (is_valid, found) {
                 (true, Ok(place)) => {
-                    if self.model.at(place).block != block {
+                    if !has_content(&block, &self.model.at(place).block) {
                         return Err(Verdict::Unsafe(Oracle::Block, format!("{} has another content", at(id))));
                     }
+                    let proof = self.model.check_proof(block.header());
+                    proof.map_err(|(oracle, reason)| Verdict::Unsafe(oracle, format!("{}: {reason}", at(id))))?;
                 }
                 (true, Err((oracle, reason))) => {
                     return Err(Verdict::Unsafe(oracle, format!("{}: {reason}", at(id))));
@@ -53,6 +56,18 @@ impl Judge {
             self.seen[peer.0 as usize].judged.insert(id);
         }
         Ok(())
+    }
+
+    /// The header of a block that a peer knows, whether it has the rest or not, proves what it says.
+    fn judge_proof(&mut self, peer: PeerId, node: &Node) -> Looked {
+        let id = node.id();
+        if id == self.plan.chain.id() || !self.seen[peer.0 as usize].proved.insert(id) {
+            return Ok(());
+        }
+        let proof = self.model.check_proof(node.header());
+        proof.map_err(|(oracle, reason)| {
+            Verdict::Unsafe(oracle, format!("block {:?} at peer {}: {reason}", id.0, peer.0))
+        })
     }
 
     /// When all is quiet, every block of a peer's chain lies on its disk and was judged.
@@ -75,7 +90,14 @@ impl Judge {
         if self.plan.deeds.iter().any(|(_, deed)| is_set(deed)) {
             return Ok(()); // It may have shown more than it shows now.
         }
-        let ahead = FUTURE_LEAST.max(self.plan.chain.block_time() * FUTURE_BLOCKS);
+        let is_off = |deed: &Deed| matches!(deed, Deed::Clock { .. });
+        let ahead = match &self.plan.chain.genesis().engine {
+            // The clocks of a quorum decide, whichever that was.
+            Engine::Pbft(_) if self.plan.deeds.iter().any(|(_, deed)| is_off(deed)) => return Ok(()),
+            Engine::Pbft(_) => FUTURE_LEAST,
+            Engine::Pos(params) => Duration::from_millis(params.future_max_ms),
+            Engine::Pow(_) => FUTURE_LEAST.max(self.plan.chain.block_time() * FUTURE_BLOCKS),
+        };
         let latest = world.net().clock(peer) + ahead;
         match host.replica().tree().iter().find(|node| node.header().time > latest) {
             Some(node) => {
@@ -141,6 +163,7 @@ impl Judge {
             let got = Money {
                 amount: coin.output.amount.0,
                 owner: coin.output.to.0,
+                kind: coin.output.kind,
                 height: coin.height.0,
                 is_reward: coin.coinbase,
             };
@@ -171,7 +194,7 @@ impl Judge {
                 break *work;
             }
             let header = tree.get(&at).expect("the tree has what its blocks build on").header();
-            open.push((at, own_work(header)));
+            open.push((at, weight(header)));
             at = header.parent;
         };
         for (id, own) in open.into_iter().rev() {
@@ -182,8 +205,12 @@ impl Judge {
     }
 }
 
-fn own_work(header: &Header) -> Wide {
-    header.seal.target().map_or(Wide::ZERO, |target| headers::work(target.0))
+/// Whether two blocks of one id are the same but for their votes, of which each peer may have others.
+fn has_content(block: &Block, expected: &Block) -> bool {
+    block.id() == expected.id()
+        && block.coinbase() == expected.coinbase()
+        && block.payments() == expected.payments()
+        && block.evidence() == expected.evidence()
 }
 
 /// Whether all blocks of the chain that ends there have bodies.

@@ -3,10 +3,13 @@
 //!
 //! Targets are Bitcoin's short form; the retarget is the linearly weighted moving average as its documentation states
 //! it ([`Pow::target_after`](synod_consensus::Pow::target_after)), in 512 bits, so that no order of operations has to be
-//! thought about.
+//! thought about. The draw of a stake is compared as the product that it is defined by, and not as a quotient.
 
-use synod_ledger::{Header, PowParams, Retarget, Seal};
+use sha2::{Digest, Sha256};
+use synod_ledger::{Header, PosParams, PowParams, Retarget, Seal};
 use synod_machine::Time;
+
+use super::stakes::is_signed;
 
 /// A number that holds the product of any two of the ledger's.
 pub(super) type Wide = ruint::Uint<512, 8>;
@@ -16,7 +19,20 @@ pub(super) type Wide = ruint::Uint<512, 8>;
 pub(crate) struct Mark {
     pub(crate) time: Time,
     /// The short form that it states; the genesis states none.
-    pub(crate) target: Option<u32>,
+    target: Option<u32>,
+    /// The difficulty that it states; the genesis states none.
+    difficulty: Option<u64>,
+}
+
+impl Mark {
+    /// What a header says.
+    pub(crate) fn of(header: &Header) -> Self {
+        let difficulty = match header.seal {
+            Seal::Stake { difficulty, .. } => Some(difficulty),
+            Seal::Agreed { .. } | Seal::Declared { .. } | Seal::Genesis | Seal::Work { .. } => None,
+        };
+        Self { time: header.time, target: header.seal.target().map(|target| target.0), difficulty }
+    }
 }
 
 /// A block must be later than the median of so many before it (Bitcoin's rule).
@@ -47,30 +63,70 @@ pub(super) fn check(params: &PowParams, header: &Header, chain: &[Mark]) -> Resu
     Ok(())
 }
 
+/// Says what is wrong with a header of somebody whose stake counts so much on top of `chain`, newest first.
+pub(super) fn check_stake(params: &PosParams, header: &Header, chain: &[Mark], stake: u64) -> Result<(), String> {
+    let Seal::Stake { key, difficulty, .. } = &header.seal else {
+        return Err(format!("a seal of the wrong kind: {:?}", header.seal));
+    };
+    let expected = difficulty_after(params, chain);
+    if *difficulty != expected {
+        return Err(format!("the difficulty {difficulty}, where the rule gives {expected}"));
+    }
+    let second = header.time.0 / NANOS_PER_SEC;
+    if header.time.0 != second * NANOS_PER_SEC || header.time <= chain[0].time {
+        return Err(format!("the time {}, no whole second after {}", header.time, chain[0].time));
+    }
+    let owner = key.address();
+    let drawn = Sha256::digest([header.parent.0.as_slice(), owner.0.as_slice(), &second.to_le_bytes()].concat());
+    if Wide::from_be_slice(&drawn) * Wide::from(*difficulty) > Wide::from(stake) << 256 {
+        return Err(format!("a stake of {stake} did not win the second {second} at difficulty {difficulty}"));
+    }
+    if is_signed(header) { Ok(()) } else { Err("it is not signed by its key".to_string()) }
+}
+
 /// The target, in its short form, of a block on top of `chain`.
 pub(super) fn target_after(params: &PowParams, chain: &[Mark]) -> u32 {
     let window = match params.retarget {
         Retarget::Lwma { window } => window as usize,
         Retarget::Off => return params.target.0,
     };
-    let block_time = params.block_time_ms * 1_000_000;
     let first = params.target.0;
-    let (mut targets, mut weighted) = (Wide::ZERO, Wide::ZERO);
-    for age in 0..window {
-        // Blocks before the genesis count as found on time at its target; so does the genesis itself.
-        let (mut interval, mut target) = (block_time, first);
-        if let (Some(block), Some(before)) = (chain.get(age), chain.get(age + 1)) {
-            interval = block.time.0.saturating_sub(before.time.0).min(LONGEST * block_time);
-            target = block.target.unwrap_or(first);
-        }
-        targets += expand(target);
-        weighted += Wide::from(window - age) * Wide::from(interval);
-    }
-    let on_time = (1..=window).map(|weight| Wide::from(weight) * Wide::from(block_time)).sum::<Wide>();
-    let weighted = weighted.max(on_time / Wide::from(HARDER_MAX));
+    let targets = (0..window).map(|age| expand(chain.get(age).and_then(|mark| mark.target).unwrap_or(first)));
+    let targets = targets.sum::<Wide>();
+    let (weighted, on_time) = intervals(window, params.block_time_ms, chain);
     let next = targets / Wide::from(window) * weighted / on_time;
     shorten(next.clamp(Wide::from(1), expand(EASIEST)))
 }
+
+/// The difficulty of a block on top of `chain`.
+fn difficulty_after(params: &PosParams, chain: &[Mark]) -> u64 {
+    let window = match params.retarget {
+        Retarget::Lwma { window } => window as usize,
+        Retarget::Off => return params.difficulty,
+    };
+    let first = params.difficulty;
+    let sum: Wide =
+        (0..window).map(|age| Wide::from(chain.get(age).and_then(|mark| mark.difficulty).unwrap_or(first))).sum();
+    let (weighted, on_time) = intervals(window, params.block_time_ms, chain);
+    let next = sum * on_time / (weighted * Wide::from(window));
+    u64::try_from(next).unwrap_or(u64::MAX).max(1)
+}
+
+/// What the last intervals weigh together, the newest most, and what they would on time. Blocks before the genesis count
+/// as found on time; so does the genesis itself.
+fn intervals(window: usize, block_time_ms: u64, chain: &[Mark]) -> (Wide, Wide) {
+    let block_time = block_time_ms * 1_000_000;
+    let interval = |age: usize| match (chain.get(age), chain.get(age + 1)) {
+        (Some(block), Some(before)) => block.time.0.saturating_sub(before.time.0).min(LONGEST * block_time),
+        (Some(_) | None, None) | (None, Some(_)) => block_time,
+    };
+    let weigh = |age: usize| Wide::from(window - age) * Wide::from(interval(age));
+    let weighted = (0..window).map(weigh).sum::<Wide>();
+    let on_time = (1..=window).map(|weight| Wide::from(weight) * Wide::from(block_time)).sum::<Wide>();
+    (weighted.max(on_time / Wide::from(HARDER_MAX)), on_time)
+}
+
+const NANOS_PER_SEC: u64 = 1_000_000_000;
 
 /// The hashes that a target asks for on average: 2^256 / (target + 1).
 pub(super) fn work(target: u32) -> Wide {
@@ -122,7 +178,8 @@ mod tests {
             declared: true,
         };
         let chain = |interval: u64| -> Vec<Mark> {
-            let mark = |age: u64| Mark { time: Time(interval * (10 - age)), target: Some(0x1f00_ffff) };
+            let mark =
+                |age: u64| Mark { time: Time(interval * (10 - age)), target: Some(0x1f00_ffff), difficulty: None };
             (0..10).map(mark).collect()
         };
         assert_eq!(target_after(&params, &chain(1_000_000_000)), 0x1f00_ffff);

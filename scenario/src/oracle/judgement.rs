@@ -2,15 +2,21 @@
 //!
 //! A plan whose last deed heals the network has two phases (as TigerBeetle's simulator has them: safety, then liveness).
 //! Before it, what must never happen must not happen; after it, the chain must grow within a bounded time, and when
-//! mining ends, all peers must come to one tip. A plan that never heals has the first phase alone.
+//! mining ends, all peers must come to one tip. A plan that never heals has the first phase alone. Where validators agree,
+//! blocks come as payments do: there a new payment must be confirmed everywhere, within a bounded time and number of views.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use synod_consensus::{Chain, Replica};
+use synod_ledger::{Engine, Retarget};
 use synod_machine::{PeerId, Time};
+use synod_peer::Peer;
 use synod_sim::{Status, World};
 
+use super::votes::faulty;
 use super::{Judge, Looked, Oracle, Verdict};
 use crate::{Broken, Deed, Plan, Stop, Trial, advance};
 
@@ -37,6 +43,8 @@ pub struct Judgement {
     pub deepest: u64,
     /// Forged items that were refused.
     pub refused: u64,
+    /// What else happened, by name: what a swarm has to have met, or it shows little.
+    pub met: BTreeMap<&'static str, u64>,
 }
 
 impl Judgement {
@@ -53,6 +61,7 @@ impl Judgement {
             payments: 0,
             deepest: 0,
             refused: 0,
+            met: BTreeMap::new(),
         }
     }
 }
@@ -73,12 +82,24 @@ const TIES_MAX: u32 = 10;
 const TIED_LOOKS: u32 = 10;
 /// What is still open between peers that agree, as offers of payments, is over after this.
 const QUIET: Duration = Duration::from_secs(60);
+/// Stakes win on whole seconds: a tip that stands so long has come through to the disks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(700);
 /// Blocks whose mean interval is looked at: the mean of so many exponential times is never outside of the range but for
 /// one run in a hundred thousand (the Erlang law's tails at 0.3 and 3).
 const PACE_BLOCKS: usize = 20;
 const PACE: std::ops::RangeInclusive<f64> = 0.3..=3.0;
 /// With a shorter window targets fluctuate as much as times do.
 const PACE_WINDOW_MIN: u32 = 10;
+
+/// A new payment is confirmed before so many times the time until healing have passed: that long the time-outs of views may
+/// have become, each twice the one before it …
+const SERVED_HEALED: u32 = 8;
+/// … and so many times a view's first time-out.
+const SERVED_BEATS: u32 = 60;
+/// A payment may find its coin spent by one that came from elsewhere. So many are tried.
+const SERVED_TRIES: u32 = 20;
+/// Views that may pass until then, beside twice as many as there may be faulty primaries in a row.
+const SERVED_VIEWS: u64 = 4;
 
 /// Runs a plan to its end, or to what is wrong.
 pub fn judge(plan: Plan) -> Judgement {
@@ -129,6 +150,41 @@ fn judgement(world: &World<Trial>, verdict: Verdict) -> Judgement {
         payments: trial.acknowledged().len() as u64,
         deepest: observed.reorganisations.keys().next_back().copied().unwrap_or_default(),
         refused: refused.sum(),
+        met: met(world),
+    }
+}
+
+/// What happened beside the usual.
+fn met(world: &World<Trial>) -> BTreeMap<&'static str, u64> {
+    let (net, trial) = (world.net(), world.experiment());
+    let observed = trial.observed();
+    let mut heights: BTreeMap<u64, u64> = BTreeMap::new();
+    for block in &observed.found()[1..] {
+        *heights.entry(block.height.0).or_default() += 1;
+    }
+    let mut met: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for behaviour in trial.plan().adversaries.values() {
+        *met.entry(behaviour.name()).or_default() += 1;
+    }
+    // Blocks that peers asked for, and decisions that validators were shown with their proofs, having missed them.
+    let got = |kind| net.counters().traffic.of(kind).received.messages;
+    let (starts, peers) = (net.tally().starts, net.len() as u64);
+    met.extend([
+        ("crashes", net.tally().crashes),
+        ("forks", heights.values().filter(|count| **count > 1).count() as u64),
+        ("recoveries", starts.saturating_sub(peers)),
+        ("reorganisations", observed.reorganisations.values().sum()),
+        ("state transfers", got("block") + got("decided")),
+        ("view changes", observed.view.0),
+    ]);
+    met
+}
+
+/// What times are reckoned in: a block's, or where blocks come as payments do, a view's first time-out.
+fn beat(chain: &Chain) -> Duration {
+    match &chain.genesis().engine {
+        Engine::Pbft(params) => Duration::from_millis(params.view_timeout_ms),
+        Engine::Pos(_) | Engine::Pow(_) => chain.block_time(),
     }
 }
 
@@ -141,9 +197,78 @@ impl<G: FnMut(&mut World<Trial>, Time) -> Result<Option<Status>, Broken>> Course
             self.look()?;
         }
         let Some(healed) = healed else { return Ok(()) };
-        self.grow(healed, GROWTH)?;
-        judge_pace(self.world, &self.plan, healed)?;
-        self.agree()
+        match &self.plan.chain.genesis().engine {
+            Engine::Pbft(_) => {
+                self.serve(healed)?;
+                self.agree()
+            }
+            Engine::Pos(params) => {
+                let retarget = params.retarget;
+                self.grow(healed, GROWTH)?;
+                judge_pace(self.world, &self.plan, retarget, healed)?;
+                self.agree_between_blocks()
+            }
+            Engine::Pow(params) => {
+                let retarget = params.retarget;
+                self.grow(healed, GROWTH)?;
+                judge_pace(self.world, &self.plan, retarget, healed)?;
+                self.agree()
+            }
+        }
+    }
+
+    /// Payments go on until the plan's time is over, and what waits is worked off. Then a new one is confirmed everywhere,
+    /// before many views have passed.
+    fn serve(&mut self, healed: Time) -> Looked {
+        self.watch_until(self.plan.stop.time, |_, _| false)?;
+        self.set_mining(false);
+        let patience = healed.since(Time::ZERO) * SERVED_HEALED + beat(&self.plan.chain) * SERVED_BEATS;
+        let since = self.now().max(self.plan.stop.time);
+        if !self.watch_until(since + patience, |_, world| waiting(world) == 0)? {
+            let reason = format!("{} payments wait at validators since {since}", waiting(self.world));
+            return Err(Verdict::NoProgress(reason));
+        }
+        let mut turns = honest(self.world).collect::<Vec<_>>().into_iter().cycle();
+        for _ in 0..SERVED_TRIES {
+            let (view, (trial, net)) = (highest_view(self.world), self.world.parts_mut());
+            let Some(tx) = turns.next().and_then(|peer| trial.pay_at(net, peer)) else { continue };
+            let (until, asked) = (self.now() + patience, tx.clone());
+            let is_done = move |judge: &Judge, world: &World<Trial>| {
+                judge.is_everywhere(world, &asked) || judge.is_hopeless(world, &asked)
+            };
+            self.watch_until(until, is_done)?;
+            if self.judge.is_everywhere(self.world, &tx) {
+                let passed = highest_view(self.world) - view;
+                let views_max = 2 * faulty(self.validators()) as u64 + SERVED_VIEWS;
+                let late = || Verdict::NoProgress(format!("a payment took {passed} views, and not {views_max}"));
+                return if passed > views_max { Err(late()) } else { Ok(()) };
+            }
+        }
+        Err(Verdict::NoProgress("no new payment was confirmed everywhere".to_string()))
+    }
+
+    /// Goes on, beat by beat, until something has come true or the time is over. Says whether it has. Where nothing is left to
+    /// happen, time passes all the same.
+    fn watch_until(&mut self, until: Time, is_done: impl Fn(&Judge, &World<Trial>) -> bool) -> Result<bool, Verdict> {
+        let beat = beat(&self.plan.chain);
+        let mut at = self.now();
+        while at < until {
+            at = at + beat;
+            self.go_on(at)?;
+            self.look()?;
+            if is_done(&self.judge, self.world) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn validators(&self) -> usize {
+        self.plan.chain.agreed().map_or(0, |agreed| agreed.validators().len())
+    }
+
+    fn now(&self) -> Time {
+        self.world.net().now()
     }
 
     /// The chain goes on until the plan's time is over, and grows by so many blocks.
@@ -189,6 +314,23 @@ impl<G: FnMut(&mut World<Trial>, Time) -> Result<Option<Status>, Broken>> Course
         caught(|| judge.look_at_the_end(world))
     }
 
+    /// Stakes go on winning. All peers are on one tip most of the time: for a while after each block and before the next.
+    fn agree_between_blocks(&mut self) -> Looked {
+        self.set_mining(false);
+        let deadline = self.now() + AGREEMENT + beat(&self.plan.chain) * AGREEMENT_BLOCK_TIMES;
+        let mut before = None;
+        while self.now() < deadline {
+            let tip = is_agreed(self.world).then(|| self.world.experiment().observed().common_tip().id);
+            if tip.is_some() && tip == before {
+                break;
+            }
+            before = tip;
+            self.go_on(self.now() + BETWEEN_LOOKS)?;
+        }
+        let (judge, world) = (&mut self.judge, &*self.world);
+        caught(|| judge.look_at_the_end(world))
+    }
+
     fn set_mining(&mut self, is_on: bool) {
         let (trial, net) = self.world.parts_mut();
         trial.set_mining(net, is_on);
@@ -219,11 +361,10 @@ fn caught(look: impl FnOnce() -> Looked) -> Looked {
 }
 
 /// Blocks that came after the network had healed, and after a window that still saw what was before.
-fn judge_pace(world: &World<Trial>, plan: &Plan, healed: Time) -> Looked {
-    let params = plan.chain.pow().expect("a chain of proof of work").params();
-    let window = match params.retarget {
-        synod_ledger::Retarget::Lwma { window } if window >= PACE_WINDOW_MIN => window as usize,
-        synod_ledger::Retarget::Lwma { .. } | synod_ledger::Retarget::Off => return Ok(()),
+fn judge_pace(world: &World<Trial>, plan: &Plan, retarget: Retarget, healed: Time) -> Looked {
+    let window = match retarget {
+        Retarget::Lwma { window } if window >= PACE_WINDOW_MIN => window as usize,
+        Retarget::Lwma { .. } | Retarget::Off => return Ok(()),
     };
     if plan.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Clock { .. })) {
         return Ok(()); // The chain's time is not the true time.
@@ -240,13 +381,31 @@ fn judge_pace(world: &World<Trial>, plan: &Plan, healed: Time) -> Looked {
     Ok(())
 }
 
+/// The highest view that a validator is in or moves to.
+fn highest_view(world: &World<Trial>) -> u64 {
+    let hosts = honest(world).filter_map(|peer| world.net().protocol(peer));
+    hosts.filter_map(|host| host.replica().agreement()).map(|agreement| agreement.view().0).max().unwrap_or(0)
+}
+
+/// Payments that wait at validators.
+fn waiting(world: &World<Trial>) -> usize {
+    let replicas = honest(world).filter_map(|peer| world.net().protocol(peer)).map(Peer::replica);
+    let is_validator = |replica: &&Replica| replica.agreement().is_some_and(|agreement| agreement.my_id().is_some());
+    replicas.filter(is_validator).map(|replica| replica.mempool().len()).sum()
+}
+
+/// All but the validators that are faulty as long as the run lasts.
+fn honest(world: &World<Trial>) -> impl Iterator<Item = PeerId> + '_ {
+    world.net().peers().filter(|peer| !world.experiment().plan().adversaries.contains_key(peer))
+}
+
 fn is_agreed(world: &World<Trial>) -> bool {
     let net = world.net();
     let tip = |peer: PeerId| {
         let replica = net.protocol(peer)?.replica();
         replica.is_settled().then(|| replica.tip())
     };
-    let mut tips = net.peers().map(tip);
+    let mut tips = honest(world).map(tip);
     let first = tips.next().flatten();
     first.is_some() && tips.all(|tip| tip == first)
 }

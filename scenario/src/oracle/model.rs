@@ -8,17 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use ed25519_zebra::VerificationKey;
 use sha2::{Digest, Sha256};
 use synod_consensus::Chain;
-use synod_ledger::{Block, BlockId, LedgerParams, OutPoint, Payment, PowParams, Tx, TxId};
+use synod_ledger::{
+    Block, BlockId, Engine, Header, LedgerParams, OutPoint, OutputKind, Payment, PosParams, PowParams, Seal, Tx, TxId,
+};
 use synod_machine::{Bytes, wire};
 
-use super::Oracle;
 use super::headers::{self, Mark, Wide};
+use super::votes::Votes;
+use super::{Oracle, stakes};
 
 /// A coin, as the model keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Money {
     pub(super) amount: u64,
     pub(super) owner: Bytes<20>,
+    pub(super) kind: OutputKind,
     pub(super) height: u64,
     pub(super) is_reward: bool,
 }
@@ -34,13 +38,25 @@ pub(super) struct Judged {
     pub(super) work: Wide,
     pub(super) coins: BTreeMap<OutPoint, Money>,
     pub(super) supply: u64,
+    /// Who lost a stake in this block.
+    pub(super) losers: Vec<Bytes<20>>,
+}
+
+/// What a header must show.
+pub(super) enum Rule {
+    /// Votes of a quorum.
+    Agreed(Votes),
+    /// A stake that won its second.
+    Stake(PosParams),
+    /// Declared work.
+    Work(PowParams),
 }
 
 /// All blocks that were found good, the genesis first.
 pub(super) struct Model {
     ledger: LedgerParams,
-    pow: PowParams,
-    chain: Bytes<8>,
+    rule: Rule,
+    pub(super) chain: Bytes<8>,
     judged: Vec<Judged>,
     index: BTreeMap<BlockId, usize>,
     /// In which blocks a payment is.
@@ -55,17 +71,22 @@ pub(super) type Fault = (Oracle, String);
 impl Model {
     pub(super) fn new(chain: &Chain) -> Self {
         let genesis = chain.genesis();
-        let pow = genesis.engine.pow().expect("a chain of work");
+        let rule = match &genesis.engine {
+            Engine::Pbft(params) => Rule::Agreed(Votes::new(params, genesis.chain_id())),
+            Engine::Pos(params) => Rule::Stake(params.clone()),
+            Engine::Pow(params) => Rule::Work(params.clone()),
+        };
         let block = chain.block().clone();
         let made = made(coinbase_id(&block), &block.coinbase().outputs, 0, false);
         let coins: BTreeMap<OutPoint, Money> = made.collect();
         let supply = coins.values().map(|coin| coin.amount).sum();
-        let mark = Mark { time: block.header().time, target: None };
+        let mark = Mark::of(block.header());
         let index = BTreeMap::from([(block.id(), 0)]);
-        let first = Judged { block, parent: 0, height: 0, mark, work: Wide::ZERO, coins, supply };
+        let losers = Vec::new();
+        let first = Judged { block, parent: 0, height: 0, mark, work: Wide::ZERO, coins, supply, losers };
         Self {
             ledger: genesis.ledger,
-            pow: pow.clone(),
+            rule,
             chain: genesis.chain_id().0,
             judged: vec![first],
             index,
@@ -88,10 +109,17 @@ impl Model {
         std::iter::successors(Some(place), below)
     }
 
-    /// The height at which the chain that ends there has a payment.
-    pub(super) fn height_of(&self, tip: usize, payment: &TxId) -> Option<u64> {
-        let holders = self.holders.get(payment)?;
-        self.chain_of(tip).find(|at| holders.contains(at)).map(|at| self.judged[at].height)
+    /// The chain that ends there, by height.
+    pub(super) fn path(&self, tip: usize) -> Vec<usize> {
+        let mut path: Vec<usize> = self.chain_of(tip).collect();
+        path.reverse();
+        path
+    }
+
+    /// Whether a chain has a payment.
+    pub(super) fn has(&self, path: &[usize], payment: &TxId) -> bool {
+        let holders = self.holders.get(payment).map_or(&[][..], Vec::as_slice);
+        holders.iter().any(|at| path.get(self.judged[*at].height as usize) == Some(at))
     }
 
     /// How many payments are in blocks.
@@ -117,19 +145,26 @@ impl Model {
         if header.height.0 != height {
             return Err(wrong(format!("the height {}, where the parent asks for {height}", header.height)));
         }
-        headers::check(&self.pow, header, &marks).map_err(wrong)?;
+        match &mut self.rule {
+            Rule::Agreed(votes) => votes.check(header).and_then(|()| check_later(header, &marks)),
+            Rule::Stake(params) => {
+                let depth = params.stake_depth as usize;
+                headers::check_stake(params, header, &marks, recorded(&self.judged, parent, depth, header))
+            }
+            Rule::Work(params) => headers::check(params, header, &marks),
+        }
+        .map_err(wrong)?;
         if header.root != root_of(block) {
             return Err((Oracle::Block, "the root is not that of what is in it".to_string()));
         }
-        let bytes = wire::encode(block).len();
+        // Votes come when the block is made; a chain with validators leaves room for them.
+        let bytes = wire::encode(block).len() - votes_len(header);
         if bytes > self.ledger.block_bytes_max as usize {
             return Err((Oracle::Block, format!("{bytes} bytes, of {} allowed", self.ledger.block_bytes_max)));
         }
-        let (coins, supply) = self.settle(parent, block, height)?;
-        let target = header.seal.target().map(|target| target.0);
-        let work = self.judged[parent].work + target.map_or(Wide::ZERO, headers::work);
-        let mark = Mark { time: header.time, target };
-        self.judged.push(Judged { block: block.clone(), parent, height, mark, work, coins, supply });
+        let (coins, supply, losers) = self.settle(parent, block, height)?;
+        let (work, mark) = (self.judged[parent].work + weight(header), Mark::of(header));
+        self.judged.push(Judged { block: block.clone(), parent, height, mark, work, coins, supply, losers });
         let place = self.judged.len() - 1;
         self.index.insert(id, place);
         for tx in block.payments() {
@@ -138,8 +173,20 @@ impl Model {
         Ok(place)
     }
 
+    /// Checks the proof of a block that need not be new, since each peer may have another one; and that it contradicts
+    /// none that was seen.
+    pub(super) fn check_proof(&mut self, header: &Header) -> Result<(), Fault> {
+        match &mut self.rule {
+            Rule::Agreed(votes) => {
+                votes.check(header).map_err(|reason| (Oracle::Header, reason))?;
+                votes.contradict(header).map_err(|reason| (Oracle::Agreement, reason))
+            }
+            Rule::Stake(_) | Rule::Work(_) => Ok(()),
+        }
+    }
+
     /// The coins after a block.
-    fn settle(&mut self, parent: usize, block: &Block, height: u64) -> Result<(BTreeMap<OutPoint, Money>, u64), Fault> {
+    fn settle(&mut self, parent: usize, block: &Block, height: u64) -> Result<Settled, Fault> {
         let mut coins = self.judged[parent].coins.clone();
         let mut fees = 0;
         for (place, tx) in block.payments().iter().enumerate() {
@@ -157,18 +204,51 @@ impl Model {
         }
         let claimed = coinbase.outputs.iter().map(|output| u128::from(output.amount.0)).sum::<u128>();
         let subsidy = subsidy(&self.ledger, height);
+        coins.extend(made(coinbase_id(block), &coinbase.outputs, height, true));
+        let (losers, lost, reward) = self.punish(parent, block, height, &mut coins)?;
         // All miners of a simulation claim what they may; a block that claims less was miscounted.
-        if claimed != u128::from(subsidy) + u128::from(fees) {
-            let reason = format!("it claims {claimed}, where the subsidy is {subsidy} and the fees are {fees}");
+        if claimed != u128::from(subsidy) + u128::from(fees) + u128::from(reward) {
+            let reason =
+                format!("it claims {claimed}; the subsidy is {subsidy}, the fees {fees}, the finder's share {reward}");
             return Err((Oracle::Emission, reason));
         }
-        coins.extend(made(coinbase_id(block), &coinbase.outputs, height, true));
-        let supply = self.judged[parent].supply + subsidy;
+        let supply = self.judged[parent].supply + subsidy + reward - lost;
         let sum: u128 = coins.values().map(|coin| u128::from(coin.amount)).sum();
         if sum != u128::from(supply) {
             return Err((Oracle::Emission, format!("all coins are worth {sum}, where {supply} were issued")));
         }
-        Ok((coins, supply))
+        Ok((coins, supply, losers))
+    }
+
+    /// Takes the stakes of those away against whom a block has evidence: who they are, what they lose, and what the
+    /// block's maker may claim of it.
+    fn punish(
+        &self,
+        parent: usize,
+        block: &Block,
+        height: u64,
+        coins: &mut BTreeMap<OutPoint, Money>,
+    ) -> Result<(Vec<Bytes<20>>, u64, u64), Fault> {
+        let (mut losers, mut all, mut reward) = (Vec::new(), 0, 0);
+        for (place, evidence) in block.evidence().iter().enumerate() {
+            let wrong = |reason: String| (Oracle::Block, format!("evidence {place}: {reason}"));
+            let Rule::Stake(params) = &self.rule else {
+                return Err(wrong("stakes make no blocks here".to_string()));
+            };
+            let (owner, since) = stakes::offender(params, self.chain, evidence, height).map_err(wrong)?;
+            let before = self.chain_of(parent).find(|at| self.judged[*at].losers.contains(&owner));
+            if losers.contains(&owner) || before.is_some_and(|at| self.judged[at].height >= since) {
+                return Err(wrong("the owner was punished for it".to_string()));
+            }
+            let lost = stakes::take(coins, params, owner, height);
+            if lost == 0 {
+                return Err(wrong("the owner has nothing to lose".to_string()));
+            }
+            losers.push(owner);
+            all += lost;
+            reward += (u128::from(lost) * u128::from(params.finder_share) / 256) as u64;
+        }
+        Ok((losers, all, reward))
     }
 
     fn is_signed(&mut self, tx: &Tx) -> bool {
@@ -187,6 +267,39 @@ impl Model {
         }
         is_signed
     }
+}
+
+/// Coins, what they are worth, and who lost a stake.
+type Settled = (BTreeMap<OutPoint, Money>, u64, Vec<Bytes<20>>);
+
+/// What a header adds to the weight of its branch.
+pub(super) fn weight(header: &Header) -> Wide {
+    match &header.seal {
+        Seal::Agreed { .. } => Wide::from(1),
+        Seal::Declared { target, .. } | Seal::Work { target, .. } => headers::work(target.0),
+        Seal::Genesis => Wide::ZERO,
+        Seal::Stake { difficulty, .. } => Wide::from(*difficulty),
+    }
+}
+
+fn check_later(header: &Header, chain: &[Mark]) -> Result<(), String> {
+    if header.time > chain[0].time { Ok(()) } else { Err(format!("the time {}, not after the parent's", header.time)) }
+}
+
+/// How many bytes of a block are votes.
+fn votes_len(header: &Header) -> usize {
+    match &header.seal {
+        Seal::Agreed { certificate } => wire::encode(certificate).len(),
+        Seal::Declared { .. } | Seal::Genesis | Seal::Stake { .. } | Seal::Work { .. } => 0,
+    }
+}
+
+/// What the maker of a header has staked all the time from so many blocks below its parent on.
+fn recorded(judged: &[Judged], parent: usize, depth: usize, header: &Header) -> u64 {
+    let Seal::Stake { key, .. } = &header.seal else { return 0 };
+    let owner = key.address().0;
+    let below = std::iter::successors(Some(parent), |at| (*at > 0).then(|| judged[*at].parent));
+    below.take(depth + 1).map(|at| stakes::staked(&judged[at].coins, owner)).min().unwrap_or(0)
 }
 
 /// Takes what a payment spends out of the coins, and gives its fee.
@@ -212,6 +325,9 @@ fn spend(
         if input.key.address().0 != coin.owner {
             return Err(format!("the coin {} is somebody else's", input.coin));
         }
+        if coin.kind != OutputKind::Plain {
+            return Err(format!("the coin {} is locked, and nobody here unlocks one", input.coin));
+        }
         available += u128::from(coin.amount);
     }
     if tx.outputs.iter().any(|output| output.amount.0 == 0) {
@@ -229,7 +345,7 @@ fn made(
     is_reward: bool,
 ) -> impl Iterator<Item = (OutPoint, Money)> + '_ {
     (0..).zip(outputs).map(move |(index, output)| {
-        let money = Money { amount: output.amount.0, owner: output.to.0, height, is_reward };
+        let money = Money { amount: output.amount.0, owner: output.to.0, kind: output.kind, height, is_reward };
         (OutPoint { tx, index }, money)
     })
 }
@@ -254,7 +370,9 @@ fn root_of(block: &Block) -> Bytes<32> {
     let hash = |parts: &[&[u8]]| -> Bytes<32> { Bytes(Sha256::digest(parts.concat()).into()) };
     let payment = |tx: &Tx| synod_ledger::digest("payment leaf", &**tx);
     let coinbase = synod_ledger::digest("coinbase leaf", block.coinbase());
-    let mut row: Vec<Bytes<32>> = std::iter::once(coinbase).chain(block.payments().iter().map(payment)).collect();
+    let evidence = block.evidence().iter().map(|evidence| synod_ledger::digest("evidence leaf", evidence));
+    let payments = block.payments().iter().map(payment);
+    let mut row: Vec<Bytes<32>> = std::iter::once(coinbase).chain(payments).chain(evidence).collect();
     let leaves = (row.len() as u64).to_le_bytes();
     while row.len() > 1 {
         let mut above = Vec::new();

@@ -7,7 +7,7 @@ use synod_ledger::Amount;
 use synod_machine::{PeerId, Rng};
 use synod_sim::model::{Distribution, Links, Rate, Span, Topology};
 
-use super::faults::actions;
+use super::faults::{Arena, actions};
 use crate::config::{
     Action, ChainConfig, Check, ChurnConfig, Coins, DiskConfig, EngineConfig, FloodConfig, GossipConfig, Interest,
     LimitsConfig, LoadConfig, MeshConfig, MiningConfig, Mode, Phase, Power, Retarget, RumourConfig, Scenario,
@@ -18,6 +18,11 @@ use crate::config::{
 pub(super) struct Dice(Rng);
 
 impl Dice {
+    /// Those of a role of a seed.
+    pub(super) fn new(seed: u64, role: &'static str) -> Self {
+        Self(Rng::new(seed, 0, role))
+    }
+
     /// A number in a range.
     pub(super) fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
         let (first, last) = range.into_inner();
@@ -49,10 +54,10 @@ impl Dice {
 }
 
 /// The scenario of a seed.
-pub fn draw(seed: u64) -> Scenario {
-    let mut dice = Dice(Rng::new(seed, 0, "swarm"));
+pub(super) fn draw(seed: u64) -> Scenario {
+    let mut dice = Dice::new(seed, "swarm");
     let dice = &mut dice;
-    let peers = if dice.one_in(8) { dice.within(10..=24) } else { dice.within(3..=9) } as u32;
+    let peers = peers(dice);
     let block_time = Span::from_millis(dice.one_of(&[2_000, 5_000, 10_000, 30_000]));
     let chain = chain(dice, block_time);
     let blocks = |count: u64| Span::from_nanos(block_time.nanos() * count);
@@ -63,8 +68,9 @@ pub fn draw(seed: u64) -> Scenario {
         Retarget::Lwma { .. } | Retarget::Off => 10,
     };
     let gossip = gossip(dice);
-    let mut byzantine = Dice(Rng::new(seed, 0, "swarm, byzantine"));
-    let (mut actions, churn, absent) = actions(dice, &mut byzantine, peers, block_time, healed);
+    let mut byzantine = Dice::new(seed, "swarm, byzantine");
+    let arena = Arena::of_work(peers, block_time, healed);
+    let (mut actions, churn, absent) = actions(dice, &mut byzantine, &arena);
     actions.push(Action::Heal { at: blocks(healed) });
     Scenario {
         name: format!("swarm-{seed}"),
@@ -86,8 +92,18 @@ pub fn draw(seed: u64) -> Scenario {
         stop: StopConfig { blocks: None, time: blocks(healed + after) },
         checks: [Check::Oracles].into(),
         chain,
-        ..Scenario::parse(BARE).expect("a test draws scenarios")
+        ..bare()
     }
+}
+
+/// A scenario in which nothing is drawn yet.
+pub(super) fn bare() -> Scenario {
+    Scenario::parse(BARE).expect("a test draws scenarios")
+}
+
+/// How many there are: few as a rule.
+pub(super) fn peers(dice: &mut Dice) -> u32 {
+    (if dice.one_in(8) { dice.within(10..=24) } else { dice.within(3..=9) }) as u32
 }
 
 /// What must be written of every scenario. Whatever is not drawn has its default.
@@ -99,7 +115,7 @@ const BARE: &str = "
     stop = { time = '1 s' }
 ";
 
-fn chain(dice: &mut Dice, block_time: Span) -> ChainConfig {
+pub(super) fn chain(dice: &mut Dice, block_time: Span) -> ChainConfig {
     // Shorter windows swing: after clocks that were wrong they take thousands of block times to come back.
     let window = dice.one_of(&[5, 8, 10, 20]);
     ChainConfig {
@@ -122,7 +138,7 @@ fn mining(dice: &mut Dice, peers: u32) -> MiningConfig {
     MiningConfig { miners, power, hash_rate: dice.one_of(&[0.3, 1.0, 1.0, 1.0, 3.0]) }
 }
 
-fn gossip(dice: &mut Dice) -> GossipConfig {
+pub(super) fn gossip(dice: &mut Dice) -> GossipConfig {
     let slow = Span::from_millis(dice.one_of(&[200, 500, 1_000, 3_000]));
     match dice.within(0..=3) {
         0 => GossipConfig::Flood(FloodConfig {}),
@@ -155,7 +171,7 @@ fn gossip(dice: &mut Dice) -> GossipConfig {
     }
 }
 
-fn topology(dice: &mut Dice, peers: u32) -> Topology {
+pub(super) fn topology(dice: &mut Dice, peers: u32) -> Topology {
     match dice.within(0..=3) {
         0 => Topology::Ring { neighbours: 1 },
         1 => Topology::ScaleFree { links: dice.within(1..=u64::from(2.min(peers - 1))) as u32 },
@@ -165,7 +181,7 @@ fn topology(dice: &mut Dice, peers: u32) -> Topology {
     }
 }
 
-fn links(dice: &mut Dice, block_time: Span) -> Links {
+pub(super) fn links(dice: &mut Dice, block_time: Span) -> Links {
     // From far below the time of a block to a tenth of it, where forks are the rule. A question and its answer take less than
     // the ten seconds after which a replica asks another peer, or it could never catch up over such a link.
     let most = (block_time.nanos() / 10).min(DELAY_MAX.nanos() / 4);
@@ -185,7 +201,7 @@ fn links(dice: &mut Dice, block_time: Span) -> Links {
 
 /// A line that is narrow, but wide enough for what gossip sends of itself: rumours that are told in full again and again
 /// would fill any.
-fn upload(dice: &mut Dice, gossip: &GossipConfig) -> Option<Rate> {
+pub(super) fn upload(dice: &mut Dice, gossip: &GossipConfig) -> Option<Rate> {
     let rate = dice.one_of(&["256 kbit/s", "2 Mbit/s"]);
     let is_narrow = dice.one_in(4);
     let is_frugal = match gossip {
@@ -198,7 +214,7 @@ fn upload(dice: &mut Dice, gossip: &GossipConfig) -> Option<Rate> {
 /// The longest latency of a link, one way.
 const DELAY_MAX: Span = Span::from_millis(3_000);
 
-fn limits(dice: &mut Dice) -> LimitsConfig {
+pub(super) fn limits(dice: &mut Dice) -> LimitsConfig {
     let mut limits = LimitsConfig::default();
     if dice.one_in(3) {
         limits.bodies = dice.one_of(&[2, 3, 6]);
@@ -212,7 +228,7 @@ fn limits(dice: &mut Dice) -> LimitsConfig {
     limits
 }
 
-fn load(dice: &mut Dice, block_time: Span) -> Option<LoadConfig> {
+pub(super) fn load(dice: &mut Dice, block_time: Span) -> Option<LoadConfig> {
     if dice.one_in(12) {
         return None;
     }

@@ -7,18 +7,42 @@ use super::draw::{Dice, churn};
 use crate::config::{Action, ChurnConfig, Conduct, Direction, Tail, Who};
 use crate::forge::FORGERIES;
 
-/// Actions before the block time `healed`, in no order, who comes and goes, and who comes late.
+/// Where troubles happen, and which.
+pub(super) struct Arena {
+    pub(super) peers: u32,
+    /// What times are reckoned in: a block's as a rule.
+    pub(super) beat: Span,
+    /// After so many beats all is over.
+    pub(super) healed: u64,
+    pub(super) kinds: &'static [Kind],
+    /// By how much clocks may be wrong …
+    pub(super) shifts: Vec<Span>,
+    /// … and how fast they become so, in parts per million.
+    pub(super) drifts: &'static [i64],
+    /// Whose disks may be emptied; all, where nobody is named.
+    pub(super) forgetful: Option<Vec<PeerId>>,
+}
+
+impl Arena {
+    /// Where miners are.
+    pub(super) fn of_work(peers: u32, beat: Span, healed: u64) -> Self {
+        let shifts = [0, 1, 5, 15, 40].map(|beats| Span::from_nanos(beat.nanos() * beats)).to_vec();
+        let drifts = &[0, 0, 100, -100, 50_000, -50_000];
+        Self { peers, beat, healed, kinds: &KINDS, shifts, drifts, forgetful: None }
+    }
+}
+
+/// Actions before the beat `healed`, in no order, who comes and goes, and who comes late.
 pub(super) fn actions(
     dice: &mut Dice,
     byzantine: &mut Dice,
-    peers: u32,
-    block_time: Span,
-    healed: u64,
+    arena: &Arena,
 ) -> (Vec<Action>, Option<ChurnConfig>, Vec<PeerId>) {
-    let mut troubles = Troubles { dice, peers, block_time, healed, actions: Vec::new() };
-    for kind in KINDS {
+    let &Arena { peers, beat, healed, .. } = arena;
+    let mut troubles = Troubles { dice, arena, actions: Vec::new() };
+    for kind in arena.kinds {
         if troubles.dice.one_in(2) {
-            troubles.add(kind);
+            troubles.add(*kind);
         }
     }
     let mut absent = Vec::new();
@@ -28,18 +52,18 @@ pub(super) fn actions(
         troubles.actions.push(Action::Start { at, peers });
     }
     let mut actions = troubles.actions;
-    actions.extend(turns(byzantine, peers, block_time, healed));
-    let churn = dice.one_in(4).then(|| churn(dice, peers, block_time, healed));
+    actions.extend(turns(byzantine, arena));
+    let churn = dice.one_in(4).then(|| churn(dice, peers, beat, healed));
     (actions, churn, absent)
 }
 
 /// Peers that are dishonest for a while. They are drawn from numbers of their own, so that the rest of a seed's scenario is
 /// the same with them and without.
-fn turns(dice: &mut Dice, peers: u32, block_time: Span, healed: u64) -> Vec<Action> {
+fn turns(dice: &mut Dice, arena: &Arena) -> Vec<Action> {
     if !dice.one_in(3) {
         return Vec::new();
     }
-    let mut troubles = Troubles { dice, peers, block_time, healed, actions: Vec::new() };
+    let mut troubles = Troubles { dice, arena, actions: Vec::new() };
     troubles.repeat(3, |this| {
         let ((at, back), peers, behaviour) = (this.times(), this.group(), this.dice.one_of(&CONDUCTS));
         this.actions.push(Action::Turn { at, peers: peers.clone(), behaviour });
@@ -55,7 +79,7 @@ const CONDUCTS: [Conduct; 6] =
 
 /// A kind of trouble.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Clocks,
     Crashes,
     Cuts,
@@ -77,12 +101,13 @@ const KINDS: [Kind; 8] = [
     Kind::Wipes,
 ];
 
+/// Those that need neither work to forge nor rewards that people can spend.
+pub(super) const KINDS_OF_ALL: [Kind; 6] =
+    [Kind::Clocks, Kind::Crashes, Kind::Cuts, Kind::Omissions, Kind::Pauses, Kind::Wipes];
+
 struct Troubles<'a> {
     dice: &'a mut Dice,
-    peers: u32,
-    block_time: Span,
-    /// In block times.
-    healed: u64,
+    arena: &'a Arena,
     actions: Vec<Action>,
 }
 
@@ -102,22 +127,28 @@ impl Troubles<'_> {
 
     /// A time before the healing, some blocks after the beginning as a rule.
     fn time(&mut self) -> Span {
-        let last = self.block_time.nanos() * self.healed;
-        Span::from_nanos(self.dice.within(self.block_time.nanos()..=last - self.block_time.nanos()))
+        let beat = self.arena.beat.nanos();
+        let last = beat * self.arena.healed;
+        Span::from_nanos(self.dice.within(beat..=last - beat))
     }
 
     /// A time and a later one, a few blocks after it as a rule.
     fn times(&mut self) -> (Span, Span) {
         let first = self.time();
-        let blocks_max = self.dice.one_of(&[1, 4, 12]);
-        let length = self.dice.within(1..=self.block_time.nanos() * blocks_max);
-        let last = self.block_time.nanos() * self.healed - 1;
+        let (beat, beats_max) = (self.arena.beat.nanos(), self.dice.one_of(&[1, 4, 12]));
+        let length = self.dice.within(1..=beat * beats_max);
+        let last = beat * self.arena.healed - 1;
         (first, Span::from_nanos((first.nanos() + length).min(last)))
     }
 
     fn group(&mut self) -> Who {
-        let most = if self.dice.one_in(2) { 1 } else { self.peers };
-        Who::of(self.dice.some(self.peers, most))
+        Who::of(self.peers())
+    }
+
+    fn peers(&mut self) -> Vec<PeerId> {
+        let peers = self.arena.peers;
+        let most = if self.dice.one_in(2) { 1 } else { peers };
+        self.dice.some(peers, most)
     }
 
     fn repeat(&mut self, most: u64, trouble: impl Fn(&mut Self)) {
@@ -128,10 +159,10 @@ impl Troubles<'_> {
 
     fn clocks(&mut self) {
         self.repeat(3, |this| {
-            let shift = Span::from_nanos(this.block_time.nanos() * this.dice.one_of(&[0, 1, 5, 15, 40]));
+            let shift = this.dice.one_of(&this.arena.shifts);
             let is_ahead = this.dice.one_in(2);
             let (ahead, behind) = if is_ahead { (shift, Span::ZERO) } else { (Span::ZERO, shift) };
-            let drift_ppm = this.dice.one_of(&[0, 0, 100, -100, 50_000, -50_000]);
+            let drift_ppm = this.dice.one_of(this.arena.drifts);
             let (at, peers) = (this.time(), this.group());
             this.actions.push(Action::Clock { at, peers, ahead, behind, drift_ppm });
         });
@@ -194,7 +225,14 @@ impl Troubles<'_> {
 
     fn wipes(&mut self) {
         self.repeat(2, |this| {
-            let ((at, back), peers) = (this.times(), this.group());
+            let ((at, back), mut peers) = (this.times(), this.peers());
+            if let Some(forgetful) = &this.arena.forgetful {
+                peers.retain(|peer| forgetful.contains(peer));
+            }
+            if peers.is_empty() {
+                return;
+            }
+            let peers = Who::of(peers);
             this.actions.push(Action::Wipe { at, peers: peers.clone() });
             this.actions.push(Action::Start { at: back, peers });
         });

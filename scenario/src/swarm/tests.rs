@@ -1,5 +1,7 @@
 //! Seeds that are always run, and what every drawn scenario has.
 
+use synod_consensus::adversary::Behaviour;
+
 use super::*;
 use crate::config::Action;
 
@@ -7,29 +9,63 @@ use crate::config::Action;
 /// for lost whose rival waited elsewhere.
 const FAILED_ONCE: [u64; 2] = [4_959, 7_397];
 const SEEDS: Range<u64> = 0..40;
+/// Seeds that failed once among validators: in 12 a proposal that had come in by another way was held against its primary.
+const PBFT_FAILED_ONCE: [u64; 1] = [12];
 
-#[test]
-fn nothing_that_a_seed_draws_breaks_what_must_hold() {
-    let mut failures = Vec::new();
+/// Runs seeds, of which none may fail, and says in how many of them what happened.
+fn sweep(of: Swarm, seeds: Range<u64>) -> BTreeMap<&'static str, u64> {
+    let (mut failures, mut met) = (Vec::new(), BTreeMap::new());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut note = |run: Run| {
+    swarm(of, seeds, cores, |run| {
         if !run.judgement.verdict.is_pass() {
             failures.push(failure(&run, "unknown"));
         }
+        for (name, count) in run.judgement.met {
+            *met.entry(name).or_default() += u64::from(count > 0);
+        }
         true
-    };
-    swarm(SEEDS, cores, &mut note);
-    FAILED_ONCE.into_iter().map(run_seed).for_each(|run| {
-        note(run);
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+    println!("runs of {of} with {met:?}");
+    met
+}
+
+#[test]
+fn nothing_that_a_seed_draws_breaks_what_must_hold_among_miners() {
+    let met = sweep(Swarm::Pow, SEEDS);
+    FAILED_ONCE.into_iter().for_each(|seed| drop(sweep(Swarm::Pow, seed..seed + 1)));
+    for name in ["crashes", "forks", "recoveries", "reorganisations"] {
+        assert!(met[name] > 0, "{name}: {met:?}");
+    }
+}
+
+#[test]
+fn nothing_that_a_seed_draws_breaks_what_must_hold_among_stakes() {
+    let met = sweep(Swarm::Pos, SEEDS);
+    for name in ["crashes", "forks", "recoveries", "reorganisations"] {
+        assert!(met[name] > 0, "{name}: {met:?}");
+    }
+}
+
+#[test]
+fn nothing_that_a_seed_draws_breaks_what_must_hold_among_validators_of_which_some_lie() {
+    let met = sweep(Swarm::Pbft, SEEDS);
+    let vices = Behaviour::NAMES.into_iter().filter(|name| *name != "honest");
+    for name in vices.chain(["crashes", "recoveries", "state transfers", "view changes"]) {
+        assert!(met.get(name).is_some_and(|runs| *runs > 0), "{name}: {met:?}");
+    }
+    assert_eq!((met["forks"], met["reorganisations"]), (0, 0), "what is decided is final");
+    PBFT_FAILED_ONCE
+        .into_iter()
+        .filter(|seed| !SEEDS.contains(seed))
+        .for_each(|seed| drop(sweep(Swarm::Pbft, seed..seed + 1)));
 }
 
 #[test]
 fn a_seed_is_one_run_however_many_threads_there_are() {
     let digests = |jobs| {
         let mut digests = Vec::new();
-        swarm(0..6, jobs, |run| {
+        swarm(Swarm::Pow, 0..6, jobs, |run| {
             digests.push((run.seed, run.judgement.digest));
             true
         });
@@ -43,7 +79,7 @@ fn a_seed_is_one_run_however_many_threads_there_are() {
 #[test]
 fn a_swarm_that_is_told_to_end_tells_no_more() {
     let mut told = Vec::new();
-    swarm(3..1_000_000, 2, |run| {
+    swarm(Swarm::Pow, 3..1_000_000, 2, |run| {
         told.push(run.seed);
         run.seed < 5
     });
@@ -52,17 +88,17 @@ fn a_swarm_that_is_told_to_end_tells_no_more() {
 
 #[test]
 fn a_drawn_scenario_comes_back_from_its_text_and_heals_last() {
-    for seed in 0..200 {
-        let scenario = draw(seed);
-        assert_eq!(Scenario::parse(&scenario.to_toml()), Ok(scenario.clone()), "seed {seed}");
+    for (swarm, seed) in Swarm::ALL.into_iter().flat_map(|swarm| (0..200).map(move |seed| (swarm, seed))) {
+        let scenario = swarm.draw(seed);
+        assert_eq!(Scenario::parse(&scenario.to_toml()), Ok(scenario.clone()), "{swarm} {seed}");
         let last = scenario.actions.iter().max_by_key(|action| action.at());
-        assert!(matches!(last, Some(Action::Heal { .. })), "seed {seed}: {last:?}");
+        assert!(matches!(last, Some(Action::Heal { .. })), "{swarm} {seed}: {last:?}");
     }
 }
 
 #[test]
 fn every_kind_of_trouble_is_in_some_runs_and_missing_in_others() {
-    let runs: Vec<Scenario> = (0..300).map(draw).collect();
+    let runs: Vec<Scenario> = (0..300).map(|seed| Swarm::Pow.draw(seed)).collect();
     let count = |has: fn(&Scenario) -> bool| runs.iter().filter(|scenario| has(scenario)).count();
     let has = |has: fn(&Action) -> bool| runs.iter().filter(|scenario| scenario.actions.iter().any(has)).count();
     let counts = [

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use synod_scenario::swarm::Swarm;
 use synod_scenario::{Plan, Scenario};
 
 use super::Overrides;
@@ -17,7 +18,7 @@ pub(super) struct SeededScenario {
     pub(super) file: Option<PathBuf>,
     /// The scenario that the swarm of this engine draws of the seed, instead of a file's
     #[arg(long, value_name = "ENGINE", conflicts_with = "file")]
-    swarm: Option<Swarm>,
+    swarm: Option<EngineArg>,
     /// The seed
     #[arg(long, value_name = "N")]
     pub(super) seed: u64,
@@ -25,11 +26,25 @@ pub(super) struct SeededScenario {
     overrides: Overrides,
 }
 
-/// Whose swarm.
+/// How simulated peers agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Swarm {
+pub(in crate::cli) enum EngineArg {
+    /// Votes of known validators
+    Pbft,
+    /// Proof of stake
+    Pos,
     /// Proof of work
     Pow,
+}
+
+impl From<EngineArg> for Swarm {
+    fn from(engine: EngineArg) -> Self {
+        match engine {
+            EngineArg::Pbft => Self::Pbft,
+            EngineArg::Pos => Self::Pos,
+            EngineArg::Pow => Self::Pow,
+        }
+    }
 }
 
 impl SeededScenario {
@@ -37,16 +52,17 @@ impl SeededScenario {
     pub(super) fn read(&self) -> Result<ScenarioFile, LabError> {
         match (&self.file, self.swarm) {
             (Some(path), _) => ScenarioFile::read(path, &self.overrides),
-            (None, Some(Swarm::Pow) | None) => {
-                let scenario = synod_scenario::swarm::draw(self.seed);
-                ScenarioFile { path: SWARM.into(), scenario, overrides: self.overrides.clone() }.overridden()
+            (None, engine) => {
+                let swarm = Swarm::from(engine.unwrap_or(EngineArg::Pow));
+                let (path, scenario) = (Path::new(SWARM).join(swarm.name()), swarm.draw(self.seed));
+                ScenarioFile { path, scenario, overrides: self.overrides.clone() }.overridden()
             }
         }
     }
 }
 
-/// What stands for a file where the swarm draws.
-const SWARM: &str = "swarm/pow";
+/// What stands for a folder where a swarm draws; its files are the engines.
+const SWARM: &str = "swarm";
 
 /// A scenario and where it is from.
 #[derive(Clone, Debug)]
@@ -92,8 +108,8 @@ impl ScenarioFile {
     /// The line that runs a seed again.
     pub(super) fn replay(&self, seed: u64) -> String {
         let options = self.overrides.options();
-        if self.path == Path::new(SWARM) {
-            return format!("synod sim replay --swarm pow --seed {seed}{options}");
+        if let Some(swarm) = Swarm::ALL.iter().find(|swarm| self.path == Path::new(SWARM).join(swarm.name())) {
+            return format!("synod sim replay --swarm {swarm} --seed {seed}{options}");
         }
         format!("synod sim replay {} --seed {seed}{options}", self.path.display())
     }
