@@ -6,9 +6,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use synod_scenario::Scenario;
+use synod_scenario::config::EngineConfig;
 
 /// Scenarios that are too large for a test: they are read and planned.
-const LARGE: [&str; 2] = ["pow-10k", "pow-speed"];
+const LARGE: [&str; 3] = ["pbft-64", "pow-10k", "pow-speed"];
+/// Scenarios that fail, and are there to show how.
+const FAILING: [&str; 1] = ["pbft-colluders"];
 
 fn scenarios() -> Vec<(PathBuf, Scenario)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
@@ -25,7 +28,8 @@ fn scenarios() -> Vec<(PathBuf, Scenario)> {
 }
 
 fn small() -> impl Iterator<Item = (PathBuf, Scenario)> {
-    scenarios().into_iter().filter(|(_, scenario)| !LARGE.contains(&scenario.name.as_str()))
+    let is_other = |name: &str| LARGE.contains(&name) || FAILING.contains(&name);
+    scenarios().into_iter().filter(move |(_, scenario)| !is_other(&scenario.name))
 }
 
 /// What the scenario of this name shows, run here once.
@@ -132,6 +136,34 @@ fn what_validators_decide_is_final_whatever_happens_to_some_of_them() {
         assert_eq!((outcome.chain.stale, outcome.chain.reorganisations.len()), (0, 0), "{outcome:#?}");
         assert!(outcome.payments.confirmed * 10 > outcome.payments.acknowledged * 8, "{outcome:#?}");
     }
+}
+
+/// The bound is tight: where 2q - n collude, the others agree on two blocks at one height, and are told so.
+#[test]
+fn more_colluders_than_may_be_have_two_blocks_certified_and_the_run_fails_with_both_certificates() {
+    let (path, _) =
+        scenarios().into_iter().find(|(_, scenario)| scenario.name == "pbft-colluders").expect("it is there");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_synod-scenario")).arg(path).output().expect("the program can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("unsafe (agreement): ") && said.contains("two blocks are agreed on at height "), "{said}");
+    assert_eq!(said.matches(", certificate ").count(), 2, "{said}");
+}
+
+/// The scenario of sixty-four with a quarter of them: all agree on blocks that the quorum of a larger set voted for, over a
+/// network of regions.
+#[test]
+fn many_validators_in_many_regions_agree() {
+    let (_, mut scenario) =
+        scenarios().into_iter().find(|(_, scenario)| scenario.name == "pbft-64").expect("it is there");
+    let EngineConfig::Pbft { validators, .. } = &mut scenario.chain.engine else { panic!("a chain of validators") };
+    (*validators, scenario.peers, scenario.stop.blocks) = (16, 16, Some(5));
+    let plan = scenario.plan(scenario.seed, |_| panic!("it names no files")).expect("a right scenario");
+    let outcome =
+        synod_scenario::run(plan, None, |_| synod_scenario::Watch::GoOn).expect("no invariant breaks").outcome;
+    assert!(outcome.chain.is_agreed && outcome.chain.height >= 5, "{outcome:#?}");
+    assert_eq!(outcome.chain.stale, 0, "{outcome:#?}");
 }
 
 #[test]
