@@ -26,6 +26,7 @@ fn a_replica_that_lost_its_disk_gets_the_chain_back_and_votes_after_two_depths()
     world.request_all(12);
     world.run_for(3_000);
     assert!(!world.is_executed(12, &[0]));
+    assert_eq!(world.agreement(3).view(), View(0), "it does not say what it has prepared, which it does not know");
     world.restart(2);
     world.expect_executed(12, &[0, 1, 2, 3], 20_000);
     // A crash does not make it forget that it has forgotten.
