@@ -196,7 +196,7 @@ pub enum SubmitError {
     #[error("the peer is loading its chain; try again in a moment")]
     Loading,
     /// Too many acknowledged payments wait for confirmation.
-    #[error("{got} acknowledged payments wait for confirmation, {expected} are allowed; try again later")]
+    #[error("{got} acknowledged payments are not yet deep in the chain, {expected} are allowed; try again later")]
     TooMany {
         /// The bound.
         expected: usize,

@@ -17,6 +17,8 @@ use crate::{Agreed, Message, Record};
 pub(super) const OWN_MAX: usize = 100_000;
 /// Below so many blocks an acknowledged payment's record is removed. A deeper reorganisation promises it anew.
 pub(super) const OWN_DEPTH: u64 = 100;
+/// The same where blocks are final: no reorganisation takes them back, and who asks once more has the answer by then.
+const OWN_DEPTH_FINAL: u64 = 10;
 
 /// How often own payments are offered that no block decided yet.
 const OFFER_EVERY: Duration = Duration::from_secs(15);
@@ -152,13 +154,35 @@ impl Replica {
 
     /// What a new neighbour is told: this peer's own payments first, then the mempool's best.
     pub(super) fn inventory(&self) -> Vec<TxId> {
-        let own: BTreeSet<TxId> = self.pending_own().collect();
-        let others = self.mempool.ids().filter(|id| !own.contains(id));
-        own.iter().copied().chain(others).take(INVENTORY_MAX).collect()
+        let mut ids = self.pending_own();
+        let own: BTreeSet<TxId> = ids.iter().copied().collect();
+        let room = INVENTORY_MAX - ids.len();
+        ids.extend(self.mempool.ids().filter(|id| !own.contains(id)).take(room));
+        ids
     }
 
-    fn pending_own(&self) -> impl Iterator<Item = TxId> + '_ {
-        self.own.open().map(Tx::id).filter(|id| self.mempool.contains(id))
+    /// Own payments that wait, as many as one message may name, each after those that it depends on: who had only the others
+    /// could take none of them, and would be offered the same again.
+    fn pending_own(&self) -> Vec<TxId> {
+        let (mut ids, mut chosen) = (Vec::new(), BTreeSet::new());
+        for tx in self.own.open() {
+            let mut open = alloc::vec![(tx.id(), false)];
+            while let Some((id, has_parents)) = open.pop() {
+                let Some(tx) = self.mempool.get(&id).filter(|_| !chosen.contains(&id)) else { continue };
+                if has_parents {
+                    chosen.insert(id);
+                    ids.push(id);
+                } else {
+                    open.push((id, true));
+                    open.extend(tx.inputs.iter().map(|input| (input.coin.tx, false)));
+                }
+            }
+            if ids.len() >= INVENTORY_MAX {
+                break;
+            }
+        }
+        ids.truncate(INVENTORY_MAX);
+        ids
     }
 
     /// Acknowledged payments are offered until they are confirmed: gossip would drop a second publication.
@@ -170,7 +194,7 @@ impl Replica {
         if self.is_halted() {
             return;
         }
-        let ids: Vec<TxId> = self.pending_own().take(INVENTORY_MAX).collect();
+        let ids = self.pending_own();
         if self.agreement().is_some() {
             let payments: Vec<Tx> = ids.iter().filter_map(|id| self.mempool.get(id).cloned()).collect();
             self.introduce(&payments, out);
@@ -187,6 +211,10 @@ impl Replica {
             self.own.is_offered = true;
             out.set(Timer::Offer, now + self.offer_every());
         }
+    }
+
+    fn own_depth(&self) -> u64 {
+        if self.chain.agreed().is_some() { OWN_DEPTH_FINAL } else { OWN_DEPTH }
     }
 
     /// Validators that did not get a payment agreed on within half of a view's time are all told of it, so that they watch
@@ -265,7 +293,7 @@ impl Replica {
         if self.own.len() == 0 {
             return;
         }
-        if let Some(deep) = self.state.height().0.checked_sub(OWN_DEPTH) {
+        if let Some(deep) = self.state.height().0.checked_sub(self.own_depth()) {
             for id in self.own.decided_up_to(Height(deep)) {
                 self.own.remove(&id);
                 out.forget(Record::payment_key(id));

@@ -125,6 +125,24 @@ fn own_payments_are_offered_until_they_are_confirmed() {
     assert!(bench.replica.fate(&tx.id()).is_none());
 }
 
+/// Whoever was offered only what depends on the others could take none of them, and would be offered the same again.
+#[test]
+fn what_others_depend_on_is_offered_before_them() {
+    let (mut bench, branch) = bench();
+    let mut txs = vec![pay(&branch.chain, 1, coin(&branch.state, 1, 0), 2, 90)];
+    for step in 1..8 {
+        let last = txs.last().expect("there is one");
+        let (from, to) = if step % 2 == 1 { (2, 3) } else { (3, 2) };
+        txs.push(pay(&branch.chain, from, made(last, 0, &branch.state), to, 90 - 10 * step));
+    }
+    for (index, tx) in txs.iter().enumerate() {
+        bench.call(&std::format!("t{index}"), tx);
+        bench.submit(tx);
+    }
+    bench.up(P1);
+    assert_eq!(bench.timer(Timer::Offer)[0], "[p1] < pool t0 t1 t2 t3 t4 t5 t6 t7");
+}
+
 #[test]
 fn a_promise_survives_a_restart_without_any_block() {
     let (mut bench, branch) = bench();

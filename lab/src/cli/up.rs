@@ -231,7 +231,7 @@ fn welcome(context: &Context, network: &Network, started: &Started) -> String {
         format!(" --dir {}", context.dir.display())
     };
     format!(
-        "{what} of {} peers runs in {} (chain {}, {} H/s each, a block every {}).\n\
+        "{what} of {} peers runs in {} (chain {}, {}).\n\
          Try next{}:\n  \
          synod status{dir}\n  \
          synod tx send --from alice --to bob --amount 12.5 --wait 3{dir}\n  \
@@ -242,10 +242,19 @@ fn welcome(context: &Context, network: &Network, started: &Started) -> String {
         network.peers().len(),
         network.dir().display(),
         network.manifest().chain_id,
-        format_hash_rate(settings.hash_rate),
-        units::show_duration(settings.block_time),
+        makers(settings),
         if started.created { " (alice, bob, carol, dave and erin own coins)" } else { "" },
     )
+}
+
+/// Who makes its blocks, and when.
+fn makers(settings: &Settings) -> String {
+    let block_time = units::show_duration(settings.block_time);
+    match settings.consensus {
+        Consensus::Pbft => format!("{} validators, a block when payments wait", settings.validator_count()),
+        Consensus::Pos => format!("a stake each, a block every {block_time}"),
+        Consensus::Pow => format!("{} H/s each, a block every {block_time}", format_hash_rate(settings.hash_rate)),
+    }
 }
 
 /// Shows the network until nothing of it runs: a table that is redrawn on a terminal, else a line for each change. Two blocks

@@ -79,9 +79,9 @@ fn a_second_new_view_for_a_view_changes_nothing() {
     assert_eq!(bench.valid(&a), ["disk: proposal 1", "disk: voted 1", "all: prepare v1 A1"], "the first one holds");
 }
 
-/// Catches: a NEW-VIEW sent twice at n = 4, from the view changes of three and again of four (a primary that starts a
-/// view that it is in: `on_view_change` in `change.rs`, `is_late` without the second half, and `start_new_view` without
-/// `Stage::Changing`).
+/// Catches: a NEW-VIEW sent twice at n = 4, from the view changes of three and again of four. Three lines of `change.rs`
+/// keep a primary from it, and only without all of them it happens: `is_late` in `on_view_change` (its second half),
+/// `Stage::Changing` in `start_new_view`, and `enter_view`, which drops the view's own changes (`>=` would keep them).
 #[test]
 fn a_primary_starts_a_view_once_also_when_the_fourth_view_change_comes() {
     let mut world = World::new(4, 1);
