@@ -299,7 +299,8 @@ mod tests {
         assert!(parse("synod sim shrink --seed 3").is_err());
         assert!(parse("synod swarm --engine pow --seeds 1000 --from 7 --jobs 2").is_ok());
         assert!(parse("synod swarm --seeds 0").is_err());
-        assert!(parse("synod swarm --engine pos").is_err());
+        assert!(parse("synod swarm --engine pos").is_ok());
+        assert!(parse("synod swarm --engine work").is_err());
         assert!(parse("synod sim shrink a.toml --seed 3 --tries 10").is_ok());
         assert!(parse("synod node --config a/node.toml").is_ok());
         assert!(parse("synod node").is_err());

@@ -80,13 +80,14 @@ fn faulty_ones(dice: &mut Dice, validators: u32) -> (Vec<AdversaryConfig>, Vec<P
     (faulty.into_iter().map(adversary).collect(), forgetful)
 }
 
-const VICES: [Vice; 10] = [
+const VICES: [Vice; 11] = [
     Vice::Colluder,
     Vice::EquivocatingPrimary,
     Vice::EquivocatingVoter,
     Vice::Equivocator,
     Vice::Forger,
     Vice::LyingChanger,
+    Vice::LyingDonor,
     Vice::Replayer,
     Vice::Selective,
     Vice::Silent,
