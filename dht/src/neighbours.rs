@@ -2,9 +2,10 @@
 //! it has heard of, and remembers those that answered so that it finds the network again after a restart.
 //!
 //! Random choice gives a random graph, whose diameter is logarithmic and which stays connected with high probability
-//! from a degree of about ln n on (Erdős and Rényi 1960). It does not discover peers: its owner tells it of them.
+//! from a degree of about ln n on (Erdős and Rényi 1960). It does not discover peers: its owner tells it of them, and of
+//! those to whom a connection is kept beside the ones that are drawn.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -51,6 +52,8 @@ const SHELF_CONTACT: u8 = 0x00;
 pub struct Params {
     /// This peer, which never dials itself.
     pub own: Identity,
+    /// Peers to whom a connection is sought however many there are: on a chain of validators, the validators.
+    pub kept: BTreeSet<Identity>,
     /// Below so many connections more are sought.
     pub neighbours_min: usize,
     /// The stream that choices are drawn from.
@@ -215,7 +218,7 @@ impl Neighbours {
             let worst = self
                 .known
                 .iter()
-                .filter(|(_, known)| matches!(known.state, State::Idle { .. }))
+                .filter(|(identity, known)| matches!(known.state, State::Idle { .. }) && !self.is_kept(identity))
                 .max_by_key(|(_, known)| known.failures)
                 .map(|(&identity, known)| (identity, known.stored));
             let Some((identity, stored)) = worst else { return };
@@ -237,24 +240,39 @@ impl Neighbours {
         for identity in overdue {
             self.on_failed(now, identity);
         }
+        let kept: Vec<Identity> = self.ready(now).filter(|identity| self.is_kept(identity)).collect();
+        for identity in kept {
+            self.dial(now, identity, out);
+        }
         let mut wanted = self.params.neighbours_min.saturating_sub(self.busy());
         while wanted > 0 {
-            let ready: Vec<Identity> = self
-                .known
-                .iter()
-                .filter(|(_, known)| matches!(known.state, State::Idle { not_before } if not_before <= now))
-                .filter(|(_, known)| !known.addresses.is_empty())
-                .map(|(&identity, _)| identity)
-                .collect();
+            let ready: Vec<Identity> = self.ready(now).collect();
             let Some(&identity) = self.params.rng.pick(&ready) else { break };
-            let Some(known) = self.known.get_mut(&identity) else { break };
-            known.state = State::Dialling { since: now };
-            out.emit(Event::Dial(Contact { identity, addresses: known.addresses.clone() }));
+            self.dial(now, identity, out);
             wanted -= 1;
         }
         if let Some(at) = self.next_look(wanted > 0) {
             out.set(Timer::Seek, at.max(now + Duration::from_millis(1)));
         }
+    }
+
+    /// Those that can be dialled now.
+    fn ready(&self, now: Time) -> impl Iterator<Item = Identity> {
+        self.known
+            .iter()
+            .filter(move |(_, known)| matches!(known.state, State::Idle { not_before } if not_before <= now))
+            .filter(|(_, known)| !known.addresses.is_empty())
+            .map(|(&identity, _)| identity)
+    }
+
+    fn dial(&mut self, now: Time, identity: Identity, out: &mut Out<Self>) {
+        let known = self.known.get_mut(&identity).expect("only a known peer is ready");
+        known.state = State::Dialling { since: now };
+        out.emit(Event::Dial(Contact { identity, addresses: known.addresses.clone() }));
+    }
+
+    fn is_kept(&self, identity: &Identity) -> bool {
+        self.params.kept.contains(identity)
     }
 
     fn busy(&self) -> usize {
@@ -263,11 +281,14 @@ impl Neighbours {
 
     fn next_look(&self, hungry: bool) -> Option<Time> {
         self.known
-            .values()
-            .filter_map(|known| match known.state {
+            .iter()
+            .filter_map(|(identity, known)| match known.state {
                 State::Connected => None,
                 State::Dialling { since } => Some(since + DIAL_TIME_MAX),
-                State::Idle { not_before } => (hungry && !known.addresses.is_empty()).then_some(not_before),
+                State::Idle { not_before } => {
+                    let is_wanted = hungry || self.is_kept(identity);
+                    (is_wanted && !known.addresses.is_empty()).then_some(not_before)
+                }
             })
             .min()
     }
@@ -327,9 +348,13 @@ mod tests {
         Contact { identity: Identity(Bytes([name; 32])), addresses: vec![Address(vec![name])] }
     }
 
+    fn params(kept: &[u8], neighbours_min: usize) -> Params {
+        let kept = kept.iter().map(|&name| contact(name).identity).collect();
+        Params { own: contact(0).identity, kept, neighbours_min, rng: Rng::new(1, 0, "neighbours") }
+    }
+
     fn host(min: usize) -> Host<Neighbours> {
-        let params = Params { own: contact(0).identity, neighbours_min: min, rng: Rng::new(1, 0, "neighbours") };
-        Host::start(Neighbours::restore(params, core::iter::empty()), Time::ZERO, |_| {})
+        Host::start(Neighbours::restore(params(&[], min), core::iter::empty()), Time::ZERO, |_| {})
     }
 
     fn dials(host: &mut Host<Neighbours>, secs: u64, command: Command) -> Vec<u8> {
@@ -355,6 +380,21 @@ mod tests {
         assert_eq!(dials(&mut host, 1, Command::Connected(contact(2))), []);
         assert_eq!(host.next_deadline(), Some(Time::from_secs(15)), "a look that an earlier dial asked for");
         assert_eq!(dials(&mut host, 2, Command::Disconnected(contact(1).identity)), [3]);
+    }
+
+    #[test]
+    fn it_keeps_a_connection_to_some_however_many_others_there_are() {
+        let peer = Neighbours::restore(params(&[2, 3], 1), core::iter::empty());
+        let mut host = Host::start(peer, Time::ZERO, |_| {});
+        assert_eq!(dials(&mut host, 0, Command::Connected(contact(1))), []);
+        assert_eq!(dials(&mut host, 0, Command::Discovered(contact(2))), [2]);
+        assert_eq!(dials(&mut host, 0, Command::Discovered(contact(4))), []);
+        assert_eq!(dials(&mut host, 1, Command::Connected(contact(2))), []);
+        assert_eq!(dials(&mut host, 1, Command::Discovered(contact(3))), [3]);
+        assert_eq!(dials(&mut host, 1, Command::Failed(contact(3).identity)), []);
+        let mut again = vec![];
+        host.fire(Time::from_secs(2), |effect| again.extend(dialled(&effect)));
+        assert_eq!(again, [3]);
     }
 
     #[test]
@@ -397,9 +437,10 @@ mod tests {
             });
         }
         assert_eq!(disk, [(key(contact(1).identity), contact(1))]);
-        let params = Params { own: contact(0).identity, neighbours_min: 1, rng: Rng::new(1, 0, "neighbours") };
         let mut again = vec![];
-        Host::start(Neighbours::restore(params, disk.into_iter()), Time::ZERO, |effect| again.extend(dialled(&effect)));
+        Host::start(Neighbours::restore(params(&[], 1), disk.into_iter()), Time::ZERO, |effect| {
+            again.extend(dialled(&effect))
+        });
         assert_eq!(again, [1]);
     }
 

@@ -1,6 +1,7 @@
 //! A whole node in the foreground: opens what it needs in an order in which each failure has its own clear error, runs,
 //! and closes in the reverse order.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -298,6 +299,7 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
         gossip: gossip(config.network.gossip, Rng::new(extra, unix_ms(), "gossip")),
         neighbours: neighbours::Params {
             own: PublicIdentity(Bytes(key)),
+            kept: validators(chain),
             neighbours_min: config.network.neighbours_min,
             rng: Rng::new(extra, unix_ms(), "neighbours"),
         },
@@ -310,6 +312,13 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
             extra,
         },
     }
+}
+
+/// On a chain of validators everybody is a client of all of them (Castro and Liskov 1999, section 4.1), and they vote to each
+/// other directly.
+fn validators(chain: &Chain) -> BTreeSet<PublicIdentity> {
+    let keys = chain.agreed().into_iter().flat_map(|agreed| agreed.validators());
+    keys.map(|key| PublicIdentity(key.0)).collect()
 }
 
 /// How this node behaves as a validator.

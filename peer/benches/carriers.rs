@@ -139,7 +139,12 @@ fn params(chain: &Arc<Chain>, own: u32, gossip: GossipParams) -> Params {
     Params {
         behaviour: synod_peer::Behaviour::Honest,
         gossip,
-        neighbours: neighbours::Params { own: Identity(Bytes(identity)), neighbours_min: 0, rng },
+        neighbours: neighbours::Params {
+            own: Identity(Bytes(identity)),
+            kept: BTreeSet::new(),
+            neighbours_min: 0,
+            rng,
+        },
         replica: synod_consensus::Params {
             chain: chain.clone(),
             limits: Limits::default(),

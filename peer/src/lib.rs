@@ -327,7 +327,7 @@ impl Protocol for Peer {
 
 #[cfg(test)]
 mod tests {
-    use alloc::collections::BTreeMap;
+    use alloc::collections::{BTreeMap, BTreeSet};
     use alloc::string::ToString;
     use alloc::sync::Arc;
     use alloc::vec;
@@ -369,7 +369,12 @@ mod tests {
         Params {
             behaviour: Behaviour::Honest,
             gossip: GossipParams::Host,
-            neighbours: neighbours::Params { own, neighbours_min: 2, rng: Rng::new(1, 0, "neighbours") },
+            neighbours: neighbours::Params {
+                own,
+                kept: BTreeSet::new(),
+                neighbours_min: 2,
+                rng: Rng::new(1, 0, "neighbours"),
+            },
             replica: synod_consensus::Params {
                 chain: chain(),
                 limits: Limits::default(),

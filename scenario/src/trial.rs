@@ -352,7 +352,12 @@ impl Experiment for Trial {
         Params {
             behaviour: self.turned.get(&peer).copied().unwrap_or_default(),
             gossip: gossip_of(&plan.gossip, peer, rng("gossip")),
-            neighbours: synod_dht::neighbours::Params { own, neighbours_min: 0, rng: rng("neighbours") },
+            neighbours: synod_dht::neighbours::Params {
+                own,
+                kept: BTreeSet::new(),
+                neighbours_min: 0,
+                rng: rng("neighbours"),
+            },
             replica: synod_consensus::Params {
                 chain: plan.chain.clone(),
                 limits: plan.limits.clone(),

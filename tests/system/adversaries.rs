@@ -138,38 +138,40 @@ async fn a_payment_costs(count: usize, expected: [u64; 5]) {
     // The first payment of a key introduces its owner.
     net.synod_json(&words);
     let mut costs: Vec<Vec<u64>> = Vec::new();
-    // A busy machine may be so slow that a vote is asked for again; a payment that nothing disturbs costs what it must.
+    // On a busy machine a vote is asked for again, or one that was late has the block from others and votes no more. A payment
+    // that nothing disturbs costs what it must.
     wait("a payment that is not disturbed", async || {
         net.wait_one_tip(1).await;
         let before = sent(&net, &kinds).await;
         let paid = net.synod_json(&words);
         assert!(paid["status"] == "confirmed" || paid["status"] == "replied", "{paid}");
-        let cost = async || -> Vec<u64> {
+        let (mut cost, mut looks) = (Vec::new(), 0);
+        wait("all to have said what they say", async || {
             let after = sent(&net, &kinds).await;
-            after.iter().zip(&before).map(|(after, before)| after - before).collect()
-        };
-        wait("all votes and replies", async || {
-            cost().await.iter().zip(expected).all(|(cost, expected)| *cost >= expected)
+            let now: Vec<u64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
+            looks = if now == cost { looks + 1 } else { 0 };
+            cost = now;
+            looks == QUIET_LOOKS
         })
         .await;
-        costs.push(cost().await);
+        costs.push(cost);
         costs.last().is_some_and(|cost| *cost == expected)
     })
     .await;
-    assert!(costs.iter().flatten().zip(expected.iter().cycle()).all(|(cost, least)| cost >= least), "{costs:?}");
+    println!("{count} validators: {costs:?}");
 }
+
+/// So many looks at the counters in a row must be alike before nobody is taken to say more.
+const QUIET_LOOKS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_costs_four_real_validators_as_many_messages_as_in_the_paper() {
     a_payment_costs(4, [1, 3, 9, 12, 4]).await;
 }
 
-/// Seven processes beside other tests on two cores seldom agree without a vote sent again: only where it is asked for, alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_costs_seven_real_validators_as_many_messages_as_in_the_paper() {
-    if std::env::var_os("SYNOD_SEVEN").is_some() {
-        a_payment_costs(7, [1, 6, 36, 42, 7]).await;
-    }
+    a_payment_costs(7, [1, 6, 36, 42, 7]).await;
 }
 
 /// Issue 4: a validator that lost its whole disk follows, says nothing that might contradict what it said, and votes again.

@@ -1,5 +1,6 @@
 //! A peer that is far behind catches up over loopback from another real process.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -119,7 +120,12 @@ fn fill(folder: &Path, maker: &Maker, blocks: &[Block]) {
     let params = synod_peer::Params {
         behaviour: synod_peer::Behaviour::Honest,
         gossip: synod_peer::GossipParams::Host,
-        neighbours: neighbours::Params { own: PublicIdentity(key), neighbours_min: 0, rng: Rng::new(0, 0, "bench") },
+        neighbours: neighbours::Params {
+            own: PublicIdentity(key),
+            kept: BTreeSet::new(),
+            neighbours_min: 0,
+            rng: Rng::new(0, 0, "bench"),
+        },
         replica: synod_consensus::Params {
             chain: Arc::clone(&maker.chain),
             limits: synod_consensus::Limits::default(),
