@@ -2,6 +2,7 @@
 //!
 //! [`neighbours`] decides whom to stay connected to. On the links that it makes, [`mesh`] and [`flood`] disseminate
 //! items; [`rumour`] does so over a partial view that is shuffled; [`averaging`] computes the mean of all peers' numbers.
+//! [`overlay`] has what look-ups and searches share.
 
 #![no_std]
 
@@ -12,6 +13,7 @@ pub mod flood;
 pub mod gossip;
 pub mod mesh;
 pub mod neighbours;
+pub mod overlay;
 pub mod rumour;
 #[cfg(test)]
 mod testing;
@@ -21,4 +23,5 @@ pub use flood::Flood;
 pub use gossip::Parcel;
 pub use mesh::Mesh;
 pub use neighbours::{Contact, Identity, Neighbours};
+pub use overlay::{Id, Node};
 pub use rumour::Rumour;

@@ -37,8 +37,16 @@ pub enum Reject {
     BlockTransaction,
     /// Bytes that are not the one encoding of a message.
     Malformed,
+    /// A node that answers for another, or says that it is one.
+    NodeForeign,
+    /// A node where its place in the overlay does not allow it to be.
+    NodePlace,
     /// More bytes than a message of that type may have.
     Oversized,
+    /// A query that may go further than queries go.
+    QueryHops,
+    /// More nodes, hits or words than a message lists, or the same one twice.
+    QueryList,
     /// More requests or announcements than one peer may have open.
     TooMany,
     /// Amounts whose sum does not fit.
@@ -71,6 +79,8 @@ pub enum Reject {
     TxTwice,
     /// An answer to no question of ours.
     Unsolicited,
+    /// A value that is longer than values are, or one that nobody may store there.
+    ValueForm,
     /// A certificate that does not prove what it is said to.
     VoteCertificate,
     /// A view change whose proofs do not hold.
@@ -124,7 +134,11 @@ impl Reject {
             Self::BlockTimePast => "block_time_past",
             Self::BlockTransaction => "block_transaction",
             Self::Malformed => "malformed",
+            Self::NodeForeign => "node_foreign",
+            Self::NodePlace => "node_place",
             Self::Oversized => "oversized",
+            Self::QueryHops => "query_hops",
+            Self::QueryList => "query_list",
             Self::TooMany => "too_many",
             Self::TxAmountOverflow => "tx_amount_overflow",
             Self::TxForm => "tx_form",
@@ -141,6 +155,7 @@ impl Reject {
             Self::TxStake => "tx_stake",
             Self::TxTwice => "tx_twice",
             Self::Unsolicited => "unsolicited",
+            Self::ValueForm => "value_form",
             Self::VoteCertificate => "vote_certificate",
             Self::VoteChange => "vote_change",
             Self::VoteNewView => "vote_new_view",
