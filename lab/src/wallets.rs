@@ -105,6 +105,14 @@ impl Wallets {
         }
     }
 
+    /// The one that `text` stands for, or where there is none, all wallets.
+    pub fn resolve_or_all(&self, text: Option<&str>) -> Result<Vec<Named>, LabError> {
+        match text {
+            Some(text) => Ok(vec![self.resolve(text)?]),
+            None => self.names()?.iter().map(|name| self.resolve(name)).collect(),
+        }
+    }
+
     /// Keeps a key under a name, encrypted with `passphrase`. A name is never given twice.
     pub fn add(&self, name: &str, secret: &SecretKey, passphrase: &[u8]) -> Result<KeyFile, LabError> {
         self.store(name, secret, passphrase, KdfCost::default())

@@ -40,6 +40,16 @@ pub enum Behaviour {
 const REPEATS: usize = 3;
 
 impl Behaviour {
+    /// Whether it says things of its own beside what it makes of an honest step.
+    pub(crate) const fn is_scheming(self) -> bool {
+        match self {
+            Self::Accuse | Self::MultiMint => true,
+            Self::Corrupt | Self::Deny | Self::Exaggerate | Self::Hoard | Self::Honest | Self::Mute | Self::Repeat => {
+                false
+            }
+        }
+    }
+
     /// Hands the effects of an honest step on, as this behaviour would.
     pub(crate) fn distort(self, honest: &mut Out<Peer>, out: &mut Out<Peer>) {
         for effect in honest.drain() {

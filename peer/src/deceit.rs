@@ -18,31 +18,17 @@ const OWN: PeerId = PeerId(u32::MAX);
 impl Peer {
     /// Begins to look at its chain, if its behaviour wants that.
     pub(crate) fn scheme(&self, now: Time, out: &mut Out<Self>) {
-        match self.behaviour {
-            Behaviour::Accuse | Behaviour::MultiMint => {
-                out.set(Timer::Deceit, Time::from_secs(now.as_secs()) + EVERY);
-            }
-            Behaviour::Corrupt
-            | Behaviour::Deny
-            | Behaviour::Exaggerate
-            | Behaviour::Hoard
-            | Behaviour::Honest
-            | Behaviour::Mute
-            | Behaviour::Repeat => out.cancel(Timer::Deceit),
+        match self.behaviour.is_scheming() {
+            true => out.set(Timer::Deceit, Time::from_secs(now.as_secs()) + EVERY),
+            false => out.cancel(Timer::Deceit),
         }
     }
 
     pub(crate) fn on_deceit(&mut self, now: Time, out: &mut Out<Self>) {
-        match self.behaviour {
-            Behaviour::Accuse => self.accuse(out),
-            Behaviour::MultiMint => self.mint_everywhere(now, out),
-            Behaviour::Corrupt
-            | Behaviour::Deny
-            | Behaviour::Exaggerate
-            | Behaviour::Hoard
-            | Behaviour::Honest
-            | Behaviour::Mute
-            | Behaviour::Repeat => return,
+        if self.behaviour == Behaviour::Accuse {
+            self.accuse(out);
+        } else if self.behaviour == Behaviour::MultiMint {
+            self.mint_everywhere(now, out);
         }
         self.scheme(now, out);
     }

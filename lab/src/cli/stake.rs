@@ -1,7 +1,6 @@
 //! `synod stake`: coins that make blocks.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -12,12 +11,11 @@ use synod_ledger::{
 };
 use synod_node::api::types::{AddressQuery, CoinInfo, StakeInfo};
 
-use super::context::{Context, PassphraseArg, PeerArg, Reached};
-use super::tx::{COINS_MAX, hand_in};
+use super::context::{Context, PeerArg, Reached};
+use super::tx::{COINS_MAX, HandInArgs, hand_in};
 use super::{interrupted, unless_interrupted};
 use crate::error::LabError;
 use crate::shell::render;
-use crate::units;
 use crate::wallets::Named;
 
 /// `synod stake`.
@@ -60,16 +58,8 @@ pub(super) struct MoveArgs {
     /// The fee in coins, which is paid with coins that are not locked [default: the network's lowest]
     #[arg(long, allow_negative_numbers = true)]
     fee: Option<Amount>,
-    /// Wait for so many confirmations
-    #[arg(long, value_name = "N")]
-    wait: Option<u64>,
-    /// How long to wait for them
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = units::duration)]
-    timeout: Duration,
     #[command(flatten)]
-    peer: PeerArg,
-    #[command(flatten)]
-    passphrase: PassphraseArg,
+    hand_in: HandInArgs,
 }
 
 /// Which way coins go.
@@ -126,7 +116,7 @@ async fn move_coins(context: &Context, args: MoveArgs, way: Way) -> Result<(), L
         prepared = prepare(context, &args, way) => prepared?,
         () = &mut interrupt => return Err(LabError::Interrupted),
     };
-    if let Some(info) = hand_in(context, &peer, &tx, (args.wait, args.timeout), interrupt).await? {
+    if let Some(info) = hand_in(context, &peer, &tx, &args.hand_in, interrupt).await? {
         moved.status = "confirmed";
         (moved.confirmations, moved.block, moved.height) = (info.confirmations, info.block, info.height);
     }
@@ -135,8 +125,8 @@ async fn move_coins(context: &Context, args: MoveArgs, way: Way) -> Result<(), L
 }
 
 async fn prepare(context: &Context, args: &MoveArgs, way: Way) -> Result<(Reached, Tx, Moved), LabError> {
-    let secret = context.wallets().unlock(&args.wallet, &args.passphrase.source())?;
-    let peer = reach(context, &args.peer).await?;
+    let secret = context.wallets().unlock(&args.wallet, &args.hand_in.passphrase.source())?;
+    let peer = reach(context, &args.hand_in.peer).await?;
     let address = secret.address();
     let fee = args.fee.unwrap_or(peer.status.chain.fee_min);
     let info = peer.client.address(address, AddressQuery { coins: Some(COINS_MAX) }).await;
@@ -215,13 +205,7 @@ fn sum(coins: &[(OutPoint, Coin)], is_stake: bool) -> Amount {
 
 async fn show(context: &Context, name: Option<&str>, peer: &PeerArg) -> Result<(), LabError> {
     let wallets = context.wallets();
-    let named = match name {
-        Some(name) => vec![wallets.resolve(name)?],
-        None => {
-            let names = wallets.names()?;
-            names.iter().map(|name| wallets.resolve(name)).collect::<Result<_, _>>()?
-        }
-    };
+    let named = wallets.resolve_or_all(name)?;
     let peer = reach(context, peer).await?;
     let mut found = Vec::new();
     for Named { wallet, address } in named {

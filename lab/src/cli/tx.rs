@@ -62,6 +62,13 @@ pub(super) struct SendArgs {
     /// The fee in coins [default: the network's lowest]
     #[arg(long, allow_negative_numbers = true)]
     fee: Option<Amount>,
+    #[command(flatten)]
+    hand_in: HandInArgs,
+}
+
+/// How a payment is handed in.
+#[derive(Debug, Args)]
+pub(super) struct HandInArgs {
     /// Wait for so many confirmations; where validators agree one is final, and so are f + 1 of their replies
     #[arg(long, value_name = "N")]
     wait: Option<u64>,
@@ -69,9 +76,9 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = units::duration)]
     timeout: Duration,
     #[command(flatten)]
-    peer: PeerArg,
+    pub(super) peer: PeerArg,
     #[command(flatten)]
-    passphrase: PassphraseArg,
+    pub(super) passphrase: PassphraseArg,
 }
 
 /// `synod tx list`.
@@ -142,7 +149,7 @@ async fn send(context: &Context, args: SendArgs) -> Result<(), LabError> {
         prepared = prepare(context, &args) => prepared?,
         () = &mut interrupt => return Err(LabError::Interrupted),
     };
-    if let Some(info) = hand_in(context, &peer, &tx, (args.wait, args.timeout), interrupt).await? {
+    if let Some(info) = hand_in(context, &peer, &tx, &args.hand_in, interrupt).await? {
         (sent.confirmations, sent.block, sent.height) = (info.confirmations, info.block, info.height);
         sent.status = "confirmed";
         if let Some(replies) = info.replies.filter(|_| info.confirmations == 0) {
@@ -155,12 +162,12 @@ async fn send(context: &Context, args: SendArgs) -> Result<(), LabError> {
     Ok(())
 }
 
-/// Hands a payment in and waits for so many confirmations, if any, for so long.
+/// Hands a payment in and waits for its confirmations, if that is wanted.
 pub(super) async fn hand_in(
     context: &Context,
     peer: &Reached,
     tx: &Tx,
-    (wait, limit): (Option<u64>, Duration),
+    args: &HandInArgs,
     mut interrupt: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<TransactionInfo>, LabError> {
     let id = tx.id();
@@ -177,9 +184,9 @@ pub(super) async fn hand_in(
         }
         Err(error) => return Err(LabError::api(&peer.name, error)),
     }
-    let Some(wanted) = wait.filter(|wanted| *wanted > 0) else { return Ok(None) };
+    let Some(wanted) = args.wait.filter(|wanted| *wanted > 0) else { return Ok(None) };
     tokio::select! {
-        info = wait_confirmed(context, peer, id, wanted, limit) => info.map(Some),
+        info = wait_confirmed(context, peer, id, wanted, args.timeout) => info.map(Some),
         () = &mut interrupt => Err(LabError::InterruptedAfterSend { id }),
     }
 }
@@ -188,8 +195,8 @@ pub(super) async fn hand_in(
 async fn prepare(context: &Context, args: &SendArgs) -> Result<(Reached, Tx, Sent), LabError> {
     let wallets = context.wallets();
     let to = wallets.resolve(&args.to)?.address;
-    let secret = wallets.unlock(&args.from, &args.passphrase.source())?;
-    let peer = context.reach(&args.peer).await?;
+    let secret = wallets.unlock(&args.from, &args.hand_in.passphrase.source())?;
+    let peer = context.reach(&args.hand_in.peer).await?;
     let fee = args.fee.unwrap_or(peer.status.chain.fee_min);
     let tx = make_payment(&peer, &args.from, &secret, to, args.amount, fee).await?;
     let sent = Sent {

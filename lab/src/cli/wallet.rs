@@ -179,13 +179,7 @@ fn show(context: &Context, name: &str) -> Result<(), LabError> {
 
 async fn balance(context: &Context, name: Option<&str>, peer: &PeerArg, all: bool) -> Result<Exit, LabError> {
     let wallets = context.wallets();
-    let named = match name {
-        Some(name) => vec![wallets.resolve(name)?],
-        None => {
-            let names = wallets.names()?;
-            names.iter().map(|name| wallets.resolve(name)).collect::<Result<_, _>>()?
-        }
-    };
+    let named = wallets.resolve_or_all(name)?;
     let peers = if all { context.reach_all().await? } else { vec![Ok(context.reach(peer).await?)] };
     let mut found = Vec::new();
     for Named { wallet, address } in named {
