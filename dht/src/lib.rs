@@ -2,7 +2,7 @@
 //!
 //! [`neighbours`] decides whom to stay connected to. On the links that it makes, [`mesh`] and [`flood`] disseminate
 //! items; [`rumour`] does so over a partial view that is shuffled; [`averaging`] computes the mean of all peers' numbers.
-//! [`overlay`] has what look-ups and searches share.
+//! [`kademlia`] finds nodes and values by identifier. [`overlay`] has what look-ups and searches share.
 
 #![no_std]
 
@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod averaging;
 pub mod flood;
 pub mod gossip;
+pub mod kademlia;
 pub mod mesh;
 pub mod neighbours;
 pub mod overlay;
@@ -21,6 +22,7 @@ mod testing;
 pub use averaging::Averaging;
 pub use flood::Flood;
 pub use gossip::Parcel;
+pub use kademlia::Kademlia;
 pub use mesh::Mesh;
 pub use neighbours::{Contact, Identity, Neighbours};
 pub use overlay::{Id, Node};

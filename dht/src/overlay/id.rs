@@ -75,6 +75,11 @@ impl Distance {
     /// From an identifier to itself.
     pub const ZERO: Self = Self(U256::ZERO);
 
+    /// Its most significant 64 bits: where these differ, they order two distances.
+    pub(crate) const fn leading(self) -> u64 {
+        self.0.as_limbs()[3]
+    }
+
     /// The place of its highest bit, counted from the least significant one, or nothing where it is zero: finger number less one
     /// on a circle, k-bucket number in a tree.
     pub fn power(self) -> Option<u32> {

@@ -1,0 +1,405 @@
+//! Whom a node knows: k-buckets, one for each length of the prefix that an identifier shares with the node's own (section 2.2).
+//!
+//! In a bucket the least recently seen contact is the first. Whoever is met when the bucket is full waits as a spare
+//! (section 4.1, "replacement cache") until a contact does not answer. A contact that failed is kept while nobody can take its
+//! place, so that a node whose own line was down for a while still knows somebody.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use synod_machine::{Bytes, PeerId, Rng, Time};
+
+use crate::overlay::{Id, Node, Quorum};
+
+/// A node in a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// Where it stands.
+    pub id: Id,
+    /// How it is reached.
+    pub peer: PeerId,
+    /// Requests in a row that it did not answer.
+    pub failures: u8,
+}
+
+impl Contact {
+    /// The node.
+    pub const fn node(&self) -> Node {
+        Node { id: self.id, peer: self.peer }
+    }
+
+    const fn new(node: Node) -> Self {
+        Self { id: node.id, peer: node.peer, failures: 0 }
+    }
+}
+
+/// A bucket: what shares a prefix of one length with the node's own identifier, and no more.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    /// Contacts, least recently seen first, then spares, least recently seen first.
+    nodes: Vec<Contact>,
+    contacts: u8,
+    /// When it is to be refreshed: so long after something in its range was looked up.
+    refresh_at: Time,
+    /// When its first contact was probed last for somebody who would take its place.
+    probed: Time,
+}
+
+impl Bucket {
+    const EMPTY: Self = Self { nodes: Vec::new(), contacts: 0, refresh_at: Time::ZERO, probed: Time::ZERO };
+
+    /// Those in use, least recently seen first.
+    pub fn contacts(&self) -> &[Contact] {
+        &self.nodes[..usize::from(self.contacts)]
+    }
+
+    /// Those that wait for a place, least recently seen first.
+    pub fn spares(&self) -> &[Contact] {
+        &self.nodes[usize::from(self.contacts)..]
+    }
+}
+
+/// What a table is bounded by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) contacts_max: u8,
+    pub(super) spares_max: u8,
+    pub(super) failures_max: u8,
+    pub(super) probe: Duration,
+    pub(super) refresh: Duration,
+}
+
+/// What came of seeing a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It was a contact.
+    Known,
+    /// It is one now.
+    New,
+    /// It waits; if a contact is named, that one is to be probed.
+    Waits(Option<Node>),
+}
+
+/// All buckets down to the closest neighbour's.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    own: Id,
+    /// By the length of the shared prefix.
+    buckets: Vec<Bucket>,
+    /// The bucket that was changed last, which is what a step's check looks at.
+    touched: u8,
+}
+
+impl Table {
+    pub(super) const fn new(own: Id) -> Self {
+        Self { own, buckets: Vec::new(), touched: 0 }
+    }
+
+    pub(super) fn buckets(&self) -> &[Bucket] {
+        &self.buckets
+    }
+
+    /// A node gave a sign of life.
+    pub(super) fn seen(&mut self, now: Time, node: Node, bounds: &Bounds) -> Seen {
+        let place = self.place(node.id).expect("nobody else has the node's own identifier");
+        while self.buckets.len() <= place {
+            self.buckets.push(Bucket { refresh_at: now + bounds.refresh, ..Bucket::EMPTY });
+        }
+        self.touched = place as u8;
+        let bucket = &mut self.buckets[place];
+        let count = usize::from(bucket.contacts);
+        if let Some(known) = bucket.nodes[..count].iter().position(|contact| contact.id == node.id) {
+            bucket.meet_again(known, node);
+            return Seen::Known;
+        }
+        if bucket.contacts < bounds.contacts_max {
+            bucket.insert(node);
+            return Seen::New;
+        }
+        if let Some(stale) = bucket.contacts().iter().position(|contact| contact.failures >= bounds.failures_max) {
+            bucket.nodes.remove(stale);
+            bucket.contacts -= 1;
+            bucket.insert(node);
+            return Seen::New;
+        }
+        bucket.wait(node, bounds.spares_max);
+        let first = bucket.nodes[0];
+        if now.since(bucket.probed) < bounds.probe && bucket.probed != Time::ZERO {
+            return Seen::Waits(None);
+        }
+        bucket.probed = now;
+        Seen::Waits(Some(first.node()))
+    }
+
+    /// A contact did not answer. It gives way to a spare when that happened too often in a row; if it may be that it is only
+    /// a message that was lost, it is named, to be probed.
+    pub(super) fn failed(&mut self, node: Node, bounds: &Bounds) -> Option<Node> {
+        let place = self.place(node.id)?;
+        let bucket = self.buckets.get_mut(place)?;
+        let count = usize::from(bucket.contacts);
+        let Some(at) = bucket.contacts().iter().position(|contact| contact.node() == node) else {
+            // A spare that does not answer is none.
+            bucket.nodes.retain(|contact| contact.node() != node);
+            return None;
+        };
+        self.touched = place as u8;
+        let contact = &mut bucket.nodes[at];
+        contact.failures = contact.failures.saturating_add(1);
+        if bucket.nodes.len() == count {
+            return None;
+        }
+        if bucket.nodes[at].failures < bounds.failures_max {
+            return Some(node);
+        }
+        // Section 4.1: the spare that was seen last takes its place.
+        bucket.nodes.remove(at);
+        let spare = bucket.nodes.pop().expect("there is a spare, as was looked at");
+        bucket.nodes.insert(count - 1, spare);
+        None
+    }
+
+    /// The `count` contacts closest to the target, closest first, of those that are wanted.
+    ///
+    /// Buckets are ordered by their distance as wholes: where the target differs from the node's own identifier at a bucket's
+    /// bit, all of the bucket is closer than all deeper ones, and farther where it does not.
+    pub(super) fn closest(&self, target: Id, count: usize, is_wanted: impl Fn(&Contact) -> bool) -> Vec<Node> {
+        let mut found = Vec::with_capacity(count);
+        let first = self.place(target).unwrap_or(self.buckets.len()).min(self.buckets.len());
+        let is_turned = |place: usize| self.own.bit(place as u32) != target.bit(place as u32);
+        let near = (first..self.buckets.len()).filter(|&place| is_turned(place));
+        let far = (0..self.buckets.len()).rev().filter(|&place| !is_turned(place));
+        for place in near.chain(far) {
+            if found.len() >= count {
+                break;
+            }
+            self.buckets[place].sorted(target, count - found.len(), &is_wanted, &mut found);
+        }
+        found
+    }
+
+    /// How many contacts are closer to the target than this node is.
+    pub(super) fn count_closer(&self, target: Id) -> usize {
+        let Some(first) = self.place(target) else { return 0 };
+        let is_turned = |place: &usize| self.own.bit(*place as u32) != target.bit(*place as u32);
+        let closer = (first..self.buckets.len()).filter(is_turned);
+        closer.map(|place| usize::from(self.buckets[place].contacts)).sum()
+    }
+
+    /// Something in the target's bucket is looked up, which needs no refreshing before `refresh_at`.
+    pub(super) fn looked_up(&mut self, target: Id, refresh_at: Time) {
+        // Whatever is closer than the closest neighbour counts for the last bucket.
+        let place = self.place(target).unwrap_or(usize::MAX).min(self.buckets.len().saturating_sub(1));
+        if let Some(bucket) = self.buckets.get_mut(place) {
+            bucket.refresh_at = refresh_at;
+        }
+    }
+
+    /// All buckets are to be refreshed that are farther away than the closest neighbour's (section 2.3, the last paragraph).
+    pub(super) fn age(&mut self) {
+        if let Some((_, farther)) = self.buckets.split_last_mut() {
+            farther.iter_mut().for_each(|bucket| bucket.refresh_at = Time::ZERO);
+        }
+    }
+
+    /// The bucket that is to be refreshed next, and when.
+    pub(super) fn next_refresh(&self) -> Option<(usize, Time)> {
+        let all = self.buckets.iter().enumerate().map(|(place, bucket)| (place, bucket.refresh_at));
+        all.min_by_key(|&(_, at)| at)
+    }
+
+    /// A random identifier in a bucket's range; in the last one it is the node's own, whose neighbours matter most.
+    pub(super) fn draw(&self, place: usize, rng: &mut Rng) -> Id {
+        if place + 1 >= self.buckets.len() {
+            return self.own;
+        }
+        let own = Bytes::from(self.own.with_turned(place as u32));
+        let mut drawn = Bytes::from(Id::draw(rng));
+        let (whole, bits) = ((place + 1) / 8, (place + 1) % 8);
+        drawn.0[..whole].copy_from_slice(&own.0[..whole]);
+        let mask = !(0xff_u8 >> bits);
+        if let Some(byte) = drawn.0.get_mut(whole) {
+            *byte = own.0[whole] & mask | *byte & !mask;
+        }
+        Id::from(drawn)
+    }
+
+    /// The bucket of an identifier: how long a prefix it shares with the node's own, which has no bucket.
+    fn place(&self, id: Id) -> Option<usize> {
+        let power = self.own.xor(id).power()?;
+        Some((Id::BITS - 1 - power) as usize)
+    }
+
+    /// 1. The bucket that was touched last is within its bounds. 2. Its latest contact is in its range.
+    pub(super) fn check(&self, bounds: &Bounds) {
+        if let Some(bucket) = self.buckets.get(usize::from(self.touched)) {
+            self.check_size(bucket, bounds);
+            let latest = bucket.contacts().last();
+            let is_here = |contact: &Contact| self.place(contact.id) == Some(usize::from(self.touched));
+            assert!(latest.is_none_or(is_here), "a contact is in the bucket of its prefix");
+        }
+    }
+
+    /// The same of all buckets and contacts, and that nobody is there twice.
+    pub(super) fn check_all(&self, bounds: &Bounds) {
+        for (place, bucket) in self.buckets.iter().enumerate() {
+            self.check_size(bucket, bounds);
+            for (at, contact) in bucket.nodes.iter().enumerate() {
+                assert!(self.place(contact.id) == Some(place), "a contact is in the bucket of its prefix");
+                let is_same = |other: &Contact| other.id == contact.id;
+                assert!(!bucket.nodes[..at].iter().any(is_same), "nobody is in a bucket twice");
+            }
+        }
+    }
+
+    fn check_size(&self, bucket: &Bucket, bounds: &Bounds) {
+        assert!(bucket.contacts <= bounds.contacts_max, "a bucket has k contacts at most");
+        assert!(bucket.spares().len() <= usize::from(bounds.spares_max), "spares are bounded");
+        let is_full = bucket.contacts == bounds.contacts_max;
+        assert!(is_full || bucket.spares().is_empty(), "nobody waits while there is room");
+    }
+}
+
+/// Room for so many nodes is made at a time.
+const ROOM: usize = 4;
+
+impl Bucket {
+    /// Moves a contact to where the most recently seen one is. Another handle is believed where the old one failed.
+    fn meet_again(&mut self, place: usize, node: Node) {
+        let count = usize::from(self.contacts);
+        let contact = &mut self.nodes[place];
+        if contact.peer != node.peer {
+            if contact.failures == 0 {
+                return;
+            }
+            contact.peer = node.peer;
+        }
+        contact.failures = 0;
+        self.nodes[place..count].rotate_left(1);
+    }
+
+    fn insert(&mut self, node: Node) {
+        self.nodes.retain(|waiting| waiting.id != node.id);
+        self.make_room();
+        self.nodes.insert(usize::from(self.contacts), Contact::new(node));
+        self.contacts += 1;
+    }
+
+    fn wait(&mut self, node: Node, spares_max: u8) {
+        let count = usize::from(self.contacts);
+        if let Some(known) = self.spares().iter().position(|spare| spare.id == node.id) {
+            return self.nodes[count + known..].rotate_left(1);
+        }
+        if spares_max == 0 {
+            return;
+        }
+        if self.spares().len() == usize::from(spares_max) {
+            self.nodes[count..].rotate_left(1);
+            self.nodes.pop();
+        }
+        self.make_room();
+        self.nodes.push(Contact::new(node));
+    }
+
+    fn make_room(&mut self) {
+        if self.nodes.len() == self.nodes.capacity() {
+            self.nodes.reserve_exact(ROOM);
+        }
+    }
+
+    /// Appends the `count` of its contacts that are closest to the target.
+    fn sorted(&self, target: Id, count: usize, is_wanted: &impl Fn(&Contact) -> bool, found: &mut Vec<Node>) {
+        // The first bits of a distance decide, but for nodes that were made to share them: numbers sort fast.
+        let mut keys = [0_u64; NODES];
+        let mut len = 0;
+        for (place, contact) in self.contacts().iter().enumerate() {
+            if is_wanted(contact) {
+                keys[len] = contact.id.xor(target).leading() & !PLACE | place as u64;
+                len += 1;
+            }
+        }
+        let keys = &mut keys[..len];
+        keys.sort_unstable();
+        let contact = |key: &u64| &self.nodes[(key & PLACE) as usize];
+        if keys.windows(2).any(|pair| pair[0] & !PLACE == pair[1] & !PLACE) {
+            keys.sort_unstable_by_key(|key| contact(key).id.xor(target));
+        }
+        found.extend(keys.iter().take(count).map(|key| contact(key).node()));
+    }
+}
+
+const NODES: usize = Quorum::REPLICAS_MAX as usize;
+/// The bits of a key that say where in its bucket a contact is.
+const PLACE: u64 = 31;
+
+const _: () = assert!(NODES <= PLACE as usize, "a place fits into its bits");
+const _: () = assert!(size_of::<Contact>() == 40, "a known node is 40 bytes");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { contacts_max: 20, spares_max: 4, failures_max: 2, probe: MINUTE, refresh: MINUTE };
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn table(seed: u64, nodes: u32) -> (Table, Vec<Node>) {
+        let mut rng = Rng::new(seed, 0, "table");
+        let mut table = Table::new(Id::draw(&mut rng));
+        let nodes: Vec<Node> = (1..=nodes).map(|peer| Node { id: Id::draw(&mut rng), peer: PeerId(peer) }).collect();
+        for &node in &nodes {
+            table.seen(Time::ZERO, node, &BOUNDS);
+        }
+        (table, nodes)
+    }
+
+    fn contacts(table: &Table) -> Vec<Node> {
+        table.buckets.iter().flat_map(Bucket::contacts).map(Contact::node).collect()
+    }
+
+    #[test]
+    fn the_closest_are_those_that_sorting_all_contacts_gives() {
+        for (seed, nodes) in [(1, 0), (2, 1), (3, 15), (4, 100), (5, 2_000)] {
+            let (table, _) = table(seed, nodes);
+            table.check_all(&BOUNDS);
+            let mut rng = Rng::new(seed, 1, "targets");
+            let near = (0..12).map(|place| table.own.with_turned(place));
+            let targets = near.chain([table.own]).chain((0..50).map(|_| Id::draw(&mut rng)));
+            for target in targets.collect::<Vec<Id>>() {
+                let mut sorted = contacts(&table);
+                sorted.sort_by_key(|node| node.id.xor(target));
+                let closer = sorted.iter().filter(|node| node.id.xor(target) < table.own.xor(target)).count();
+                assert_eq!(table.count_closer(target), closer, "{target:?} among {nodes}");
+                for count in [1, 3, 20] {
+                    let closest = table.closest(target, count, |_| true);
+                    assert_eq!(closest, sorted[..count.min(sorted.len())], "{count} of {nodes}");
+                }
+                let odd = table.closest(target, 20, |contact| contact.peer.0 % 2 == 1);
+                sorted.retain(|node| node.peer.0 % 2 == 1);
+                assert_eq!(odd, sorted[..20.min(sorted.len())]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_drawn_target_is_in_its_bucket_and_the_last_one_is_the_own_identifier() {
+        let (table, _) = table(1, 5_000);
+        let mut rng = Rng::new(1, 2, "targets");
+        let last = table.buckets.len() - 1;
+        assert!(last > 9, "there are buckets beyond the first byte");
+        for place in (0..last).flat_map(|place| [place; 20]) {
+            assert_eq!(table.place(table.draw(place, &mut rng)), Some(place));
+        }
+        assert_eq!(table.draw(last, &mut rng), table.own);
+    }
+
+    #[test]
+    fn identifiers_that_share_their_first_64_bits_are_told_apart() {
+        let own = Id::ZERO;
+        let mut table = Table::new(own);
+        let deep = |place: u32| Node { id: Id::MAX.with_turned(place), peer: PeerId(place) };
+        for place in 200..220 {
+            table.seen(Time::ZERO, deep(place), &BOUNDS);
+        }
+        let closest = table.closest(Id::MAX, 20, |_| true);
+        assert_eq!(closest.iter().map(|node| node.peer.0).collect::<Vec<_>>(), (200..220).rev().collect::<Vec<_>>());
+    }
+}
