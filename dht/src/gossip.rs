@@ -78,9 +78,9 @@ pub enum Timer {
 
 /// A peer in a partial view, as it travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Descriptor {
-    /// The peer's handle. It means the same to all peers only where one world gives out the handles.
-    pub peer: u32,
+pub struct Descriptor<P = u32> {
+    /// The peer. A bare handle means the same to all peers only where one world gives out the handles.
+    pub peer: P,
     /// How many shuffles ago the peer said that it is there.
     pub age: u16,
 }

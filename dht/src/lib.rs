@@ -16,6 +16,7 @@ pub mod mesh;
 pub mod neighbours;
 pub mod overlay;
 pub mod rumour;
+mod sampling;
 #[cfg(test)]
 mod testing;
 

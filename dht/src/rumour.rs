@@ -1,14 +1,12 @@
 //! Rumour spreading: in each round a peer that knows something hot talks to a random one (Demers et al. 1987, "Epidemic
 //! algorithms for replicated database maintenance", section 1.4; Karp et al. 2000, "Randomized rumor spreading").
 //!
-//! Whom it talks to comes from a partial view that is shuffled (`view.rs`), so it may be any peer and not only one that it
+//! Whom it talks to comes from a partial view that is shuffled (`sampling.rs`), so it may be any peer and not only one that it
 //! is connected to; handles of peers must therefore mean the same to all, as they do in a simulation. Feedback is believed,
 //! and the two directions of push-pull are messages of their own.
 //!
 //! Without pulling it is quiet while nothing is hot, but for the shuffle. With pulling it asks in each round for ever,
 //! since only asking finds what one does not know of.
-
-mod view;
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -17,11 +15,11 @@ use core::time::Duration;
 
 use synod_machine::{Input, Key, Out, PeerId, Protocol, Reject, Rng, Time};
 
-use self::view::View;
 use crate::gossip::{
     Beat, Command, DESCRIPTORS_MAX, Descriptor, Event, Id, Intake, LINKS_MAX, Message, Parcel, Place, Record, Timer,
     Verdict,
 };
+use crate::sampling::View;
 
 /// Checked configuration.
 #[derive(Clone, Debug)]
@@ -121,7 +119,7 @@ impl Params {
 #[repr(C)]
 pub struct Rumour<T: Parcel> {
     intake: Intake<T>,
-    view: View,
+    view: View<u32>,
     /// In order; whom the view begins again with if it has come to be empty.
     links: Vec<PeerId>,
     /// Oldest first.
@@ -160,7 +158,7 @@ const COLD_ROUNDS: u32 = 3;
 impl<T: Parcel> Rumour<T> {
     /// The peers that it may talk to.
     pub fn view(&self) -> impl Iterator<Item = PeerId> {
-        self.view.peers()
+        self.view.peers().map(PeerId)
     }
 
     fn on_command(&mut self, now: Time, command: Command<T>, out: &mut Out<Self>) {
@@ -288,7 +286,7 @@ impl<T: Parcel> Rumour<T> {
     fn on_round(&mut self, now: Time, out: &mut Out<Self>) {
         self.is_pending = false;
         self.refill();
-        if let Some(partner) = self.view.pick(&mut self.params.rng) {
+        if let Some(partner) = self.view.pick(&mut self.params.rng).map(PeerId) {
             match self.params.mode {
                 Mode::Pull => out.send(partner, Message::Pull),
                 Mode::Push => self.tell(partner, out),
@@ -321,7 +319,7 @@ impl<T: Parcel> Rumour<T> {
         out.set(Timer::Shuffle, beat.after(now));
         self.refill();
         if let Some((peer, descriptors)) = self.view.ask(length, &mut self.params.rng) {
-            out.send(peer, Message::Shuffle(descriptors));
+            out.send(PeerId(peer), Message::Shuffle(descriptors));
         }
     }
 
@@ -338,7 +336,7 @@ impl<T: Parcel> Rumour<T> {
         if theirs.len() > DESCRIPTORS_MAX {
             return out.reject(from, Reject::Oversized);
         }
-        if !self.view.finish(from, theirs) {
+        if !self.view.finish(from.0, theirs) {
             out.reject(from, Reject::Unsolicited);
         }
     }
@@ -348,7 +346,7 @@ impl<T: Parcel> Rumour<T> {
             && self.links.len() < LINKS_MAX
         {
             self.links.insert(place, peer);
-            self.view.meet(peer, &mut self.params.rng);
+            self.view.meet(peer.0, &mut self.params.rng);
             self.plan(now, out);
         }
     }
@@ -357,12 +355,12 @@ impl<T: Parcel> Rumour<T> {
         if let Ok(place) = self.links.binary_search(&peer) {
             self.links.remove(place);
         }
-        self.view.remove(peer);
+        self.view.retain(|other| other != peer.0);
     }
 
     fn refill(&mut self) {
         if self.view.is_empty() {
-            self.links.iter().for_each(|&link| self.view.meet(link, &mut self.params.rng));
+            self.links.iter().for_each(|&link| self.view.meet(link.0, &mut self.params.rng));
         }
     }
 
@@ -412,7 +410,7 @@ impl<T: Parcel> Protocol for Rumour<T> {
         let shuffles = params.shuffle.map(|shuffle| (Beat::random(shuffle.period, &mut params.rng), shuffle.length));
         Self {
             intake: Intake::new(&mut params.rng),
-            view: View::new(params.own, params.view_max),
+            view: View::new(params.own.0, params.view_max),
             links: Vec::new(),
             known: Vec::new(),
             bytes: 0,

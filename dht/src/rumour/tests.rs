@@ -220,7 +220,7 @@ fn a_static_view_has_no_shuffle_timer_and_refuses_shuffles() {
 #[test]
 fn a_peer_whose_view_is_empty_begins_again_with_its_links_and_without_links_it_waits() {
     let mut machine = machine(params(), [7]);
-    machine.view.remove(PeerId(7));
+    machine.view.retain(|peer| peer != 7);
     publish(&mut machine, 600, 9);
     assert_eq!(round(&mut machine, 1_000)[0], "send to p7: Push(Note(9))");
     step(&mut machine, at(1_100), Input::PeerDown(PeerId(7)));
