@@ -16,7 +16,7 @@ use synod_machine::{Bytes, PeerId, Wire};
 
 pub(crate) use self::beat::Beat;
 pub(crate) use self::intake::Intake;
-pub(crate) use self::seen::Place;
+pub(crate) use self::seen::{Place, Seen};
 pub use self::seen::{SEEN_MAX, SEEN_TIME_MIN};
 
 /// The hash of an item's whole content, under which it is known.
@@ -83,6 +83,12 @@ pub struct Descriptor<P = u32> {
     pub peer: P,
     /// How many shuffles ago the peer said that it is there.
     pub age: u16,
+}
+
+impl<P> Descriptor<P> {
+    pub(crate) fn map<Q>(self, f: &mut impl FnMut(P) -> Q) -> Descriptor<Q> {
+        Descriptor { peer: f(self.peer), age: self.age }
+    }
 }
 
 /// What gossip machines send each other. Each machine uses some of it and refuses the rest.

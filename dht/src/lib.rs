@@ -2,7 +2,8 @@
 //!
 //! [`neighbours`] decides whom to stay connected to. On the links that it makes, [`mesh`] and [`flood`] disseminate
 //! items; [`rumour`] does so over a partial view that is shuffled; [`averaging`] computes the mean of all peers' numbers.
-//! [`kademlia`] finds nodes and values by identifier. [`overlay`] has what look-ups and searches share.
+//! [`kademlia`] finds nodes and values by identifier; [`search`] finds what peers share by name and by words. [`overlay`] has
+//! what look-ups and searches share.
 
 #![no_std]
 
@@ -17,6 +18,7 @@ pub mod neighbours;
 pub mod overlay;
 pub mod rumour;
 mod sampling;
+pub mod search;
 #[cfg(test)]
 mod testing;
 
