@@ -8,4 +8,5 @@ mod rejoin;
 mod steps;
 mod swarm;
 mod twins;
+mod votes;
 mod wire;
