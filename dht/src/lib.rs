@@ -2,14 +2,15 @@
 //!
 //! [`neighbours`] decides whom to stay connected to. On the links that it makes, [`mesh`] and [`flood`] disseminate
 //! items; [`rumour`] does so over a partial view that is shuffled; [`averaging`] computes the mean of all peers' numbers.
-//! [`kademlia`] finds nodes and values by identifier; [`search`] finds what peers share by name and by words. [`overlay`] has
-//! what look-ups and searches share.
+//! [`kademlia`] finds nodes and values by identifier, [`chord`] on a ring; [`search`] finds what peers share by name and by words.
+//! [`overlay`] has what look-ups and searches share.
 
 #![no_std]
 
 extern crate alloc;
 
 pub mod averaging;
+pub mod chord;
 pub mod flood;
 pub mod gossip;
 pub mod kademlia;
@@ -23,6 +24,7 @@ pub mod search;
 mod testing;
 
 pub use averaging::Averaging;
+pub use chord::Chord;
 pub use flood::Flood;
 pub use gossip::Parcel;
 pub use kademlia::Kademlia;

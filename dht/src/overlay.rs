@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use synod_machine::{Bytes, PeerId, Wire};
 
 pub use self::entry::{ENTRIES_MAX, ENTRY_BYTES_MAX, Entry, Quorum, QuorumError};
-pub use self::id::Id;
+pub use self::id::{Distance, Id};
 use crate::gossip::varint_len;
 
 /// A node of an overlay, as one host knows it.
