@@ -4,7 +4,8 @@
 //! A node knows up to k others in each subtree that it is not in (`table.rs`), finds the k closest to a target by asking the
 //! closest that it knows, α at a time (`lookup.rs`), and keeps entries for others until they expire (`store.rs`). Where the
 //! paper is silent it does what libp2p's does (libp2p/specs, `kad-dht/README.md`), and says so. It does not have the paper's
-//! relaxed splitting of unbalanced subtrees (section 2.4), longer steps of b bits (4.2), nor its random request ids against forged addresses (2.3), since a transport tells who speaks.
+//! relaxed splitting of unbalanced subtrees (section 2.4), longer steps of b bits (4.2), nor its random request ids
+//! against forged addresses (2.3), since a transport tells who speaks.
 //!
 //! A node joins on command, when it is told whom it may ask; it answers others before. What it publishes is on disk and
 //! published again after a restart; the table and what it keeps for others are not.
@@ -20,8 +21,9 @@ mod task;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use synod_machine::{Input, Key, Out, PeerId, Protocol, Reject, Time};
+use synod_machine::{Input, Key, Out, PeerId, Protocol, Reject, Rng, Time};
 
 use self::keep::Publication;
 pub use self::keep::{HANDED_MAX, PUBLICATIONS_MAX, REPUBLISHING_MAX};
@@ -36,27 +38,42 @@ pub use self::table::{Bucket, Contact};
 use self::task::{Purpose, Task};
 use crate::overlay::{Cost, ENTRIES_MAX, Entry, Failure, Id, Node};
 
-/// The machine.
+/// The machine. What each message touches stands first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Kademlia {
     table: Table,
+    bounds: Bounds,
+    node: Node,
     requests: Requests,
     tasks: Vec<Task>,
-    store: Store,
-    /// By key.
-    publications: Vec<Publication>,
-    /// When [`Timer::Keep`] is due.
-    keep_at: Time,
-    last_task: u32,
-    /// Look-ups that publish again.
-    republishing: u8,
+    request_time: Duration,
     is_joined: bool,
     /// Whether [`Kademlia::republish`] is at work.
     is_publishing: bool,
     is_refreshing: bool,
     /// Whether [`Timer::Request`] is pending.
     is_timed: bool,
-    params: Box<Params>,
+    /// Look-ups that publish again.
+    republishing: u8,
+    last_task: u32,
+    store: Store,
+    /// By key.
+    publications: Vec<Publication>,
+    /// When [`Timer::Keep`] is due.
+    keep_at: Time,
+    /// Apart: it is seldom looked at.
+    rest: Box<Rest>,
+}
+
+/// What is left of the configuration.
+#[derive(Debug)]
+struct Rest {
+    alpha: u8,
+    expire: Duration,
+    publish: Duration,
+    republish: Duration,
+    rng: Rng,
 }
 
 /// What the owner asked for and is not answered yet.
@@ -91,17 +108,12 @@ impl Kademlia {
 
     /// This node.
     pub const fn node(&self) -> Node {
-        self.params.node
+        self.node
     }
 
     /// Asserts of all buckets what [`check`](Protocol::check) asserts of the one that a step touched.
     pub fn check_all(&self) {
-        self.table.check_all(&self.bounds());
-    }
-
-    fn bounds(&self) -> Bounds {
-        let Params { failures_max, k, probe, refresh, spares_max, .. } = *self.params;
-        Bounds { contacts_max: k, spares_max, failures_max, probe, refresh }
+        self.table.check_all(&self.bounds);
     }
 
     fn on_command(&mut self, now: Time, command: Command, out: &mut Out<Self>) {
@@ -130,11 +142,11 @@ impl Kademlia {
 
     /// Section 2.3, the last paragraph: it looks up its own identifier, beginning with those that it was told of.
     fn on_join(&mut self, now: Time, via: Vec<Node>, out: &mut Out<Self>) {
-        let own = self.params.node;
+        let own = self.node;
         if self.tasks.iter().any(|task| matches!(task.purpose, Purpose::Join)) {
             return out.emit(Event::Joined { result: Err(Failure::Busy), cost: Cost::default() });
         }
-        let mut nodes = self.table.closest(own.id, usize::from(self.params.k), |_| true);
+        let mut nodes = self.table.closest(own.id, usize::from(self.bounds.contacts_max), |_| true);
         nodes.extend(via.into_iter().take(CANDIDATES_MAX).filter(|node| node.id != own.id && node.peer != own.peer));
         nodes.sort_by_key(|node| node.id.xor(own.id));
         nodes.dedup_by_key(|node| node.id);
@@ -191,7 +203,7 @@ impl Kademlia {
 
     /// Takes the sender of a request up. Whether it is who it says.
     fn meet_asker(&mut self, now: Time, from: PeerId, node: Node, out: &mut Out<Self>) -> bool {
-        let is_sound = node.peer == from && node.id != self.params.node.id;
+        let is_sound = node.peer == from && node.id != self.node.id;
         if is_sound {
             self.meet(now, node, out);
         } else {
@@ -202,8 +214,7 @@ impl Kademlia {
 
     /// Section 2.2: whoever sends a message is put where the most recently seen contact of its bucket is, if there is room.
     fn meet(&mut self, now: Time, node: Node, out: &mut Out<Self>) {
-        let bounds = self.bounds();
-        match self.table.seen(now, node, &bounds) {
+        match self.table.seen(now, node, &self.bounds) {
             Seen::Known | Seen::Waits(None) => {}
             Seen::New => self.hand_over(now, node, out),
             Seen::Waits(Some(first)) => self.ping(now, first, out),
@@ -212,7 +223,7 @@ impl Kademlia {
 
     fn nodes_for(&self, asker: Node, target: Id) -> Vec<Node> {
         let is_wanted = |contact: &Contact| contact.failures == 0 && contact.id != asker.id;
-        self.table.closest(target, usize::from(self.params.k), is_wanted)
+        self.table.closest(target, usize::from(self.bounds.contacts_max), is_wanted)
     }
 
     fn on_nodes(&mut self, now: Time, from: PeerId, request: u32, nodes: &[Node], out: &mut Out<Self>) {
@@ -253,7 +264,7 @@ impl Kademlia {
 
     /// Takes the nodes of an answer up, which are to be sorted. Whether there is a look-up that goes on.
     fn take_up(&mut self, now: Time, open: &Open, number: u32, nodes: &[Node], out: &mut Out<Self>) -> bool {
-        let own = self.params.node;
+        let own = self.node;
         let Some(task) = self.tasks.iter_mut().find(|task| task.number == number) else {
             self.meet(now, open.node, out);
             return false;
@@ -291,7 +302,7 @@ impl Kademlia {
         message: impl FnOnce(u32) -> Message,
         out: &mut Out<Self>,
     ) {
-        let until = now + self.params.request_time;
+        let until = now + self.request_time;
         let number = self.requests.add(to, until, about);
         out.send(to.peer, message(number));
         if !self.is_timed {
@@ -302,14 +313,14 @@ impl Kademlia {
 
     fn ping(&mut self, now: Time, node: Node, out: &mut Out<Self>) {
         if self.requests.len() < OPEN_MAX && !self.requests.pings(node) {
-            let own = self.params.node;
+            let own = self.node;
             self.request(now, node, About::Ping, |request| Message::Ping { request, node: own }, out);
         }
     }
 
     /// Gives a node a copy, without waiting for its word.
     fn spread(&mut self, now: Time, node: Node, key: Id, held: &Held, out: &mut Out<Self>) {
-        let own = self.params.node;
+        let own = self.node;
         if node.id == own.id {
             self.keep(now, key, held.clone(), out);
         } else if self.requests.len() < OPEN_MAX {
@@ -320,7 +331,7 @@ impl Kademlia {
 
     /// A request came to nothing.
     fn fail(&mut self, now: Time, open: &Open, is_late: bool, out: &mut Out<Self>) {
-        if let Some(contact) = self.table.failed(open.node, &self.bounds()) {
+        if let Some(contact) = self.table.failed(open.node, &self.bounds) {
             self.ping(now, contact, out);
         }
         match open.about {
@@ -362,14 +373,14 @@ impl Kademlia {
             return;
         }
         let Some((place, due)) = self.table.next_refresh() else {
-            return out.set(Timer::Refresh, now + self.params.refresh);
+            return out.set(Timer::Refresh, now + self.bounds.refresh);
         };
         if due > now || self.requests.len() >= OPEN_MAX {
-            return out.set(Timer::Refresh, due.max(now + self.params.request_time));
+            return out.set(Timer::Refresh, due.max(now + self.request_time));
         }
         self.is_refreshing = true;
-        let target = self.table.draw(place, &mut self.params.rng);
-        let nodes = self.table.closest(target, usize::from(self.params.k), |_| true);
+        let target = self.table.draw(place, &mut self.rest.rng);
+        let nodes = self.table.closest(target, usize::from(self.bounds.contacts_max), |_| true);
         self.begin(now, target, Purpose::Refresh, &nodes, out);
     }
 }
@@ -387,20 +398,25 @@ impl Protocol for Kademlia {
         let publication = |(key, record): (Key, Record)| Publication { key: key.name.into(), record, due: Time::ZERO };
         let mut publications: Vec<Publication> = disk.map(publication).collect();
         publications.sort_by_key(|publication| publication.key);
+        let Params { alpha, expire, failures_max, k, node, probe, .. } = params;
+        let Params { publish, refresh, republish, request_time, rng, spares_max, .. } = params;
         Self {
-            table: Table::new(params.node.id),
+            table: Table::new(node.id),
+            bounds: Bounds { contacts_max: k, spares_max, failures_max, probe, refresh },
+            node,
             requests: Requests::new(),
             tasks: Vec::new(),
-            store: Store::new(params.node.id),
-            publications,
-            keep_at: Time::MAX,
-            last_task: 0,
-            republishing: 0,
+            request_time,
             is_joined: false,
             is_publishing: false,
             is_refreshing: false,
             is_timed: false,
-            params: Box::new(params),
+            republishing: 0,
+            last_task: 0,
+            store: Store::new(node.id),
+            publications,
+            keep_at: Time::MAX,
+            rest: Box::new(Rest { alpha, expire, publish, republish, rng }),
         }
     }
 
@@ -423,7 +439,7 @@ impl Protocol for Kademlia {
     /// 2. Its latest contact has the prefix of its bucket. 3. What is kept for others is bounded. 4. So are tasks and requests,
     ///    and what a look-up remembers and asks. 5. Who waits for an answer will hear that it does not come.
     fn check(&self) {
-        self.table.check(&self.bounds());
+        self.table.check(&self.bounds);
         self.store.check();
         assert!(self.tasks.len() <= TASKS_MAX + usize::from(REPUBLISHING_MAX) + 2, "tasks are bounded");
         let each = 2 * NODES_MAX;

@@ -94,6 +94,8 @@ pub enum Failure {
         /// How many it takes.
         expected: u8,
     },
+    /// What is to be stored is longer than values are.
+    TooLong,
 }
 
 impl fmt::Display for Failure {
@@ -105,6 +107,7 @@ impl fmt::Display for Failure {
             Self::NotFound => f.write_str("nobody who was asked has it"),
             Self::Silence => f.write_str("those who were asked did not answer in time"),
             Self::TooFew { got, expected } => write!(f, "{got} replicas answered, it takes {expected}"),
+            Self::TooLong => write!(f, "a value has at most {ENTRY_BYTES_MAX} bytes"),
         }
     }
 }

@@ -8,7 +8,7 @@ use synod_machine::{Key, Out, Time};
 use super::message::{Held, NODES_MAX, Record};
 use super::store::KEYS_MAX;
 use super::task::Purpose;
-use super::{Event, Kademlia, OPEN_MAX, Params, Timer};
+use super::{Event, Kademlia, OPEN_MAX, Rest, Timer};
 use crate::overlay::{Cost, ENTRY_BYTES_MAX, Entry, Failure, Id, Node, Query, Quorum};
 
 /// What this node publishes under a key.
@@ -42,16 +42,17 @@ impl Kademlia {
         quorum: Quorum,
         out: &mut Out<Self>,
     ) {
-        assert!(value.len() <= ENTRY_BYTES_MAX, "whoever takes a value from a person checks its length");
         let place = self.publications.binary_search_by_key(&key, |publication| publication.key);
         let is_full = place.is_err() && self.publications.len() >= PUBLICATIONS_MAX;
-        if let Some(failure) = self.refusal().or(is_full.then_some(Failure::Busy)) {
+        let is_long = value.len() > ENTRY_BYTES_MAX;
+        let failure = is_long.then_some(Failure::TooLong).or(self.refusal()).or(is_full.then_some(Failure::Busy));
+        if let Some(failure) = failure {
             return out.emit(Event::Stored { query, result: Err(failure), cost: Cost::default() });
         }
         let before = place.map_or(0, |place| self.publications[place].record.version);
         let record = Record { version: before.saturating_add(1), replicas: quorum.replicas(), at: now, value };
         out.persist(Key::new(SHELF_PUBLICATION, key.into()), record.clone());
-        let publication = Publication { key, record, due: now + self.params.publish };
+        let publication = Publication { key, record, due: now + self.rest.publish };
         let held = self.held_of(&publication);
         self.keep_until(publication.due, out);
         match place {
@@ -64,19 +65,19 @@ impl Kademlia {
 
     fn held_of(&self, publication: &Publication) -> Held {
         let Record { version, replicas, ref value, .. } = publication.record;
-        let entry = Entry { publisher: self.params.node.id, version, value: value.clone() };
-        Held { entry, replicas, secs: u32::try_from(self.params.expire.as_secs()).unwrap_or(u32::MAX) }
+        let entry = Entry { publisher: self.node.id, version, value: value.clone() };
+        Held { entry, replicas, secs: u32::try_from(self.rest.expire.as_secs()).unwrap_or(u32::MAX) }
     }
 
     /// Keeps an entry, the shorter the more nodes there are that are closer to its key: beyond the k closest its life is halved
     /// for each (section 2.3, "exponentially inversely proportional"; the rule is libp2p's). Whether it is kept.
     pub(super) fn keep(&mut self, now: Time, key: Id, held: Held, out: &mut Out<Self>) -> bool {
-        let beyond = self.table.count_closer(key).saturating_sub(usize::from(self.params.k));
-        let life = self.params.expire / 2_u32.saturating_pow(u32::try_from(beyond).unwrap_or(u32::MAX));
+        let beyond = self.table.count_closer(key).saturating_sub(usize::from(self.bounds.contacts_max));
+        let life = self.rest.expire / 2_u32.saturating_pow(u32::try_from(beyond).unwrap_or(u32::MAX));
         let life = life.min(Duration::from_secs(u64::from(held.secs)));
         // Section 2.5: at moments that differ, so that one of all holders is enough.
-        let spread = self.params.rng.below(self.params.republish.as_nanos() as u64 / 4 + 1);
-        let due = now + self.params.republish + Duration::from_nanos(spread);
+        let spread = self.rest.rng.below(self.rest.republish.as_nanos() as u64 / 4 + 1);
+        let due = now + self.rest.republish + Duration::from_nanos(spread);
         if life < LIFE_MIN || !self.store.put(key, held, now + life, due) {
             return false;
         }
@@ -89,7 +90,7 @@ impl Kademlia {
         if self.store.is_empty() {
             return;
         }
-        let own = self.params.node.id;
+        let own = self.node.id;
         let is_closest = |key: &Id| {
             let is_closer = node.id.xor(*key) < own.xor(*key);
             self.table.count_closer(*key) == usize::from(is_closer)
@@ -132,13 +133,13 @@ impl Kademlia {
         if let Some(at) = published.into_iter().chain(self.store.next_due()).min() {
             // What cannot be done yet is tried again when a look-up is over, or after a while.
             let is_hindered = at <= now;
-            self.keep_until(if is_hindered { now + self.params.request_time } else { at }, out);
+            self.keep_until(if is_hindered { now + self.request_time } else { at }, out);
         }
         self.is_publishing = false;
     }
 
     fn take_due(&mut self, now: Time, out: &mut Out<Self>) -> Option<(Id, Vec<Held>)> {
-        let Params { publish, expire, republish, .. } = *self.params;
+        let Rest { publish, expire, republish, .. } = *self.rest;
         self.publications.retain(|Publication { key, record, due }| {
             let is_over = *due <= now && record.value.is_empty() && now.since(record.at) >= expire;
             if is_over {

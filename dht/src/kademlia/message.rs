@@ -67,7 +67,8 @@ pub enum Message<N = Node> {
         /// Whether it has the entry now, or one that supersedes it.
         is_kept: bool,
     },
-    /// The answer to `FindValue`. As libp2p's `GET_VALUE` it has closer nodes beside a value: a read of several replicas goes on.
+    /// The answer to `FindValue`. As libp2p's `GET_VALUE` it has closer nodes beside a value: a read of several
+    /// replicas goes on.
     Values {
         /// The request's number.
         request: u32,

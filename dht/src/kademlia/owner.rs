@@ -100,7 +100,7 @@ pub enum Command {
         query: Query,
         /// The key.
         key: Id,
-        /// What is published, [`ENTRY_BYTES_MAX`](crate::overlay::ENTRY_BYTES_MAX) at most; whoever takes it from a person checks it. Nothing withdraws.
+        /// What is published, [`ENTRY_BYTES_MAX`](crate::overlay::ENTRY_BYTES_MAX) at most. Nothing withdraws.
         value: Vec<u8>,
         /// How many of the closest nodes must have it before it counts as published.
         quorum: Quorum,

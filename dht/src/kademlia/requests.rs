@@ -37,9 +37,6 @@ pub(super) struct Requests {
     last: u32,
 }
 
-/// Room that is kept while nothing is asked.
-const IDLE_MAX: usize = 4;
-
 impl Requests {
     pub(super) const fn new() -> Self {
         Self { open: VecDeque::new(), last: 0 }
@@ -103,7 +100,8 @@ impl Requests {
 
     fn remove(&mut self, place: usize) {
         self.open.remove(place);
-        if self.open.is_empty() && self.open.capacity() > IDLE_MAX {
+        // An idle node keeps no room for them.
+        if self.open.is_empty() {
             self.open = VecDeque::new();
         }
     }

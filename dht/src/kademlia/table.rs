@@ -103,6 +103,9 @@ impl Table {
     pub(super) fn seen(&mut self, now: Time, node: Node, bounds: &Bounds) -> Seen {
         let place = self.place(node.id).expect("nobody else has the node's own identifier");
         while self.buckets.len() <= place {
+            if self.buckets.len() == self.buckets.capacity() {
+                self.buckets.reserve_exact(ROOM);
+            }
             self.buckets.push(Bucket { refresh_at: now + bounds.refresh, ..Bucket::EMPTY });
         }
         self.touched = place as u8;
@@ -259,7 +262,7 @@ impl Table {
     }
 }
 
-/// Room for so many nodes is made at a time.
+/// Room for so many nodes or buckets is made at a time.
 const ROOM: usize = 4;
 
 impl Bucket {

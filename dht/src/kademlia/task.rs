@@ -48,10 +48,10 @@ pub(super) struct Task {
 impl Kademlia {
     /// Begins a task with these nodes, which are sorted by their distance to the target.
     pub(super) fn begin(&mut self, now: Time, target: Id, purpose: Purpose, nodes: &[Node], out: &mut Out<Self>) {
-        self.table.looked_up(target, now + self.params.refresh);
+        self.table.looked_up(target, now + self.bounds.refresh);
         self.last_task = self.last_task.wrapping_add(1);
         let number = self.last_task;
-        let lookup = Lookup::new(target, nodes, self.params.alpha, self.params.k);
+        let lookup = Lookup::new(target, nodes, self.rest.alpha, self.bounds.contacts_max);
         self.tasks.push(Task { number, purpose, lookup });
         self.advance(now, number, out);
     }
@@ -59,7 +59,7 @@ impl Kademlia {
     /// The contacts to begin a look-up with: the closest ones that answered when they were asked last, or, where there are
     /// none, any.
     pub(super) fn seeds(&self, target: Id) -> Vec<Node> {
-        let count = usize::from(self.params.k);
+        let count = usize::from(self.bounds.contacts_max);
         let sound = self.table.closest(target, count, |contact| contact.failures == 0);
         if sound.is_empty() { self.table.closest(target, count, |_| true) } else { sound }
     }
@@ -70,7 +70,7 @@ impl Kademlia {
 
     /// Asks whoever is to be asked next, and ends the look-up where there is nobody.
     pub(super) fn advance(&mut self, now: Time, number: u32, out: &mut Out<Self>) {
-        let own = self.params.node;
+        let own = self.node;
         loop {
             let Some(task) = self.task(number) else { return };
             let (next, target) = (task.lookup.next(), task.lookup.target());
@@ -111,7 +111,7 @@ impl Kademlia {
             }
             Purpose::Join => self.on_joined(now, result, cost, out),
             Purpose::Lookup { query } => {
-                let result = result.map(|()| self.closest_of(&lookup, usize::from(self.params.k)));
+                let result = result.map(|()| self.closest_of(&lookup, usize::from(self.bounds.contacts_max)));
                 out.emit(Event::Found { query, result, cost });
             }
             Purpose::Put { query, quorum, held } => match result {
@@ -150,7 +150,7 @@ impl Kademlia {
     /// The closest nodes that answered, this one among them if it is one of the closest.
     fn closest_of(&self, lookup: &Lookup, count: usize) -> Vec<Node> {
         let mut closest: Vec<Node> = lookup.answered().take(count).collect();
-        let (own, target) = (self.params.node, lookup.target());
+        let (own, target) = (self.node, lookup.target());
         let place = closest.partition_point(|node| node.id.xor(target) < own.id.xor(target));
         closest.insert(place, own);
         closest.truncate(count);
@@ -166,7 +166,7 @@ impl Kademlia {
         if quorum.needed() == 1 && !held.is_empty() {
             return out.emit(Event::Got { query, result: entries(held), cost: Cost::default() });
         }
-        let replies = vec![Reply { node: self.params.node.id, held }];
+        let replies = vec![Reply { node: self.node.id, held }];
         let seeds = self.seeds(key);
         self.begin(now, key, Purpose::Get { query, quorum, replies }, &seeds, out);
     }
@@ -226,7 +226,7 @@ impl Kademlia {
         let nodes = self.closest_of(&lookup, usize::from(quorum.replicas()));
         self.last_task = self.last_task.wrapping_add(1);
         let number = self.last_task;
-        let own = self.params.node;
+        let own = self.node;
         let others = nodes.iter().filter(|node| node.id != own.id);
         let (mut left, mut acked) = (0, 0);
         for &node in others {

@@ -2,7 +2,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
-use synod_machine::{Bytes, Effect, Rng};
+use synod_machine::{Bytes, Effect};
 
 use super::*;
 use crate::overlay::{ENTRY_BYTES_MAX, Entry, Query, Quorum};
@@ -532,6 +532,17 @@ fn a_write_that_too_few_replicas_have_says_so() {
 }
 
 #[test]
+fn a_value_that_is_too_long_is_not_published() {
+    let mut machine = acquainted(&[]);
+    let long = vec![1; ENTRY_BYTES_MAX + 1];
+    let effects = command(&mut machine, 2, put(&long, 1, 1));
+    assert!(matches!(events(effects)[..], [Event::Stored { result: Err(Failure::TooLong), .. }]));
+    assert!(machine.publications.is_empty(), "nor kept");
+    let stored = events(command(&mut machine, 2, put(&long[1..], 1, 1)));
+    assert!(matches!(stored[..], [Event::Stored { result: Ok(1), .. }]), "a byte less is not");
+}
+
+#[test]
 fn a_node_alone_keeps_what_it_publishes_and_a_withdrawal_ends_it() {
     let mut machine = acquainted(&[]);
     let stored = events(command(&mut machine, 2, put(b"x", 1, 3)));
@@ -615,11 +626,11 @@ fn what_is_stored_is_given_to_who_asks_and_lives_shorter_the_more_nodes_are_clos
     assert_eq!(secs(&mut machine, 1_002), []);
     // With k = 8 twelve of the twenty are beyond it: a day becomes 86,400 / 2^12 seconds.
     let mut small = full();
-    small.params.k = 8;
+    small.bounds.contacts_max = 8;
     let held = Held { secs: 86_400, ..held(5, 1, b"x") };
     assert!(small.keep(at(2), id(255), held.clone(), &mut Out::new()));
     assert_eq!(small.store.held(at(2), id(255))[0].secs, 21);
-    small.params.k = 1;
+    small.bounds.contacts_max = 1;
     assert!(!small.keep(at(2), id(255), held, &mut Out::new()), "it would live less than a second");
 }
 
@@ -707,8 +718,8 @@ fn an_idle_machine_is_small_beyond_its_table() {
         fire(&mut machine, secs, Timer::Request);
     }
     assert!(machine.is_idle(), "all is over");
-    // The table of a node among 2^17 has some sixteen buckets.
-    let bytes = size_of::<Kademlia>() + size_of::<Params>() + 16 * size_of::<Bucket>() + 4 * 72;
-    assert!(bytes <= 1_800, "{bytes} bytes");
+    // The table of a node among 2^17 has seventeen buckets or a few more.
+    let bytes = size_of::<Kademlia>() + size_of::<Rest>() + 20 * size_of::<Bucket>();
+    assert!(bytes <= 1_700, "{bytes} bytes");
     assert_eq!(machine.tasks.capacity(), 0);
 }
