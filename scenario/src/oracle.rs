@@ -25,6 +25,7 @@ use self::headers::Wide;
 pub use self::judgement::{Judgement, judge, watched, world};
 use self::model::Model;
 pub(crate) use self::votes::faulty;
+use crate::payer::signer;
 use crate::{Deed, Plan, Trial};
 
 /// Who found a run unsafe.
@@ -53,6 +54,8 @@ pub enum Oracle {
     Pace,
     /// A payment that a peer acknowledged is there until it is confirmed or conflicts with one that is.
     Promise,
+    /// No stake is taken away whose owner was honest all the time and knew what it had signed.
+    Stake,
 }
 
 /// How a run ended.
@@ -122,6 +125,7 @@ impl fmt::Display for Oracle {
             Self::Header => "header",
             Self::Pace => "pace",
             Self::Promise => "promise",
+            Self::Stake => "stake",
         })
     }
 }
@@ -210,6 +214,7 @@ impl Judge {
             }
             self.judge_bounds(world, peer, host)?;
         }
+        self.judge_losses(world)?;
         self.looked = now;
         Ok(())
     }
@@ -283,6 +288,20 @@ impl Judge {
             }
             None => Ok(()),
         }
+    }
+
+    /// Who loses a stake in some block has been dishonest. One whose disk was emptied does not know what it has signed.
+    fn judge_losses(&self, world: &World<Trial>) -> Looked {
+        let turned: BTreeSet<PeerId> = world.experiment().turned().collect();
+        let is_honest = |peer: &PeerId| self.seen[peer.0 as usize].wiped.is_none() && !turned.contains(peer);
+        for (owner, height) in self.model.losses() {
+            let is_theirs = |peer: &PeerId| signer(*peer).address().0 == owner;
+            if let Some(peer) = world.net().peers().filter(is_honest).find(is_theirs) {
+                let reason = format!("peer {}, which is honest, loses its stake at height {height}", peer.0);
+                return Err(Verdict::Unsafe(Oracle::Stake, reason));
+            }
+        }
+        Ok(())
     }
 
     fn judge_bounds(&self, world: &World<Trial>, peer: PeerId, host: &Peer) -> Looked {

@@ -18,6 +18,7 @@ use synod_sim::{Status, World};
 
 use super::votes::faulty;
 use super::{Judge, Looked, Oracle, Verdict};
+use crate::payer::signer;
 use crate::{Broken, Deed, Plan, Stop, Trial, advance};
 
 /// What came of a plan.
@@ -174,10 +175,19 @@ fn met(world: &World<Trial>) -> BTreeMap<&'static str, u64> {
         ("forks", heights.values().filter(|count| **count > 1).count() as u64),
         ("recoveries", starts.saturating_sub(peers)),
         ("reorganisations", observed.reorganisations.values().sum()),
+        ("stakes lost", lost(world)),
         ("state transfers", got("block") + got("decided")),
         ("view changes", observed.view.0),
     ]);
     met
+}
+
+/// Whose stakes are gone by the chain that all have in common.
+fn lost(world: &World<Trial>) -> u64 {
+    let (net, tip) = (world.net(), world.experiment().observed().common_tip().id);
+    let mut replicas = net.peers().filter_map(|peer| net.protocol(peer)).map(Peer::replica);
+    let Some(replica) = replicas.find(|replica| replica.tip() == tip) else { return 0 };
+    net.peers().filter(|peer| replica.state().loss_of(&signer(*peer).address()).is_some()).count() as u64
 }
 
 /// What times are reckoned in: a block's, or where blocks come as payments do, a view's first time-out.

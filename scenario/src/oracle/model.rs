@@ -122,6 +122,11 @@ impl Model {
         holders.iter().any(|at| path.get(self.judged[*at].height as usize) == Some(at))
     }
 
+    /// Who lost a stake, and at which height.
+    pub(super) fn losses(&self) -> impl Iterator<Item = (Bytes<20>, u64)> + '_ {
+        self.judged.iter().flat_map(|judged| judged.losers.iter().map(|owner| (*owner, judged.height)))
+    }
+
     /// How many payments are in blocks.
     pub(super) fn payments(&self) -> usize {
         self.holders.len()

@@ -19,6 +19,8 @@ pub(super) struct Arena {
     pub(super) shifts: Vec<Span>,
     /// … and how fast they become so, in parts per million.
     pub(super) drifts: &'static [i64],
+    /// How a dishonest peer behaves.
+    pub(super) conducts: &'static [Conduct],
     /// Whose disks may be emptied; all, where nobody is named.
     pub(super) forgetful: Option<Vec<PeerId>>,
 }
@@ -28,7 +30,7 @@ impl Arena {
     pub(super) fn of_work(peers: u32, beat: Span, healed: u64) -> Self {
         let shifts = [0, 1, 5, 15, 40].map(|beats| Span::from_nanos(beat.nanos() * beats)).to_vec();
         let drifts = &[0, 0, 100, -100, 50_000, -50_000];
-        Self { peers, beat, healed, kinds: &KINDS, shifts, drifts, forgetful: None }
+        Self { peers, beat, healed, kinds: &KINDS, shifts, drifts, conducts: &CONDUCTS, forgetful: None }
     }
 }
 
@@ -65,7 +67,7 @@ fn turns(dice: &mut Dice, arena: &Arena) -> Vec<Action> {
     }
     let mut troubles = Troubles { dice, arena, actions: Vec::new() };
     troubles.repeat(3, |this| {
-        let ((at, back), peers, behaviour) = (this.times(), this.group(), this.dice.one_of(&CONDUCTS));
+        let ((at, back), peers, behaviour) = (this.times(), this.group(), this.dice.one_of(this.arena.conducts));
         this.actions.push(Action::Turn { at, peers: peers.clone(), behaviour });
         if this.dice.one_in(2) {
             this.actions.push(Action::Turn { at: back, peers, behaviour: Conduct::Honest });
@@ -74,8 +76,21 @@ fn turns(dice: &mut Dice, arena: &Arena) -> Vec<Action> {
     troubles.actions
 }
 
-const CONDUCTS: [Conduct; 6] =
+/// How any peer may behave.
+pub(super) const CONDUCTS: [Conduct; 6] =
     [Conduct::Corrupt, Conduct::Deny, Conduct::Exaggerate, Conduct::Hoard, Conduct::Mute, Conduct::Repeat];
+
+/// Those of stakes' owners.
+pub(super) const CONDUCTS_OF_STAKES: [Conduct; 8] = [
+    Conduct::Accuse,
+    Conduct::Corrupt,
+    Conduct::Deny,
+    Conduct::Exaggerate,
+    Conduct::Hoard,
+    Conduct::MultiMint,
+    Conduct::Mute,
+    Conduct::Repeat,
+];
 
 /// A kind of trouble.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use synod_machine::PeerId;
 use synod_sim::model::{Links, Rate, Span, Topology};
 
 use super::draw::{Dice, bare, chain, gossip, limits, links, load};
-use super::faults::{Arena, KINDS_OF_ALL, actions};
+use super::faults::{Arena, CONDUCTS, KINDS_OF_ALL, actions};
 use crate::config::{
     Action, AdversaryConfig, ChainConfig, Check, DiskConfig, EngineConfig, LimitsConfig, Retarget, Scenario,
     StopConfig, Vice, Who,
@@ -63,7 +63,7 @@ fn arena(peers: u32, beat: Span, healed: u64) -> Arena {
     // A proposal may be ten seconds ahead of a validator's clock: all together stay within that.
     let shifts = [0, 200, 1_000].map(Span::from_millis).to_vec();
     let drifts = &[0, 0, 100, -100, 5_000, -5_000];
-    Arena { peers, beat, healed, kinds: &KINDS_OF_ALL, shifts, drifts, forgetful: None }
+    Arena { peers, beat, healed, kinds: &KINDS_OF_ALL, shifts, drifts, conducts: &CONDUCTS, forgetful: None }
 }
 
 /// As many validators as may be faulty, or fewer: those that lie, and those whose disks may be emptied.

@@ -6,7 +6,7 @@
 use synod_sim::model::{Links, Span, Topology};
 
 use super::draw::{Dice, bare, chain, gossip, limits, links, load, peers, topology, upload};
-use super::faults::{Arena, KINDS_OF_ALL, actions};
+use super::faults::{Arena, CONDUCTS_OF_STAKES, KINDS_OF_ALL, actions};
 use crate::config::{
     Action, ChainConfig, Check, Coins, DiskConfig, EngineConfig, FloodConfig, GossipConfig, Scenario, StopConfig, Who,
 };
@@ -19,7 +19,8 @@ pub(super) fn draw(seed: u64) -> Scenario {
     let block_time = Span::from_millis(dice.one_of(&[4_000, 5_000, 10_000, 30_000]));
     let blocks = |count: u64| Span::from_nanos(block_time.nanos() * count);
     let healed = dice.within(15..=35);
-    let arena = Arena { kinds: &KINDS_OF_ALL, ..Arena::of_work(peers, block_time, healed) };
+    let arena =
+        Arena { kinds: &KINDS_OF_ALL, conducts: &CONDUCTS_OF_STAKES, ..Arena::of_work(peers, block_time, healed) };
     let mut byzantine = Dice::new(seed, "swarm pos, lies");
     let (mut actions, churn, absent) = actions(dice, &mut byzantine, &arena);
     actions.push(Action::Heal { at: blocks(healed) });

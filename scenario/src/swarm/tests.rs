@@ -42,7 +42,7 @@ fn nothing_that_a_seed_draws_breaks_what_must_hold_among_miners() {
 #[test]
 fn nothing_that_a_seed_draws_breaks_what_must_hold_among_stakes() {
     let met = sweep(Swarm::Pos, SEEDS);
-    for name in ["crashes", "forks", "recoveries", "reorganisations"] {
+    for name in ["crashes", "forks", "recoveries", "reorganisations", "stakes lost"] {
         assert!(met[name] > 0, "{name}: {met:?}");
     }
 }
