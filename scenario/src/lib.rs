@@ -11,6 +11,7 @@ pub mod forge;
 mod observe;
 pub mod oracle;
 mod outcome;
+pub mod overlay;
 pub mod payer;
 mod plan;
 mod race;

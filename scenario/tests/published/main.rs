@@ -11,6 +11,7 @@ mod averaging;
 mod double_spend;
 mod forks;
 mod intervals;
+mod kademlia;
 mod rumours;
 
 use synod_scenario::stats::Interval;

@@ -1,0 +1,4 @@
+//! Overlays and searches in the simulator, each by the machine that runs on real sockets: networks that are built through
+//! the protocol, look-ups, troubles, and an oracle that sees all peers.
+
+pub mod kademlia;
