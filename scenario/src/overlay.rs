@@ -2,3 +2,4 @@
 //! the protocol, look-ups, troubles, and an oracle that sees all peers.
 
 pub mod kademlia;
+pub mod search;

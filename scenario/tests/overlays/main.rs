@@ -2,3 +2,4 @@
 //! all peers.
 
 mod kademlia;
+mod search;

@@ -13,6 +13,7 @@ mod forks;
 mod intervals;
 mod kademlia;
 mod rumours;
+mod search;
 
 use synod_scenario::stats::Interval;
 
