@@ -1,5 +1,6 @@
 //! Overlays and searches in the simulator, each by the machine that runs on real sockets: networks that are built through
 //! the protocol, look-ups, troubles, and an oracle that sees all peers.
 
+pub mod chord;
 pub mod kademlia;
 pub mod search;

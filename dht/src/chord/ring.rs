@@ -127,6 +127,9 @@ impl Ring {
 
     /// `node` is the first node from `2^power` on: fingers between are none.
     pub(super) fn put_finger(&mut self, power: u32, node: Node) {
+        if self.finger(power) == Some(node) {
+            return;
+        }
         let distance = self.distance(&node);
         let Some(own) = distance.power().filter(|own| *own >= power) else { return };
         self.drop_fingers(power, own);
