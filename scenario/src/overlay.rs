@@ -4,3 +4,6 @@
 pub mod chord;
 pub mod kademlia;
 pub mod search;
+mod swarm;
+
+pub use swarm::{Overlay, Run, Verdict, replay};

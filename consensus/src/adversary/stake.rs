@@ -7,8 +7,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use synod_ledger::{
-    Block, BlockId, Coinbase, Evidence, Header, Height, Output, PublicKey, Seal, SecretKey, Signature, Signatures,
-    State, Status,
+    Amount, Block, BlockId, Coinbase, Evidence, Header, Height, Output, PublicKey, Seal, SecretKey, Signature,
+    Signatures, State, Status,
 };
 use synod_machine::Time;
 
@@ -76,7 +76,9 @@ fn is_by(header: &Header, owner: PublicKey) -> bool {
 fn mint(replica: &Replica, parent: &Header, secret: &SecretKey, difficulty: u64, second: u64) -> Block {
     let rules = replica.chain().rules();
     let height = parent.height.next();
-    let outputs = alloc::vec![Output::plain(rules.subsidy(height), secret.address())];
+    // There may be nothing to be had any more, and an output of nothing is none.
+    let subsidy = Some(rules.subsidy(height)).filter(|subsidy| *subsidy > Amount(0));
+    let outputs = subsidy.map(|subsidy| Output::plain(subsidy, secret.address())).into_iter().collect();
     let coinbase = Coinbase { chain: rules.chain, height, extra: second, outputs };
     let header = Header {
         chain: rules.chain,

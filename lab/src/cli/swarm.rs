@@ -1,6 +1,9 @@
 //! `synod swarm`: many small networks in virtual time, each drawn by a seed, each judged from outside.
 
+mod overlay;
+
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,15 +25,20 @@ Example:
   synod swarm --engine pow --seeds 1000
   synod swarm --engine pbft --seeds 500
   synod swarm --seeds 200 --from 5000 --jobs 1 --json
+  synod swarm --overlay chord --seeds 500
 
 Each seed draws a network of a few peers with its links, its load and its faults. When the faults are over the network
 heals: the chain must go on, and all peers must come to one tip. Oracles look on from outside, with a ledger of their own.
 Where validators vote, as many as may be faulty are so at times, and go on lying when the network has healed.
+An overlay carries no chain: look-ups must name the true owners when it has healed, and what was stored must be there.
 A failure ends with the line that runs it again, and exit code 5.")]
 pub(super) struct SwarmArgs {
     /// How the peers agree
     #[arg(long, value_enum, default_value_t = EngineArg::Pow)]
     engine: EngineArg,
+    /// An overlay or a search instead of a chain
+    #[arg(long, value_enum, conflicts_with = "engine")]
+    overlay: Option<overlay::OverlayArg>,
     /// So many seeds
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
     seeds: u64,
@@ -97,15 +105,27 @@ pub(super) async fn run(context: &Context, args: SwarmArgs) -> Result<Exit, LabE
     until_stopped(move |stop| Ok(swarm(shell, &args, stop))).await
 }
 
+impl SwarmArgs {
+    fn range(&self) -> Range<u64> {
+        self.from..self.from + self.seeds
+    }
+
+    fn jobs(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.map_or_else(cores, usize::from)
+    }
+}
+
 fn swarm(shell: Shell, args: &SwarmArgs, stop: &AtomicBool) -> Exit {
+    if let Some(overlay) = args.overlay {
+        return overlay::run(shell, args, overlay.into(), stop);
+    }
     let swarm = Swarm::from(args.engine);
     let begun = Instant::now();
     let bar = shell.bar(args.seeds);
     let mut report = Report { commit: COMMIT, from: args.from, ..Report::default() };
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.map_or_else(cores, usize::from);
     let work = |seed| (!stop.load(Ordering::Relaxed)).then(|| swarm.run_seed(seed));
-    batch(args.from..args.from + args.seeds, jobs, work, |seed, run| {
+    batch(args.range(), args.jobs(), work, |seed, run| {
         match run {
             Ok(Some(run)) => report.add(&run),
             Ok(None) => return,
@@ -121,7 +141,11 @@ fn swarm(shell: Shell, args: &SwarmArgs, stop: &AtomicBool) -> Exit {
     report.wall_seconds = begun.elapsed().as_secs_f64();
     report.seeds_per_second = report.runs as f64 / report.wall_seconds.max(1e-9);
     shell.result(&report, || text(shell, &report));
-    match (report.failures.is_empty(), report.interrupted) {
+    exit(report.failures.is_empty(), report.interrupted)
+}
+
+const fn exit(is_good: bool, is_interrupted: bool) -> Exit {
+    match (is_good, is_interrupted) {
         (false, _) => Exit::Check,
         (true, true) => Exit::Interrupted,
         (true, false) => Exit::Ok,

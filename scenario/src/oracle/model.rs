@@ -207,6 +207,9 @@ impl Model {
         if coinbase.chain.0 != self.chain || coinbase.height.0 != height {
             return Err((Oracle::Block, "the coinbase is of another block".to_string()));
         }
+        if coinbase.outputs.iter().any(|output| output.amount.0 == 0) {
+            return Err((Oracle::Block, "the coinbase has an output of nothing".to_string()));
+        }
         let claimed = coinbase.outputs.iter().map(|output| u128::from(output.amount.0)).sum::<u128>();
         let subsidy = subsidy(&self.ledger, height);
         coins.extend(made(coinbase_id(block), &coinbase.outputs, height, true));

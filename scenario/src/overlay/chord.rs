@@ -10,7 +10,8 @@ use synod_machine::{PeerId, Reject, Rng, Time};
 use synod_sim::model::{Distribution, Graph, LinkModel, Links, Span};
 use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
-pub use self::swarm::{Verdict, swarm};
+pub use self::swarm::swarm;
+pub use super::Verdict;
 
 /// What a ring is like.
 #[derive(Clone, Debug)]

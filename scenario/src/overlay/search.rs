@@ -12,4 +12,6 @@ mod swarm;
 pub use content::{Content, Zipf};
 pub use crowd::{Ask, Crowd, Deed, Mode, node, world};
 pub use measure::{Figures, Terms, run};
-pub use swarm::{Kind, Run, Verdict, failure, swarm};
+pub use swarm::{Kind, Run, failure, swarm};
+
+pub use super::Verdict;

@@ -9,6 +9,8 @@ use crate::config::Action;
 /// for lost whose rival waited elsewhere.
 const FAILED_ONCE: [u64; 2] = [4_959, 7_397];
 const SEEDS: Range<u64> = 0..40;
+/// Seeds that failed once among stakes: in 76 a wallet that mints everywhere paid itself a reward of nothing, which the model let pass.
+const POS_FAILED_ONCE: [u64; 1] = [76];
 /// Seeds that failed once among validators: in 12 a proposal that had come in by another way was held against its primary.
 const PBFT_FAILED_ONCE: [u64; 1] = [12];
 
@@ -42,6 +44,7 @@ fn nothing_that_a_seed_draws_breaks_what_must_hold_among_miners() {
 #[test]
 fn nothing_that_a_seed_draws_breaks_what_must_hold_among_stakes() {
     let met = sweep(Swarm::Pos, SEEDS);
+    POS_FAILED_ONCE.into_iter().for_each(|seed| drop(sweep(Swarm::Pos, seed..seed + 1)));
     for name in ["crashes", "forks", "recoveries", "reorganisations", "stakes lost"] {
         assert!(met[name] > 0, "{name}: {met:?}");
     }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use synod_dht::chord::Style;
 use synod_machine::PeerId;
 use synod_scenario::overlay::chord::{Lab, Setting, Told, Verdict, owner, swarm};
+use synod_scenario::overlay::{Overlay, replay};
 
 /// More of them: `cargo run --release -p synod-scenario --example chord -- swarm 0 10000`.
 #[test]
 fn small_rings_are_in_order_again_after_their_troubles_and_have_lost_nothing() {
     for seed in 0..60 {
         let verdict = swarm(seed);
-        assert_eq!(verdict, Verdict::Pass, "replay: chord swarm {seed} {}", seed + 1);
+        assert_eq!(verdict, Verdict::Pass, "replay: {}", replay(Overlay::Chord, seed));
     }
 }
 

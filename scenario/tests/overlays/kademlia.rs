@@ -19,7 +19,7 @@ fn nothing_that_a_seed_draws_breaks_what_must_hold() {
         if !judgement.verdict.is_pass() {
             let at = judgement.at;
             failures.push(format!(
-                "seed {seed} at {at}: {}\nreplay: synod swarm --overlay kademlia --seed {seed}",
+                "seed {seed} at {at}: {}\nreplay: synod swarm --overlay kademlia --from {seed} --seeds 1",
                 judgement.verdict
             ));
         }

@@ -1,7 +1,6 @@
 //! Small rings, each drawn by a seed, each with its own troubles, each judged from outside: crashes with and without a partition, lossy
 //! peers, leaves; then all is healed, and the ring must be one, in order, and have everything that it said it keeps.
 
-use std::fmt;
 use std::panic::catch_unwind;
 use std::time::Duration;
 
@@ -11,44 +10,13 @@ use synod_machine::{PeerId, Rng};
 use synod_sim::Direction;
 use synod_sim::model::{Distribution, Span};
 
-use super::{Lab, Setting, Told, owner};
-
-/// How a seed's run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A peer's own assertion, or another panic.
-    Broken(String),
-    /// The peers were not one ring in order after the network had healed.
-    Diverged(String),
-    /// A request was never answered.
-    NoProgress(String),
-    /// All was well.
-    Pass,
-    /// A look-up in a quiet ring named another than the owner, or what was stored is lost.
-    Unsafe(String),
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Broken(reason) => write!(f, "broken: {reason}"),
-            Self::Diverged(reason) => write!(f, "diverged: {reason}"),
-            Self::NoProgress(reason) => write!(f, "no progress: {reason}"),
-            Self::Pass => f.write_str("pass"),
-            Self::Unsafe(reason) => write!(f, "unsafe: {reason}"),
-        }
-    }
-}
+use super::{Lab, Setting, Told, Verdict, owner};
+use crate::run::reason_of;
 
 /// Runs the network of a seed. The same seed gives the same verdict.
 pub fn swarm(seed: u64) -> Verdict {
     let run = || Swarm::draw(seed).run().err().unwrap_or(Verdict::Pass);
     catch_unwind(run).unwrap_or_else(|panic| Verdict::Broken(reason_of(&*panic)))
-}
-
-fn reason_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".into())
 }
 
 /// A network and what it has promised.

@@ -17,7 +17,7 @@ use synod_sim::model::{Distribution, Graph, LinkModel, Links, Span, Topology};
 use super::content::thing;
 use super::measure::capacity;
 use super::oracle::{answers, ended, found, reach};
-use super::{Content, Crowd, Deed, Mode, Zipf, node, world};
+use super::{Content, Crowd, Deed, Mode, Verdict, Zipf, node, world};
 
 /// How peers search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,30 +47,6 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A peer's own assertion, or another panic.
-    Broken(String),
-    /// After all had healed a search found too little.
-    NoProgress(String),
-    /// All was well.
-    Pass,
-    /// Something happened that must not.
-    Unsafe(String),
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Broken(reason) => write!(f, "broken: {reason}"),
-            Self::NoProgress(reason) => write!(f, "no progress: {reason}"),
-            Self::Pass => f.write_str("pass"),
-            Self::Unsafe(reason) => write!(f, "unsafe: {reason}"),
-        }
     }
 }
 
@@ -109,7 +85,7 @@ pub struct Run {
 pub fn failure(run: &Run, commit: &str) -> String {
     let Run { kind, seed, verdict, steps, at, .. } = run;
     format!(
-        "FAILED scenario=swarm/{kind} seed={seed} commit={commit} step={steps} time={at}: {verdict}\nreplay: synod swarm --overlay {kind} --seed {seed}"
+        "FAILED scenario=swarm/{kind} seed={seed} commit={commit} step={steps} time={at}: {verdict}\nreplay: synod swarm --overlay {kind} --from {seed} --seeds 1"
     )
 }
 
