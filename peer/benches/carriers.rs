@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p synod-peer --bench carriers -- 10000 20`
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::env;
 use std::fs;
 use std::sync::Arc;
