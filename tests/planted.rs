@@ -1,6 +1,6 @@
-//! Deliberate faults in the ledger, in proof of work, in stakes and in the agreement of validators, each a patch of one line in
-//! `tests/planted`, and the swarm that must find each of them from outside: that of stakes for patches named `pos-`, of work for all
-//! others. A patch that says `Test: NAME` has a fault that a test of that name in `consensus` must find instead.
+//! Deliberate faults in the ledger, in proof of work and in the agreement of validators, each a patch of one line in
+//! `tests/planted`, and the swarm that must find each of them from outside. A patch that says `Test: NAME` has a fault that a
+//! test of that name in `consensus` must find instead.
 //!
 //! The crates that the simulator is made of are copied, one patch is applied to the copy, and the swarm runs there until a seed
 //! fails. Two patches are tried by default, all with `SYNOD_PLANTED=all` (`scripts/planted`), one by its name.
@@ -77,8 +77,7 @@ fn hunt(patch: &Patch) -> Result<(), String> {
     assert!(built.status.success(), "{}: {}", patch.name, String::from_utf8_lossy(&built.stderr));
     let swarm = target.join("debug/examples/swarm");
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let engine = if patch.name.starts_with("pos-") { "pos" } else { "pow" };
-    let found = run(&swarm, engine, &[0, SEEDS, jobs as u64]);
+    let found = run(&swarm, &[0, SEEDS, jobs as u64]);
     let lines = failure(&found).ok_or_else(|| format!("not found by {SEEDS} seeds"))?;
     let (failed, replay) = lines.split_once('\n').expect("a failure has two lines");
     println!("{}: {failed}", patch.name);
@@ -87,11 +86,11 @@ fn hunt(patch: &Patch) -> Result<(), String> {
     }
     let seed = replay.rsplit(' ').next().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.ok_or_else(|| format!("a replay line without a seed: {replay}"))?;
-    if replay != format!("replay: synod sim replay --swarm {engine} --seed {seed}") {
+    if replay != format!("replay: synod sim replay --swarm pow --seed {seed}") {
         return Err(format!("not a replay line: {replay}"));
     }
     // What the line runs, as the library has it: the command line itself is built without faults.
-    match failure(&run(&swarm, engine, &[seed])) {
+    match failure(&run(&swarm, &[seed])) {
         Some(again) if again == lines => Ok(()),
         again => Err(format!("the replay of seed {seed} shows {again:?} instead of {lines}")),
     }
@@ -110,8 +109,8 @@ fn fails(patch: &Patch, tree: &Path, test: &str) -> Result<(), String> {
     Err(format!("{test} does not fail: {ran}"))
 }
 
-fn run(swarm: &Path, engine: &str, numbers: &[u64]) -> Output {
-    Command::new(swarm).arg(engine).args(numbers.iter().map(u64::to_string)).output().expect("the swarm runs")
+fn run(swarm: &Path, numbers: &[u64]) -> Output {
+    Command::new(swarm).arg("pow").args(numbers.iter().map(u64::to_string)).output().expect("the swarm runs")
 }
 
 /// The first failure that was told of, and what replays it.
