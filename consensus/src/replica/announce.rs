@@ -17,8 +17,8 @@ use core::time::Duration;
 use synod_ledger::{Place, U256};
 use synod_machine::{Bytes, Out, PeerId, Time};
 
-use super::links::Link;
 use super::{Replica, Timer};
+use crate::links::Link;
 use crate::{Claim, Message};
 
 /// Gossip comes first, since a claim that overtakes it makes the neighbour ask for what is under way. Who missed a block

@@ -7,8 +7,8 @@ use core::time::Duration;
 use synod_ledger::{Block, BlockId, Place, SharedHeader, Status};
 use synod_machine::{Input, Out, PeerId, Reject, Time};
 
-use super::links::{Link, Links};
 use super::{Event, Replica, Timer};
+use crate::links::{Link, Links};
 use crate::message::{BLOCKS_MAX, HEADERS_MAX, LOCATOR_MAX};
 use crate::{Claim, Message, Record};
 
