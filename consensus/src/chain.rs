@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use synod_ledger::{Block, BlockId, Genesis, GenesisError, Rules, State};
 
+use crate::pbft::{self, Validators};
 use crate::{Agreed, Pos, Pow, Rule};
 
 /// What all replicas of one chain have in common.
@@ -91,6 +92,13 @@ impl Chain {
             Rule::Pbft(agreed) => Some(agreed),
             Rule::Pos(_) | Rule::Pow(_) => None,
         }
+    }
+
+    /// By what the votes and statements of validators are judged, if the chain has them.
+    pub(crate) fn voting(&self) -> Option<pbft::Rules> {
+        let validators = Validators::new(self.agreed()?.validators());
+        let validators = validators.expect("a checked genesis has so many validators");
+        Some(pbft::Rules { chain: self.rules.chain, genesis: self.id(), validators })
     }
 
     /// The rule of proof of stake, if the chain is one of it.

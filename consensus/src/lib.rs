@@ -13,6 +13,7 @@ extern crate std;
 pub mod adversary;
 mod agreed;
 mod chain;
+mod headers;
 mod links;
 pub mod message;
 pub mod pbft;

@@ -382,13 +382,6 @@ impl Replica {
             Timer::Sync => self.on_sync(now, out),
         }
     }
-
-    fn store_header(&self, place: Place, out: &mut Out<Self>) {
-        let node = self.tree.at(place);
-        let (header, arrival, completed) = (node.shared_header().clone(), node.arrival(), node.completed());
-        let key = Record::header_key(node.id());
-        out.persist(key, Record::Header(StoredHeader { header, arrival, completed, status: node.status() }));
-    }
 }
 
 impl Protocol for Replica {

@@ -21,9 +21,8 @@ use super::follow::check_form;
 use super::reply::{Clients, Replies};
 use super::{Event, Replica};
 use crate::adversary::{Behaviour, Party, PartyParams, PartyTimer};
-use crate::pbft::{
-    self, Agreement, Base, Command, Identity, Proposal, RequestId, Rules, Settings, ValidatorId, Validators, View,
-};
+use crate::headers::Follower;
+use crate::pbft::{self, Agreement, Base, Command, Identity, Proposal, RequestId, Settings, ValidatorId, View};
 use crate::{Agreed, Chain, Message, Record, Timer};
 
 /// What a replica of a chain of validators has besides.
@@ -118,8 +117,7 @@ impl Agreeing {
         disk: Vec<(Key, pbft::Record<Block>)>,
     ) -> Option<Box<Self>> {
         let agreed = chain.agreed()?;
-        let params = agreed.params();
-        let validators = Validators::new(agreed.validators()).expect("a checked genesis has so many validators");
+        let (params, rules) = (agreed.params(), chain.voting()?);
         let settings = Settings {
             view_timeout: core::time::Duration::from_millis(params.view_timeout_ms),
             batch_delay: core::time::Duration::from_millis(params.batch_delay_ms),
@@ -128,7 +126,6 @@ impl Agreeing {
             window: params.watermark_window,
             ..Settings::default()
         };
-        let rules = Rules { chain: chain.rules().chain, genesis: chain.id(), validators };
         let address = signer.as_ref().map(SecretKey::address);
         let identity = signer.and_then(|secret| Identity::of(&secret, &rules.validators));
         let secret = identity.as_ref().map(|identity| identity.secret.clone());

@@ -4,12 +4,12 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use synod_ledger::{
-    Block, BlockError, BlockId, BlockTree, Height, Node, Place, Rules, Seal, SharedHeader, Signatures, State, Status,
-    Tx,
+    Block, BlockError, BlockId, BlockTree, Height, Node, Place, Rules, Seal, Signatures, State, Status, Tx,
 };
-use synod_machine::{Key, Out, PeerId, Reject, Time};
+use synod_machine::{Key, Out, PeerId, Time};
 
 use super::{Event, Item, Replica, Verdict};
+use crate::headers::{Fault, Follower, is_stale};
 use crate::{HeaderError, Record};
 
 /// The way from the last settled tip to the best one.
@@ -82,29 +82,6 @@ pub(super) enum Taken {
     Orphan,
 }
 
-/// Why a block is refused.
-#[derive(Clone, Debug)]
-pub(super) enum Fault {
-    Block(BlockError),
-    Header(HeaderError),
-    /// It builds on a block that is invalid.
-    Parent,
-}
-
-impl Fault {
-    pub(super) fn reason(&self) -> Reject {
-        match self {
-            Self::Block(error) => error.reason(),
-            Self::Header(error) => error.reason(),
-            Self::Parent => Reject::BlockParent,
-        }
-    }
-}
-
-/// Gossiped blocks so far below the tip are neither stored nor forwarded: after this many, no honest branch is left that
-/// has not claimed its weight (a coinbase of Bitcoin matures in as many).
-const STALE_DEPTH: u64 = 100;
-
 enum Step {
     Invalid(BlockId, BlockError),
     Moved,
@@ -113,7 +90,7 @@ enum Step {
 
 /// What must hold before a body is stored under its header's id: a wrong body says nothing against the header. A proposal that
 /// fills a block still fits when its votes have come, or one faulty primary could have all agree on what is no block.
-pub(super) fn check_form(block: &Block, rules: &Rules) -> Result<(), BlockError> {
+pub(crate) fn check_form(block: &Block, rules: &Rules) -> Result<(), BlockError> {
     let (bytes_max, got) = (rules.params.block_bytes_max as usize, block.len_without_votes());
     if got > bytes_max {
         return Err(BlockError::Size { expected: bytes_max, got });
@@ -127,8 +104,7 @@ pub(super) fn check_form(block: &Block, rules: &Rules) -> Result<(), BlockError>
 
 impl Replica {
     pub(super) fn on_gossiped_block(&mut self, now: Time, from: PeerId, block: Block, out: &mut Out<Self>) -> Verdict {
-        // Far below the tip blocks can be made for next to nothing. Who has a heavier branch there will claim it.
-        if block.height().0.saturating_add(STALE_DEPTH) < self.state.height().0 {
+        if is_stale(block.height(), self.state.height()) {
             return Verdict::Ignore;
         }
         match self.take_block(now, block, Some(from), out) {
@@ -206,31 +182,6 @@ impl Replica {
         } else {
             link.gave(&self.tree, place);
         }
-    }
-
-    /// Puts a header whose parent is known into the tree and on disk.
-    pub(super) fn take_header(
-        &mut self,
-        now: Time,
-        header: &SharedHeader,
-        out: &mut Out<Self>,
-    ) -> Result<Place, Fault> {
-        let id = header.id();
-        if let Some(place) = self.tree.find(&id) {
-            return Ok(place);
-        }
-        let parent = self.tree.get(&header.parent).expect("the caller looked the parent up");
-        if parent.status() == Status::Invalid {
-            return Err(Fault::Parent);
-        }
-        self.chain.rule().check(&self.tree, header, now).map_err(Fault::Header)?;
-        self.check_stake(header)?;
-        self.accuse(header, out);
-        let inserted = self.tree.insert(header.clone(), self.chain.rule().weight(header));
-        let place = inserted.expect("the header is new and its parent is known and not invalid").place;
-        self.store_header(place, out);
-        self.look_for_rival(place, out);
-        Ok(place)
     }
 
     /// A block as it is kept and served: with the votes that were checked with its header. A block's id does not cover them, so

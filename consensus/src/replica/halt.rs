@@ -21,7 +21,7 @@ pub struct Violation {
 }
 
 /// The violation that a tree shows, where validators agree. Until there is one, each block has one child at most.
-pub(super) fn find_violation(chain: &Chain, tree: &BlockTree) -> Option<Violation> {
+pub(crate) fn find_violation(chain: &Chain, tree: &BlockTree) -> Option<Violation> {
     chain.agreed()?;
     tree.iter().find_map(|node| {
         let mut children = tree.children(&node.id()).map(|child| (child.arrival(), child.shared_header().clone()));
@@ -31,24 +31,24 @@ pub(super) fn find_violation(chain: &Chain, tree: &BlockTree) -> Option<Violatio
     })
 }
 
+/// The violation that a header shows which just came into the tree: it has a rival there.
+pub(crate) fn rivalry(chain: &Chain, tree: &BlockTree, place: Place) -> Option<Violation> {
+    chain.agreed()?;
+    let node = tree.at(place);
+    let rival = tree.children_of(node.parent()).find(|other| *other != place)?;
+    let headers = [rival, place].map(|place| tree.at(place).shared_header().clone());
+    Some(Violation { height: node.height(), headers })
+}
+
 impl Replica {
     /// What this replica stopped at, if it did: two certified blocks of one height.
     pub fn violation(&self) -> Option<&Violation> {
         self.violation.as_deref()
     }
 
-    /// Whether it goes no further.
-    pub(super) const fn is_halted(&self) -> bool {
-        self.violation.is_some()
-    }
-
-    /// Looks whether a header that just came into the tree has a rival there.
-    pub(super) fn look_for_rival(&mut self, place: Place, out: &mut Out<Self>) {
-        let node = self.tree.at(place);
-        let rival = self.tree.children_of(node.parent()).find(|other| *other != place);
-        let Some(rival) = rival.filter(|_| self.chain.agreed().is_some()) else { return };
-        let headers = [rival, place].map(|place| self.tree.at(place).shared_header().clone());
-        self.violation = Some(Violation { height: node.height(), headers }.into());
+    /// Goes no further.
+    pub(super) fn stop(&mut self, violation: Violation, out: &mut Out<Self>) {
+        self.violation = Some(violation.into());
         self.tell_violation(out);
         // Whoever has the other block does not know that it is another.
         out.broadcast(self.links.peers(), Message::Tip(self.own_claim()));

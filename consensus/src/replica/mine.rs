@@ -7,9 +7,9 @@ use synod_ledger::{Address, CompactTarget, Seal};
 use synod_machine::{Out, Time};
 
 use super::draft::Draft;
-use super::follow::Fault;
 use super::{Event, Replica, Timer};
 use crate::HeaderError;
+use crate::headers::Fault;
 
 /// How often a candidate is rebuilt, so that payments do not wait for the next block and its time stays true.
 const REFRESH_EVERY: Duration = Duration::from_millis(500);

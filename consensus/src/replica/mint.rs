@@ -9,8 +9,9 @@
 use synod_ledger::{Block, BlockId, BlockTree, Header, Height, Seal, SecretKey, Status};
 use synod_machine::{Out, Time};
 
-use super::follow::{Fault, Taken};
+use super::follow::Taken;
 use super::{Replica, Timer};
+use crate::headers::Fault;
 use crate::pos::Signed;
 use crate::{HeaderError, Record};
 

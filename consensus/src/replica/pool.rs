@@ -10,6 +10,7 @@ use synod_machine::{Out, PeerId, Reject, Time};
 
 use super::own::Fate;
 use super::{Event, Item, Replica, SubmitError, Timer, Verdict};
+use crate::headers::Follower;
 use crate::message::{INVENTORY_MAX, PAYMENTS_BYTES_MAX};
 use crate::{Agreed, Message, Record};
 

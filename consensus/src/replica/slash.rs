@@ -17,8 +17,8 @@ use synod_ledger::{
 };
 use synod_machine::{Out, PeerId, Reject};
 
-use super::follow::Fault;
 use super::{Event, Replica};
+use crate::headers::{Fault, Follower};
 use crate::pos::Pending;
 use crate::{Chain, Message};
 

@@ -2,15 +2,16 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use core::time::Duration;
 
-use synod_ledger::{Block, BlockId, Place, SharedHeader, Status};
+use synod_ledger::{Block, BlockId, BlockTree, Node, Place, SharedHeader, Status};
 use synod_machine::{Input, Out, PeerId, Reject, Time};
 
+use super::halt::rivalry;
 use super::{Event, Replica, Timer};
+use crate::headers::{ANSWER_TIME_MAX, Fault, Follower};
 use crate::links::{Link, Links};
 use crate::message::{BLOCKS_MAX, HEADERS_MAX, LOCATOR_MAX};
-use crate::{Claim, Message, Record};
+use crate::{Chain, Claim, Message, Record};
 
 /// Blocks asked for ahead of the last one connected.
 const WINDOW: usize = 256;
@@ -20,13 +21,8 @@ const IN_FLIGHT_MAX: usize = 4 * BLOCKS_MAX;
 /// for one connection beyond some megabytes it drops.
 const IN_FLIGHT_BYTES: usize = 4 << 20;
 const IN_FLIGHT_MIN: usize = 4;
-/// A request that was not answered for so long goes to another peer.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
-/// Peers asked for headers at a time; they would all give the same.
-const HEADERS_ASKED_MAX: usize = 2;
 /// Blocks that are read from disk for one peer at a time.
 const SERVING_MAX: usize = 4 * BLOCKS_MAX;
-const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// The bodies that are missing on the way to the best header.
 #[derive(Debug, Default)]
@@ -87,6 +83,54 @@ impl Download {
     }
 }
 
+impl Follower for Replica {
+    const SYNC: Timer = Timer::Sync;
+
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    fn tree(&self) -> &BlockTree {
+        &self.tree
+    }
+
+    fn tree_mut(&mut self) -> &mut BlockTree {
+        &mut self.tree
+    }
+
+    fn links(&self) -> &Links {
+        &self.links
+    }
+
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+
+    fn is_watched_mut(&mut self) -> &mut bool {
+        &mut self.download.is_watched
+    }
+
+    fn is_halted(&self) -> bool {
+        self.violation.is_some()
+    }
+
+    fn believed_header(&self) -> &Node {
+        self.believed()
+    }
+
+    fn vet(&mut self, header: &SharedHeader, out: &mut Out<Self>) -> Result<(), Fault> {
+        self.check_stake(header)?;
+        self.accuse(header, out);
+        Ok(())
+    }
+
+    fn on_inserted(&mut self, place: Place, out: &mut Out<Self>) {
+        if let Some(violation) = rivalry(&self.chain, &self.tree, place) {
+            self.stop(violation, out);
+        }
+    }
+}
+
 impl Replica {
     pub(super) fn on_tip(&mut self, now: Time, from: PeerId, claim: Claim, out: &mut Out<Self>) {
         // The rule: it has what we have.
@@ -105,58 +149,6 @@ impl Replica {
         }
     }
 
-    /// Asks a peer for headers if it claims a heavier chain whose tip we do not know.
-    fn ask_if_more(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
-        let Some(link) = self.links.get(peer).filter(|link| self.claims_more(link)) else { return };
-        if self.is_halted() {
-            return;
-        }
-        let asked = self.links.iter().filter(|link| link.headers_asked().is_some()).count();
-        if asked < HEADERS_ASKED_MAX && !link.rests(now) {
-            self.ask_headers(now, peer, out);
-        }
-        self.watch(now, out);
-    }
-
-    fn claims_more(&self, link: &Link) -> bool {
-        // Where validators agree there is one block for each height: another is what no two honest peers have.
-        let is_final = self.chain.agreed().is_some();
-        let best = || self.believed().weight().to_be_bytes::<32>();
-        let matters = |claim: &&Claim| is_final || claim.work.0 > best();
-        link.unknown_claim().filter(matters).is_some_and(|claim| !self.tree.contains(&claim.tip))
-    }
-
-    /// Looks at what is unanswered in a moment.
-    fn watch(&mut self, now: Time, out: &mut Out<Self>) {
-        if !self.download.is_watched {
-            self.download.is_watched = true;
-            out.set(Timer::Sync, now + CHECK_EVERY);
-        }
-    }
-
-    pub(super) fn ask_headers(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
-        let locator = self.tree.locator(&self.believed().id());
-        self.ask_headers_after(now, peer, locator, out);
-    }
-
-    fn ask_headers_after(&mut self, now: Time, peer: PeerId, locator: Vec<BlockId>, out: &mut Out<Self>) {
-        let most = self.side_headers_max();
-        let Some(link) = self.links.get_mut(peer) else { return };
-        let rare = link.rare_mut();
-        if rare.headers_asked.is_some() || rare.side_headers > most {
-            return;
-        }
-        rare.headers_asked = Some(now);
-        out.send(peer, Message::GetHeaders(locator));
-        self.watch(now, out);
-    }
-
-    /// Headers of easy targets cost next to nothing, and each is kept for ever: a peer may give no more than so many
-    /// without showing more work than we know of. An honest branch with more work is hardly twice as long as ours.
-    fn side_headers_max(&self) -> u64 {
-        2 * self.tree.best_header().height().0.saturating_add(HEADERS_MAX as u64)
-    }
-
     pub(super) fn on_get_headers(&self, from: PeerId, locator: &[BlockId], out: &mut Out<Self>) {
         if locator.len() > LOCATOR_MAX {
             return out.reject(from, Reject::TooMany);
@@ -166,79 +158,8 @@ impl Replica {
     }
 
     pub(super) fn on_headers(&mut self, now: Time, from: PeerId, headers: Vec<SharedHeader>, out: &mut Out<Self>) {
-        let asked = self.links.get_mut(from).and_then(Link::take_headers_asked);
-        if asked.is_none() {
-            return out.reject(from, Reject::Unsolicited);
-        }
-        if headers.len() > HEADERS_MAX {
-            return out.reject(from, Reject::TooMany);
-        }
-        let full = headers.len() == HEADERS_MAX;
-        let known = self.tree.len();
-        let last = self.take_headers(now, from, headers, out);
-        let news = (self.tree.len() - known) as u64;
-        self.credit(now, from, last, news, out);
-        if let Some(last) = last.filter(|_| full && news > 0) {
-            let locator = self.tree.locator(&self.tree.at(last).id());
-            self.ask_headers_after(now, from, locator, out);
-        }
-        self.request_blocks(now, out);
-    }
-
-    /// Takes headers in up to the first bad one, and gives the last that is in the tree.
-    fn take_headers(
-        &mut self,
-        now: Time,
-        from: PeerId,
-        headers: Vec<SharedHeader>,
-        out: &mut Out<Self>,
-    ) -> Option<Place> {
-        let mut last = None;
-        for header in headers {
-            if self.is_halted() {
-                break;
-            }
-            if header.chain != self.chain.rules().chain {
-                out.reject(from, Reject::BlockForeignChain);
-                break;
-            }
-            if !self.tree.contains(&header.parent) {
-                out.reject(from, Reject::Malformed);
-                break;
-            }
-            match self.take_header(now, &header, out) {
-                Ok(place) => last = Some(place),
-                Err(fault) => {
-                    out.reject(from, fault.reason());
-                    break;
-                }
-            }
-        }
-        last
-    }
-
-    /// Notes what a peer's answer shows that it has: who gives a header has its block, though its last claim may be older.
-    fn credit(&mut self, now: Time, peer: PeerId, last: Option<Place>, news: u64, out: &mut Out<Self>) {
-        let most = self.side_headers_max();
-        let best = self.tree.best_header().id();
-        let is_best = last.is_some_and(|last| self.tree.is_on_chain(&self.tree.at(last).id(), &best));
-        // Where headers prove nothing by themselves, the best ones are no better.
-        let is_work = self.chain.pos().is_none();
-        let keeps_claim = news > 0 || !self.links.get(peer).is_some_and(|link| self.claims_more(link));
-        let Some(link) = self.links.get_mut(peer) else { return };
-        if let Some(last) = last {
-            link.gave_last(last);
-        }
-        let rare = link.rare_mut();
-        rare.side_headers = if is_best && is_work { 0 } else { rare.side_headers.saturating_add(news) };
-        if rare.side_headers > most {
-            out.reject(peer, Reject::TooMany);
-        }
-        if keeps_claim {
-            link.succeed();
-        } else {
-            // A header from the future may come to be taken; a claim that is not kept is asked about ever less.
-            link.fail(now);
+        if self.take_answer(now, from, headers, out) {
+            self.request_blocks(now, out);
         }
     }
 
@@ -412,18 +333,11 @@ impl Replica {
         for id in late {
             self.download.give_up(now, &id, &mut self.links);
         }
-        for link in self.links.iter_mut() {
-            if link.headers_asked().is_some_and(|since| now.since(since) >= ANSWER_TIME_MAX) {
-                link.take_headers_asked();
-                link.fail(now);
-            }
-        }
+        self.give_up_headers(now);
         self.watch_stalls(now);
-        for peer in self.links.peers() {
-            self.ask_if_more(now, peer, out);
-        }
+        self.ask_all_if_more(now, out);
         self.request_blocks(now, out);
-        if !self.download.in_flight.is_empty() || self.links.iter().any(|link| link.headers_asked().is_some()) {
+        if !self.download.in_flight.is_empty() || self.awaits_headers() {
             self.watch(now, out);
         }
     }
