@@ -143,8 +143,8 @@ impl Replica {
         if known.is_none() {
             self.ask_if_more(now, from, out);
         }
-        // Who has more than we thought may be asked for what is missing.
-        if !self.download.is_idle() {
+        // Who has more than we thought may be asked for what is missing, and after a restart nothing is asked for yet.
+        if !self.download.is_idle() || self.wanted().completed().is_none() {
             self.request_blocks(now, out);
         }
     }

@@ -97,6 +97,23 @@ fn catching_up_goes_by_claim_headers_and_bodies() {
 }
 
 #[test]
+fn bodies_that_were_missing_before_a_restart_are_asked_for_after_it_though_no_new_block_comes() {
+    let (mut bench, blocks) = fresh(3, &[P1]);
+    bench.hear(P1, claim(&blocks[2]));
+    bench.hear(P1, headers(&blocks));
+    bench.hear(P1, Message::Block(blocks[0].clone()));
+    let mut again = Bench::restored(params(&chain(), None), bench.disk.clone());
+    again.call_all("b", &blocks);
+    again.load_all();
+    again.up(P1);
+    assert_eq!(again.hear(P1, claim(&blocks[2])), ["p1 < get blocks b2 b3", "set Sync +1000 ms"]);
+    for block in &blocks[1..] {
+        again.hear(P1, Message::Block(block.clone()));
+    }
+    assert_eq!(again.replica.tip(), blocks[2].id());
+}
+
+#[test]
 fn a_block_gossiped_above_missing_ones_does_not_stop_their_download() {
     let (mut bench, blocks) = fresh(40, &[P1]);
     bench.hear(P1, claim(&blocks[38]));
