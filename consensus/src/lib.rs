@@ -2,7 +2,7 @@
 //!
 //! [`Replica`] is a block tree, a mempool and block synchronisation over a proof-of-work rule ([`pow`]). It is a
 //! [`Protocol`](synod_machine::Protocol): it hashes nothing by itself (its owner grinds), sends nothing by itself (its
-//! owner gossips and connects) and reads no clock.
+//! owner gossips and connects) and reads no clock. [`Light`] follows the same chain by its headers alone.
 
 #![no_std]
 
@@ -14,6 +14,7 @@ pub mod adversary;
 mod agreed;
 mod chain;
 mod headers;
+pub mod light;
 mod links;
 pub mod message;
 pub mod pbft;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use agreed::Agreed;
 pub use chain::{Chain, ChainError};
+pub use light::Light;
 pub use message::{Claim, Message};
 pub use pos::{BRANCHES_MAX, PENDING_MAX, Pending, Pos, Signed};
 pub use pow::{HeaderError, Pow};

@@ -2,6 +2,8 @@
 //! several.
 
 pub(crate) mod bench;
+pub(crate) mod guest;
+pub(crate) mod light;
 pub(crate) mod world;
 
 use alloc::string::ToString;

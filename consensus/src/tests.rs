@@ -2,9 +2,12 @@
 
 mod announce;
 mod faults;
+mod guest;
+mod light;
 mod mining;
 mod payments;
 mod pow;
+mod proofs;
 mod reorganise;
 mod scenarios;
 mod stakes;

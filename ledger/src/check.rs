@@ -35,6 +35,12 @@ pub fn check_payment(view: &impl CoinView, rules: &Rules, tx: &Tx, height: Heigh
     Ok(fee)
 }
 
+/// Checks about a payment what needs no coins: its form and its signatures.
+pub fn check_alone(rules: &Rules, tx: &Tx) -> Result<(), TxError> {
+    check_form(rules, tx)?;
+    check_signatures(tx)
+}
+
 /// What needs nothing but the payment.
 pub(crate) fn check_form(rules: &Rules, tx: &Tx) -> Result<(), TxError> {
     if tx.chain != rules.chain {

@@ -45,7 +45,7 @@ pub use amount::{Amount, ParseAmountError};
 pub use block::{BLOCK_BYTES_MAX, Block};
 pub use build::{PaymentBuilder, PaymentError, choose_coins, lock_stake, unlock_stake};
 pub use certificate::{Certificate, VOTES_MAX, commit_digest};
-pub use check::{CoinView, INPUTS_MAX, OUTPUTS_MAX, check_payment, payment_bytes_max};
+pub use check::{CoinView, INPUTS_MAX, OUTPUTS_MAX, check_alone, check_payment, payment_bytes_max};
 pub use coinbase::Coinbase;
 pub use errors::{BlockError, TxError};
 pub use evidence::{EVIDENCE_MAX, Evidence, EvidenceError};

@@ -8,7 +8,7 @@ use crate::{Chain, StoredHeader};
 
 /// The tree as it was: headers come in as they came, and chains become complete in the order in which they did, so that
 /// ties fall as before.
-pub(super) fn grow_tree(chain: &Chain, mut headers: Vec<StoredHeader>) -> BlockTree {
+pub(crate) fn grow_tree(chain: &Chain, mut headers: Vec<StoredHeader>) -> BlockTree {
     let mut tree = BlockTree::new(chain.block().shared_header().clone(), U256::ZERO);
     headers.sort_by_key(|stored| stored.arrival);
     let mut known: Vec<(BlockId, StoredHeader)> = Vec::new();

@@ -23,7 +23,7 @@ pub(crate) struct Bench {
     /// What was asked for and not given yet.
     pub(crate) loads: Vec<Key>,
     out: Out<Replica>,
-    names: BTreeMap<Bytes<32>, String>,
+    names: Names,
     texts: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Bench {
         let hot: Vec<(Key, Record)> =
             disk.iter().filter(|(key, _)| !key.is_cold()).map(|(&key, record)| (key, record.clone())).collect();
         let replica = Replica::restore(params, hot.into_iter());
-        let names = BTreeMap::from([(genesis.0, "genesis".to_string())]);
+        let names = Names::new(genesis.0);
         let (now, out) = (Time::from_secs(1_000), Out::new());
         let mut bench = Self { replica, now, disk, loads: vec![], out, names, texts: vec![] };
         bench.replica.start(bench.now, &mut bench.out);
@@ -53,13 +53,11 @@ impl Bench {
 
     /// Gives a block or payment a name in the texts.
     pub(crate) fn call<T: Named>(&mut self, name: &str, thing: &T) {
-        self.names.insert(thing.id_bytes(), name.to_string());
+        self.names.call(name, thing);
     }
 
     pub(crate) fn call_all(&mut self, prefix: &str, blocks: &[Block]) {
-        for (index, block) in blocks.iter().enumerate() {
-            self.call(&format!("{prefix}{}", index + 1), block);
-        }
+        self.names.call_all(prefix, blocks);
     }
 
     pub(crate) fn step(&mut self, input: Input<Replica>) -> Vec<String> {
@@ -137,33 +135,83 @@ impl Bench {
         }
     }
 
-    fn name(&self, id: Bytes<32>) -> String {
-        self.names.get(&id).cloned().unwrap_or_else(|| format!("{id:?}"))
-    }
-
     fn text(&self, effect: &Effect<Replica>) -> String {
         match effect {
-            Effect::Broadcast { to, message } => format!("{to:?} < {}", self.message(message)),
+            Effect::Broadcast { to, message } => format!("{to:?} < {}", self.names.message(message)),
             Effect::Cancel(timer) => format!("cancel {timer:?}"),
             Effect::Emit(event) => self.event(event),
-            Effect::Forget(key) => format!("forget {:02x} {}", key.shelf, self.name(key.name)),
+            Effect::Forget(key) => format!("forget {:02x} {}", key.shelf, self.names.of(key.name)),
             Effect::Persist { key, record } => match record {
-                Record::Header(stored) => format!("persist header {} {:?}", self.name(key.name), stored.status),
+                Record::Header(stored) => format!("persist header {} {:?}", self.names.of(key.name), stored.status),
                 Record::Agreement(_) | Record::Body(_) | Record::Payment(_) | Record::Signed(_) | Record::Undo(_) => {
-                    format!("persist {} {}", synod_machine::Wire::kind(record), self.name(key.name))
+                    format!("persist {} {}", synod_machine::Wire::kind(record), self.names.of(key.name))
                 }
             },
             Effect::Reject { peer, reason } => format!("reject {peer:?} {reason}"),
-            Effect::Send { to, message } => format!("{to:?} < {}", self.message(message)),
+            Effect::Send { to, message } => format!("{to:?} < {}", self.names.message(message)),
             Effect::Set { timer, at } => format!("set {timer:?} +{} ms", at.since(self.now).as_millis()),
         }
     }
 
-    fn message(&self, message: &Message) -> String {
-        let names = |ids: Vec<Bytes<32>>| ids.into_iter().map(|id| self.name(id)).collect::<Vec<_>>().join(" ");
+    fn event(&self, event: &Event) -> String {
+        match event {
+            Event::Conflict(conflict) => {
+                let (kept, seen) = (self.names.of(conflict.kept.0), self.names.of(conflict.seen.id().0));
+                format!("conflict: {kept} kept, {seen} seen")
+            }
+            Event::Evidence(evidence) => format!("evidence against validator {}", evidence.by().0),
+            Event::Load(key) => format!("load {:02x} {}", key.shelf, self.names.of(key.name)),
+            Event::Mine(Some(job)) => format!("mine {}", job.id),
+            Event::Mine(None) => "rest".to_string(),
+            Event::Offence(evidence) => format!("an offence at height {}", evidence.height()),
+            Event::Pooled(id) => format!("pooled {}", self.names.of(id.0)),
+            Event::Primary { view, validator } => format!("view {view} of validator {}", validator.0),
+            Event::Publish(Item::Block(block)) => format!("publish {}", self.names.of(block.id().0)),
+            Event::Publish(Item::Payment(tx)) => format!("publish {}", self.names.of(tx.id().0)),
+            Event::Replied { id, height, block } => {
+                format!("replied: {} in {} at {height}", self.names.of(id.0), self.names.of(block.0))
+            }
+            Event::Stuck { height, reason } => format!("stuck at {height}: {reason}"),
+            Event::Submitted { ticket, result: Ok(id) } => format!("submitted {ticket}: {}", self.names.of(id.0)),
+            Event::Submitted { ticket, result: Err(error) } => format!("refused {ticket}: {error}"),
+            Event::Tip { tip, height, depth } => format!("tip {} at {height}, {depth} back", self.names.of(tip.0)),
+            Event::Violation(violation) => {
+                let [one, other] = [0, 1].map(|place: usize| self.names.of(violation.headers[place].id().0));
+                format!("{one} and {other} at {}", violation.height)
+            }
+            Event::Verdict { verdict, .. } => format!("{verdict:?}").to_lowercase(),
+        }
+    }
+}
+
+/// A test's own names, which stand for ids in texts.
+#[derive(Clone)]
+pub(crate) struct Names(BTreeMap<Bytes<32>, String>);
+
+impl Names {
+    pub(crate) fn new(genesis: Bytes<32>) -> Self {
+        Self(BTreeMap::from([(genesis, "genesis".to_string())]))
+    }
+
+    pub(crate) fn call<T: Named>(&mut self, name: &str, thing: &T) {
+        self.0.insert(thing.id_bytes(), name.to_string());
+    }
+
+    pub(crate) fn call_all(&mut self, prefix: &str, blocks: &[Block]) {
+        for (index, block) in blocks.iter().enumerate() {
+            self.call(&format!("{prefix}{}", index + 1), block);
+        }
+    }
+
+    pub(crate) fn of(&self, id: Bytes<32>) -> String {
+        self.0.get(&id).cloned().unwrap_or_else(|| format!("{id:?}"))
+    }
+
+    pub(crate) fn message(&self, message: &Message) -> String {
+        let names = |ids: Vec<Bytes<32>>| ids.into_iter().map(|id| self.of(id)).collect::<Vec<_>>().join(" ");
         match message {
             Message::Client(_) | Message::Reply(_) => synod_machine::Wire::kind(message).to_string(),
-            Message::Block(block) => format!("block {}", self.name(block.id().0)),
+            Message::Block(block) => format!("block {}", self.of(block.id().0)),
             Message::Evidence(evidence) => format!("evidence of height {}", evidence.height()),
             Message::GetBlocks(ids) => format!("get blocks {}", names(ids.iter().map(|id| id.0).collect())),
             Message::GetHeaders(ids) => format!("get headers {}", names(ids.iter().map(|id| id.0).collect())),
@@ -173,44 +221,14 @@ impl Bench {
             Message::Payments(list) => format!("payments {}", names(list.iter().map(|tx| tx.id().0).collect())),
             Message::Pool(ids) => format!("pool {}", names(ids.iter().map(|id| id.0).collect())),
             Message::Agreement(message) => synod_machine::Wire::kind(message).to_string(),
-            Message::Request(tx) => format!("request {}", self.name(tx.id().0)),
-            Message::Tip(claim) => format!("tip {} at {}", self.name(claim.tip.0), claim.height),
-        }
-    }
-
-    fn event(&self, event: &Event) -> String {
-        match event {
-            Event::Conflict(conflict) => {
-                let (kept, seen) = (self.name(conflict.kept.0), self.name(conflict.seen.id().0));
-                format!("conflict: {kept} kept, {seen} seen")
-            }
-            Event::Evidence(evidence) => format!("evidence against validator {}", evidence.by().0),
-            Event::Load(key) => format!("load {:02x} {}", key.shelf, self.name(key.name)),
-            Event::Mine(Some(job)) => format!("mine {}", job.id),
-            Event::Mine(None) => "rest".to_string(),
-            Event::Offence(evidence) => format!("an offence at height {}", evidence.height()),
-            Event::Pooled(id) => format!("pooled {}", self.name(id.0)),
-            Event::Primary { view, validator } => format!("view {view} of validator {}", validator.0),
-            Event::Publish(Item::Block(block)) => format!("publish {}", self.name(block.id().0)),
-            Event::Publish(Item::Payment(tx)) => format!("publish {}", self.name(tx.id().0)),
-            Event::Replied { id, height, block } => {
-                format!("replied: {} in {} at {height}", self.name(id.0), self.name(block.0))
-            }
-            Event::Stuck { height, reason } => format!("stuck at {height}: {reason}"),
-            Event::Submitted { ticket, result: Ok(id) } => format!("submitted {ticket}: {}", self.name(id.0)),
-            Event::Submitted { ticket, result: Err(error) } => format!("refused {ticket}: {error}"),
-            Event::Tip { tip, height, depth } => format!("tip {} at {height}, {depth} back", self.name(tip.0)),
-            Event::Violation(violation) => {
-                let [one, other] = [0, 1].map(|place: usize| self.name(violation.headers[place].id().0));
-                format!("{one} and {other} at {}", violation.height)
-            }
-            Event::Verdict { verdict, .. } => format!("{verdict:?}").to_lowercase(),
+            Message::Request(tx) => format!("request {}", self.of(tx.id().0)),
+            Message::Tip(claim) => format!("tip {} at {}", self.of(claim.tip.0), claim.height),
         }
     }
 }
 
 /// A record as a disk gives it: nothing that was found out about it is remembered.
-fn fresh(record: &Record) -> Record {
+pub(crate) fn fresh(record: &Record) -> Record {
     synod_machine::wire::decode(&synod_machine::wire::encode(record)).expect("a record comes back")
 }
 

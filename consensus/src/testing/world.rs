@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use synod_ledger::{Amount, Block, BlockId, OutPoint, Tx, TxId, U256, digest};
 use synod_machine::{Effect, Host, Input, Key, PeerId, Protocol, Rng, Time, Wire, wire};
 
+use super::guest::{GUEST, Guest};
 use super::{PEOPLE, Trace, address, params};
 use crate::{Chain, Command, Event, GossipId, Item, Job, Limits, Message, Record, Replica, Seen, Verdict};
 
@@ -49,7 +50,7 @@ pub(crate) struct Node {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Parcel {
+pub(crate) enum Parcel {
     Block(Block),
     Payment(Tx),
 }
@@ -62,7 +63,7 @@ impl Wire for Parcel {
     }
 }
 
-enum Action {
+pub(crate) enum Action {
     Gossip { from: usize, bytes: Vec<u8> },
     Loaded(Key),
     Message { from: usize, bytes: Vec<u8> },
@@ -72,6 +73,8 @@ enum Action {
 pub(crate) struct World {
     pub(crate) chain: Arc<Chain>,
     pub(crate) nodes: Vec<Node>,
+    /// A light peer, if one is started.
+    pub(crate) guest: Guest,
     pub(crate) links: Links,
     pub(crate) now: Time,
     pub(crate) rng: Rng,
@@ -91,6 +94,7 @@ impl World {
         let mut world = Self {
             chain: chain.clone(),
             nodes: Vec::new(),
+            guest: Guest::default(),
             links: GOOD_LINKS,
             now: Time::ZERO,
             rng: Rng::new(seed, 0, "world"),
@@ -186,6 +190,7 @@ impl World {
         self.nodes[node].life += 1;
         self.nodes[node].job = None;
         self.nodes[node].gossip.clear();
+        self.unlink_guest(node);
         for other in 0..self.nodes.len() {
             self.step(other, Input::PeerDown(PeerId(node as u32)));
         }
@@ -250,6 +255,7 @@ impl World {
                 .iter()
                 .enumerate()
                 .filter_map(|(node, host)| Some((host.host.as_ref()?.next_deadline()?, node)))
+                .chain(self.guest.next_deadline().map(|at| (at, GUEST)))
                 .min();
             match (message, timer) {
                 (Some(at), timer) if at <= end && timer.is_none_or(|(due, _)| at <= due) => {
@@ -259,6 +265,10 @@ impl World {
                 }
                 (_, Some((due, node))) if due <= end => {
                     self.now = self.now.max(due);
+                    if node == GUEST {
+                        self.fire_guest();
+                        continue;
+                    }
                     let mut effects = Vec::new();
                     let now = self.now;
                     let host = self.nodes[node].host.as_mut().expect("it has a timer");
@@ -321,6 +331,9 @@ impl World {
     }
 
     fn act(&mut self, node: usize, life: u64, action: Action) {
+        if node == GUEST {
+            return self.act_guest(life, action);
+        }
         if self.nodes[node].life != life || self.nodes[node].host.is_none() {
             return;
         }
@@ -461,10 +474,13 @@ impl World {
                 self.carry(node, other, bytes, |from, bytes| Action::Gossip { from, bytes });
             }
         }
+        if self.guest.linked.contains(&node) {
+            self.carry(node, GUEST, bytes, |from, bytes| Action::Gossip { from, bytes });
+        }
     }
 
-    fn send(&mut self, node: usize, to: usize, message: &Message) {
-        if self.nodes[node].manner == Manner::Silent && !matches!(message, Message::Tip(_)) {
+    pub(super) fn send(&mut self, node: usize, to: usize, message: &Message) {
+        if node != GUEST && self.nodes[node].manner == Manner::Silent && !matches!(message, Message::Tip(_)) {
             return;
         }
         let bytes = wire::encode(message);
@@ -475,7 +491,7 @@ impl World {
 
     fn carry(&mut self, from: usize, to: usize, bytes: &[u8], action: impl Fn(usize, Vec<u8>) -> Action) {
         self.trace.add(bytes);
-        if self.group[from] != self.group[to] || self.nodes[to].host.is_none() {
+        if !self.is_linked(from, to) {
             return;
         }
         if self.rng.below(100) < self.links.drop_percent {
@@ -488,9 +504,18 @@ impl World {
         }
     }
 
+    /// Whether what one sends comes to the other.
+    fn is_linked(&self, from: usize, to: usize) -> bool {
+        match (from, to) {
+            (GUEST, node) | (node, GUEST) => self.guest.linked.contains(&node) && self.nodes[node].host.is_some(),
+            _ => self.group[from] == self.group[to] && self.nodes[to].host.is_some(),
+        }
+    }
+
     fn schedule(&mut self, node: usize, at: Time, action: Action) {
         self.sequence += 1;
-        self.queue.insert((at, self.sequence), (node, self.nodes[node].life, action));
+        let life = if node == GUEST { self.guest_life() } else { self.nodes[node].life };
+        self.queue.insert((at, self.sequence), (node, life, action));
     }
 }
 

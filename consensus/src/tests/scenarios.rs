@@ -13,7 +13,7 @@ use crate::testing::{Branch, chain, chain_with, coin, pay};
 use crate::{Command, Item, Record};
 
 /// Runs a scenario for each seed, or for the one that is asked for, and says which one failed.
-fn for_seeds(name: &str, seeds: core::ops::Range<u64>, scenario: impl Fn(u64)) {
+pub(super) fn for_seeds(name: &str, seeds: core::ops::Range<u64>, scenario: impl Fn(u64)) {
     struct Replay<'a>(&'a str, u64);
     impl Drop for Replay<'_> {
         fn drop(&mut self) {

@@ -21,7 +21,7 @@ use crate::testing::{chain_with, key, params};
 use crate::{Chain, Message, Params, Record, Timer};
 
 /// Three wallets with a stake that wins every second, so that whoever wants makes a block; the fourth has none.
-fn chain(slasher: bool) -> Arc<Chain> {
+pub(super) fn chain(slasher: bool) -> Arc<Chain> {
     chain_with(|genesis| {
         genesis.engine = Engine::Pos(PosParams {
             difficulty: 256,

@@ -23,7 +23,7 @@ fn validator(place: u8) -> SecretKey {
 }
 
 /// Four validators, of which three decide.
-fn chain() -> Arc<Chain> {
+pub(super) fn chain() -> Arc<Chain> {
     let validators = (0..4).map(|place| Validator { name: format!("v{place}"), key: validator(place).public() });
     let engine = PbftParams {
         validators: validators.collect(),
@@ -37,14 +37,14 @@ fn chain() -> Arc<Chain> {
 }
 
 /// Votes of these validators for a block.
-fn votes(block: &Block, voters: &[u8]) -> Certificate {
+pub(super) fn votes(block: &Block, voters: &[u8]) -> Certificate {
     let header = block.header();
     let digest = commit_digest(header.chain, 0, header.height, block.id());
     Certificate::new(0, voters.iter().map(|place| (*place, validator(*place).sign(digest.as_slice()))).collect())
 }
 
 /// Another block for each `extra` on the state that a chain is in, with the votes of the first three.
-fn next(chain: &Chain, state: &State, extra: u64, payments: Vec<Tx>) -> Block {
+pub(super) fn next(chain: &Chain, state: &State, extra: u64, payments: Vec<Tx>) -> Block {
     let rules = chain.rules();
     let height = state.height().next();
     let outputs = vec![Output::plain(rules.subsidy(height), address(9))];
@@ -62,7 +62,7 @@ fn next(chain: &Chain, state: &State, extra: u64, payments: Vec<Tx>) -> Block {
 }
 
 /// So many blocks, one on the other.
-fn grow(chain: &Chain, count: usize) -> Vec<Block> {
+pub(super) fn grow(chain: &Chain, count: usize) -> Vec<Block> {
     let mut state = chain.state().clone();
     let mut grow = || {
         let block = next(chain, &state, 0, vec![]);
@@ -86,7 +86,7 @@ fn claim(block: &Block) -> Message {
 }
 
 /// The same block under votes of which one is another's.
-fn spoilt(block: &Block) -> Block {
+pub(super) fn spoilt(block: &Block) -> Block {
     let Seal::Agreed { certificate } = &block.header().seal else { panic!("it has votes") };
     let mut votes = certificate.votes().to_vec();
     votes[1].1 = Signature::NONE;
@@ -223,7 +223,7 @@ fn an_orphan_under_spoilt_votes_does_not_keep_the_good_block_out() {
 }
 
 /// A hello of a validator, by which a neighbour is known as one.
-fn hello(chain: &Chain, place: u8) -> Message {
+pub(super) fn hello(chain: &Chain, place: u8) -> Message {
     let hello = Signed::new(&rules(chain), &identity(place), Hello { salt: 1 });
     Message::Agreement(pbft::Message::Hello { hello, asks: false })
 }
