@@ -41,10 +41,17 @@ fn a_light_peer_follows_replicas_through_a_reorganisation_and_a_restart_and_prov
         let mut world = world(seed, &[0, 1, 2]);
         world.run_secs(20);
         world.partition(&[0], true);
+        // A sixth of the power on one side and two thirds on the other: which chain is left is no matter of luck.
+        world.nodes[0].hash_rate /= 2.0;
         world.unlink_guest(1);
         world.unlink_guest(2);
-        world.run_secs(30);
-        assert_eq!(best(&world), world.replica(0).tip(), "it is on the smaller side");
+        world.run_secs(60);
+        let (best_here, tree) = (best(&world), world.replica(0).tree());
+        assert!(tree.is_on_chain(&best_here, &world.replica(0).tip()), "it is on the smaller side");
+        assert!(
+            tree.best().height().0 <= world.light().best_header().height.0 + 1,
+            "and a block on its way behind at most"
+        );
         let tx = pay(&world.chain, 1, coin(world.replica(0).state(), 1, 0), 2, 10);
         world.step_guest(Input::Command(Command::Submit { ticket: 1, tx: tx.clone() }));
         assert_eq!(world.guest.submitted, [Ok(tx.id())]);
@@ -88,6 +95,12 @@ fn prove(world: &World, id: TxId) {
     assert_eq!(world.light().check_payment(&other.id(), tx, &proof), Err(LightError::Proof { expected }));
 }
 
+/// That it is on a best chain, of which there may be several of one weight.
+fn check_weight(world: &World, seed: u64) {
+    let most = (0..3).map(|node| world.replica(node).tree().best().weight()).max();
+    assert_eq!(Some(world.light().tree().best_header().weight()), most, "seed {seed}");
+}
+
 #[test]
 fn a_silent_neighbour_does_not_stop_a_light_peer() {
     for_seeds("a_silent_neighbour_does_not", 0..3, |seed| {
@@ -101,7 +114,7 @@ fn a_silent_neighbour_does_not_stop_a_light_peer() {
         world.run_secs(20);
         world.stop_mining();
         world.run_secs(20);
-        assert_eq!(best(&world), world.replica(1).tip());
+        check_weight(&world, seed);
     });
 }
 
@@ -116,11 +129,9 @@ fn a_light_peer_whose_links_lose_a_third_follows_all_the_same() {
             world.pay_somebody(node);
         }
         world.stop_mining();
-        world.run_secs(200);
-        let tips = [0, 1, 2].map(|node| world.replica(node).tip());
-        assert!(tips.contains(&best(&world)), "seed {seed}");
-        let most = (0..3).map(|node| world.replica(node).tree().best().weight()).max();
-        assert_eq!(Some(world.light().tree().best_header().weight()), most, "seed {seed}");
+        // Who does not answer rests for up to forty seconds, and two of three requests are not answered.
+        world.run_secs(1_500);
+        check_weight(&world, seed);
         check_manners(&world);
     });
 }
