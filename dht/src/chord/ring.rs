@@ -80,6 +80,12 @@ impl Ring {
         (node.id == self.own.id) != (node.peer == self.own.peer)
     }
 
+    /// Whether a node is one of those that this one knows on the ring.
+    pub(super) fn names(&self, id: Id) -> bool {
+        let known = self.predecessor().into_iter().chain(self.successors().iter().copied());
+        known.chain(self.fingers().iter().copied()).any(|node| node.id == id)
+    }
+
     /// Whether a node would be the first successor.
     pub(super) fn is_nearer(&self, node: &Node) -> bool {
         node.id != self.own.id && self.head().is_none_or(|head| node.id.is_between(self.own.id, head.id))
@@ -185,7 +191,10 @@ impl Ring {
 
     /// SIGCOMM 2001, figure 4: find_predecessor's loop and closest_preceding_finger, seen from one node; ToN 2003, section IV-E.3:
     /// successors are searched like fingers.
-    pub(super) fn way(&self, key: Id, avoid: &[Id]) -> Way {
+    ///
+    /// `count` nodes are wanted, the owner and those that follow it: an owner near the end of the list is left to a node that knows who
+    /// follows, unless the list ends because the ring does.
+    pub(super) fn way(&self, key: Id, count: u8, avoid: &[Id]) -> Way {
         let is_fit = |node: &Node| avoid.is_empty() || !avoid.contains(&node.id);
         let distance = self.own.id.clockwise(key);
         let is_own = distance == Distance::ZERO
@@ -201,10 +210,12 @@ impl Ring {
         }
         // What the list says beyond its first is some rounds old. Who comes into the ring or goes round somebody wants to know it better.
         let shortcut = self.shortcut && avoid.is_empty();
+        let is_full = self.successors.len() == usize::from(self.length);
         let mut next = None;
         for (place, node) in self.successors.iter().enumerate().filter(|(_, node)| is_fit(node)) {
             if distance <= self.distance(node) {
-                if next.is_none() || shortcut {
+                let knows_all = !is_full || place + usize::from(count) <= self.successors.len();
+                if next.is_none() || (shortcut && knows_all) {
                     return Way::Owner(place);
                 }
                 break;

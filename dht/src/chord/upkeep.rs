@@ -30,6 +30,8 @@ pub(super) struct Watch {
     pub(super) silent_rounds: u8,
     /// Rounds so far.
     rounds: u8,
+    /// Nodes that the owner told of and that were not asked yet.
+    told: u8,
     /// The version of the first successor's last answer.
     seen: Option<(Id, u32)>,
 }
@@ -57,8 +59,8 @@ impl Chord {
                 return out.emit(Event::Joined { result: Err(Failure::Busy), cost: Cost::default() });
             }
             State::Leaving | State::Member => {
-                via.into_iter().for_each(|node| self.lose(node));
-                return out.emit(Event::Joined { result: Ok(()), cost: Cost::default() });
+                out.emit(Event::Joined { result: Ok(()), cost: Cost::default() });
+                return self.on_told(now, via, out);
             }
         }
         if via.is_empty() {
@@ -327,6 +329,24 @@ impl Chord {
         self.lost.push(node);
     }
 
+    /// The owner tells of nodes that may be on another ring: each is asked at once, one after the other.
+    fn on_told(&mut self, now: Time, via: Vec<Node>, out: &mut Out<Self>) {
+        // Whoever the tables name is on the ring.
+        for node in via.into_iter().filter(|node| !self.ring.names(node.id)).collect::<Vec<_>>() {
+            self.lose(node);
+            self.lost.rotate_right(1);
+            self.watch.told = (self.watch.told + 1).min(LOST_MAX as u8);
+        }
+        self.seek_told(now, out);
+    }
+
+    fn seek_told(&mut self, now: Time, out: &mut Out<Self>) {
+        if self.watch.told > 0 && self.is_member() && !self.has_job(|aim| matches!(aim, Aim::Seek)) {
+            self.watch.told -= 1;
+            self.seek(now, out);
+        }
+    }
+
     fn forget_lost(&mut self, id: Id) {
         if !self.lost.is_empty() {
             self.lost.retain(|node| node.id != id);
@@ -345,13 +365,14 @@ impl Chord {
     }
 
     pub(super) fn on_sought(&mut self, now: Time, start: Option<Node>, found: Option<Node>, out: &mut Out<Self>) {
-        let Some(node) = found else { return };
+        let Some(node) = found else { return self.seek_told(now, out) };
         if let Some(start) = start {
             self.forget_lost(start.id);
         }
         if self.is_member() && self.ring.is_nearer(&node) {
             self.stabilise(now, node, 0, out);
         }
+        self.seek_told(now, out);
     }
 
     /// A neighbour names a node that may stand between the two.

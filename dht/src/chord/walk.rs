@@ -160,7 +160,7 @@ impl Chord {
             }
             return self.ask(now, id, node, false, out);
         }
-        let way = self.ring.way(job.key, &job.avoid);
+        let way = self.ring.way(job.key, job.count, &job.avoid);
         match way {
             Way::Next(node) => self.ask(now, id, node, false, out),
             Way::Nowhere => self.finish(now, id, Err(Failure::Silence), out),
@@ -189,7 +189,7 @@ impl Chord {
         if !self.is_member() {
             return out.send(from, Message::Helpless { number });
         }
-        let way = self.ring.way(key, avoid);
+        let way = self.ring.way(key, count, avoid);
         let answer = match way {
             Way::Next(node) => Message::Next { number, node },
             Way::Nowhere => Message::Helpless { number },
@@ -299,7 +299,7 @@ impl Chord {
     fn route(&mut self, now: Time, id: u32, out: &mut Out<Self>) {
         let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return };
         let job = &mut self.jobs[place];
-        let way = self.ring.way(job.key, &job.avoid);
+        let way = self.ring.way(job.key, job.count, &job.avoid);
         let Way::Next(node) = way else {
             let owners = self.ring.owners(way, job.count, &job.avoid);
             return self.finish(now, id, owners.ok_or(Failure::Silence), out);
@@ -330,7 +330,7 @@ impl Chord {
             return;
         }
         let hops = hops + 1;
-        let way = self.ring.way(key, &[]);
+        let way = self.ring.way(key, count, &[]);
         if let Way::Next(node) = way {
             return out.send(node.peer, Message::Route { token, origin, key, count, hops });
         }

@@ -429,3 +429,22 @@ fn nodes_that_fell_silent_are_remembered_and_asked_for_our_successor() {
     assert!(seen.iter().any(asked), "{seen:?}");
     assert_eq!(bench.chord().lost.len(), LOST_MAX);
 }
+
+#[test]
+fn who_does_not_know_all_that_follow_an_owner_names_whoever_does() {
+    // (key, nodes that are wanted, the answer)
+    let owner = |place: u8, more: &[u8]| Message::Owner { number: 1, node: node(place), more: nodes(more) };
+    let next = |place: u8| Message::Next { number: 1, node: node(place) };
+    for (key, count, answer) in [
+        (200, 1, owner(220, &[])),
+        (200, 2, next(160)),
+        (150, 2, owner(160, &[220])),
+        (150, 3, next(120)),
+        (110, 3, owner(120, &[160, 220])),
+        // Nobody knows more of who follows a node than the one before it.
+        (110, 5, owner(120, &[160, 220])),
+    ] {
+        let asked = Message::Step { number: 1, key: id(key), count, avoid: vec![] };
+        assert_eq!(Bench::member().say(20, asked), [sent(20, &answer)], "{count} from {key}");
+    }
+}
