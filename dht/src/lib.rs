@@ -11,6 +11,8 @@ extern crate alloc;
 
 pub mod averaging;
 pub mod chord;
+pub mod content;
+pub mod discovery;
 pub mod flood;
 pub mod gossip;
 pub mod kademlia;
@@ -25,6 +27,8 @@ mod testing;
 
 pub use averaging::Averaging;
 pub use chord::Chord;
+pub use content::Content;
+pub use discovery::Discovery;
 pub use flood::Flood;
 pub use gossip::Parcel;
 pub use kademlia::Kademlia;

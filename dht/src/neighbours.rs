@@ -12,10 +12,19 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use synod_machine::{Bytes, Input, Key, Out, Protocol, Rng, Time, Wire};
 
+use crate::overlay::Id;
+
 /// A peer's public key: who it is, wherever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(pub Bytes<32>);
+
+impl Identity {
+    /// Where it stands in the overlays: the hash of the key.
+    pub fn id(self) -> Id {
+        Id::of(self.0.as_slice())
+    }
+}
 
 /// An address in the form that the transport understands (a binary multiaddress); opaque here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -133,6 +133,8 @@ pub enum Command<O> {
         /// How it is looked for.
         options: O,
     },
+    /// This peer is part of the network too: somebody to shuffle views with, for those that sample peers.
+    Meet(Node),
     /// This is to be had here. The same hash again takes the place of what was shared under it; one more than [`ITEMS_MAX`]
     /// is not shared.
     Share(Item),

@@ -35,6 +35,8 @@ pub enum Reject {
     BlockTimePast,
     /// A block with a transaction that is not valid there.
     BlockTransaction,
+    /// A content that is not the one that was asked for.
+    ContentHash,
     /// Bytes that are not the one encoding of a message.
     Malformed,
     /// A node that answers for another, or says that it is one.
@@ -133,6 +135,7 @@ impl Reject {
             Self::BlockTimeFuture => "block_time_future",
             Self::BlockTimePast => "block_time_past",
             Self::BlockTransaction => "block_transaction",
+            Self::ContentHash => "content_hash",
             Self::Malformed => "malformed",
             Self::NodeForeign => "node_foreign",
             Self::NodePlace => "node_place",

@@ -4,6 +4,7 @@ use core::fmt;
 
 use ruint::aliases::U256;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use synod_machine::{Bytes, Rng};
 
 /// Where a node or a key stands: the SHA-256 of a public key, of a content or of a name, as a number, most significant
@@ -18,6 +19,11 @@ impl Id {
     pub const ZERO: Self = Self(U256::ZERO);
     /// The last identifier.
     pub const MAX: Self = Self(U256::MAX);
+
+    /// The SHA-256 of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Bytes(Sha256::digest(bytes).into()).into()
+    }
 
     /// A uniform one.
     pub fn draw(rng: &mut Rng) -> Self {

@@ -100,6 +100,13 @@ impl Circle {
         }
     }
 
+    /// Somebody is part of the network. Where views are shuffled it is one more to shuffle with.
+    pub(super) fn meet(&mut self, node: Node, rng: &mut Rng) {
+        if let Some(sampled) = &mut self.sampled {
+            sampled.view.meet(node, rng);
+        }
+    }
+
     /// When the next shuffle is due.
     pub(super) fn shuffle_at(&self, now: Time) -> Option<Time> {
         self.sampled.as_ref().map(|sampled| sampled.beat.after(now))

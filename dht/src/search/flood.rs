@@ -165,6 +165,7 @@ impl FloodSearch {
             Command::Find { query, question, wanted, options } => {
                 self.on_find(now, query, question, wanted, options, out);
             }
+            Command::Meet(node) => self.circle.meet(node, &mut self.params.rng),
             Command::Share(item) => drop(self.shared.insert(item)),
             Command::Unshare(hash) => drop(self.shared.remove(&hash)),
         }

@@ -123,6 +123,8 @@ impl Index {
     fn on_command(&mut self, now: Time, command: Command, out: &mut Out<Self>) {
         match command {
             Command::Find { query, question, wanted, options: () } => self.on_find(now, query, question, wanted, out),
+            // Servers are known beforehand.
+            Command::Meet(_) => {}
             Command::Share(item) => self.on_share(now, item, out),
             Command::Unshare(hash) => self.on_unshare(hash, out),
         }

@@ -179,6 +179,7 @@ impl Superpeer {
                 self.opens.insert(query, question, wanted, asked);
                 self.ask(now, query, out);
             }
+            Command::Meet(node) => self.circle.meet(node, &mut self.params.rng),
             Command::Share(item) => self.on_share(now, item, out),
             Command::Unshare(hash) => self.on_unshare(hash, out),
         }
