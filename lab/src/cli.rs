@@ -3,10 +3,12 @@
 mod bench;
 mod chain;
 mod context;
+mod discover;
 mod fault;
 mod load;
 mod logs;
 mod node;
+mod overlay;
 mod sim;
 mod stake;
 mod status;
@@ -95,6 +97,14 @@ enum Command {
     Chain(chain::ChainArgs),
     /// Show the unconfirmed payments and the double spends that were seen
     Mempool(chain::MempoolArgs),
+    /// Share a file, to be found by name and by words
+    Put(discover::PutArgs),
+    /// Find and fetch what peers share, by each overlay and search, with what it costs
+    Find(discover::FindArgs),
+    /// Show a peer's connections, or whom its overlays' tables name
+    Peers(overlay::PeersArgs),
+    /// Show the overlays' graph
+    Overlay(overlay::OverlayArgs),
     /// Pay around at a steady rate and measure
     Load(load::LoadArgs),
     /// Cut, slow, pause, kill and restart peers
@@ -168,12 +178,16 @@ async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError
         Command::Wallet(command) => return unless_interrupted(wallet::run(context, command)).await,
         Command::Bench(command) => return unless_interrupted(bench::run(context, command)).await,
         Command::Chain(args) => return unless_interrupted(chain::chain(context, args)).await,
+        Command::Find(args) => return unless_interrupted(discover::find(context, args)).await,
         Command::Status(args) => return status::run(context, args).await,
         Command::Up(args) => up::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::Block(command) => unless_interrupted(chain::block(context, command)).await,
         Command::Down => unless_interrupted(up::down(context)).await,
         Command::Fault(command) => unless_interrupted(fault::run(context, command)).await,
+        Command::Overlay(args) => unless_interrupted(overlay::overlay(context, args)).await,
+        Command::Peers(args) => unless_interrupted(overlay::peers(context, args)).await,
+        Command::Put(args) => unless_interrupted(discover::put(context, args)).await,
         Command::Mempool(args) => unless_interrupted(chain::mempool(context, args)).await,
         // A payment that was sent is not forgotten because of a signal.
         Command::Tx(command) => tx::run(context, command).await,

@@ -19,7 +19,7 @@ use synod_consensus::pow::target_for;
 use synod_ledger::{
     Amount, Balance, Engine, Genesis, PbftParams, PosParams, PowParams, PublicKey, Retarget, SecretKey, Validator,
 };
-use synod_node::config::{Config, GossipKind, MiningConfig, NetworkConfig, RunFile};
+use synod_node::config::{Config, GossipKind, MiningConfig, NetworkConfig, OverlaysConfig, RunFile, SearchKind};
 use synod_node::net::{Identity, IdentityError};
 
 use crate::error::LabError;
@@ -94,6 +94,22 @@ pub fn node_config(manifest: &Manifest, place: usize) -> Config {
         mining: Some(MiningConfig { address: entry.miner, hash_rate: manifest.settings.hash_rate, threads: 1 }),
         adversary: manifest.settings.adversaries.get(&entry.name).cloned(),
         network: network_config(manifest.settings.gossip.kind(), validators),
+        overlays: overlays_config(manifest),
+    }
+}
+
+/// All peers take part in the same, and the first one serves the central index.
+pub fn overlays_config(manifest: &Manifest) -> OverlaysConfig {
+    let Settings { transport, dht, search, .. } = &manifest.settings;
+    let server = &manifest.peers[0];
+    let addresses = listen_addresses(*transport, server.port).into_iter().take(1);
+    let index = addresses.map(|address| format!("{address}/p2p/{}", server.peer_id));
+    let index = index.map(|text| text.parse().expect("the addresses are our own"));
+    OverlaysConfig {
+        dht: dht.clone(),
+        index: if search.contains(&SearchKind::Index) { index.collect() } else { Vec::new() },
+        search: search.clone(),
+        ..OverlaysConfig::default()
     }
 }
 

@@ -66,6 +66,20 @@ pub enum LabError {
         /// What was asked for.
         got: String,
     },
+    /// Nobody shares it.
+    #[error("no peer that answers shares {hash}")]
+    NotShared {
+        /// The content's hash.
+        hash: String,
+    },
+    /// More peers are wanted than answer.
+    #[error("{wanted} peers are wanted, {running} answer")]
+    TooFewPeers {
+        /// How many are wanted.
+        wanted: usize,
+        /// How many answer.
+        running: usize,
+    },
     /// A directory that is somebody else's.
     #[error("{} holds something, but no network", dir.display())]
     ForeignDirectory {
@@ -352,6 +366,7 @@ impl LabError {
             Self::NoRandomness => "no_randomness",
             Self::NoStakes { .. } => "no_stakes",
             Self::NotRunning { .. } => "not_running",
+            Self::NotShared { .. } => "not_shared",
             Self::Paused { .. } => "paused",
             Self::Payment(_) => "payment",
             Self::PeerStopped { .. } => "peer_stopped",
@@ -362,6 +377,7 @@ impl LabError {
             Self::Stake { .. } => "insufficient_stake",
             Self::Start(_) => "start",
             Self::TimedOut { .. } => "timed_out",
+            Self::TooFewPeers { .. } => "too_few_peers",
             Self::UnknownPeer { .. } => "unknown_peer",
             Self::UnknownResult { .. } => "unknown_result",
             Self::UnknownWallet { .. } => "unknown_wallet",
@@ -389,7 +405,7 @@ impl LabError {
             | Self::Setting { .. }
             | Self::Toml { .. }
             | Self::Unreal { .. } => Exit::Config,
-            Self::Conflicted { .. } | Self::Io { .. } | Self::NoRandomness => Exit::Generic,
+            Self::Conflicted { .. } | Self::Io { .. } | Self::NoRandomness | Self::NotShared { .. } => Exit::Generic,
             Self::FaultSpec(_) | Self::UnknownPeer { .. } | Self::Usage { .. } => Exit::Usage,
             Self::Funds { .. }
             | Self::Key { .. }
@@ -409,7 +425,8 @@ impl LabError {
             | Self::Paused { .. }
             | Self::PeerStopped { .. }
             | Self::Running { .. }
-            | Self::TimedOut { .. } => Exit::Setup,
+            | Self::TimedOut { .. }
+            | Self::TooFewPeers { .. } => Exit::Setup,
             Self::NoPeerAnswers { .. } => Exit::Network,
             Self::Start(error) => start_exit(error),
             Self::UnknownResult { .. } => Exit::Unknown,
@@ -437,6 +454,8 @@ impl LabError {
             Self::NoNetwork { .. } => "`synod up` makes one; --dir or SYNOD_DIR names its directory",
             Self::NoPassphrase { .. } => "set SYNOD_PASSPHRASE or --passphrase-file",
             Self::NoPeerAnswers { .. } | Self::NotRunning { .. } => "`synod up` or `synod fault restart` starts peers",
+            Self::NotShared { .. } => "`synod find HASH` shows who shares it",
+            Self::TooFewPeers { .. } => "`synod fault restart PEER` starts a peer again",
             Self::Paused { peer } => return Some(format!("`synod fault resume {peer}` lets it go on")),
             Self::PeerStopped { .. } | Self::TimedOut { .. } => "`synod logs PEER` shows the whole log",
             Self::Scenario { .. } => "`synod sim schema` shows what a scenario may hold",

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use synod_consensus::adversary::Behaviour;
 use synod_ledger::{Address, Amount, LedgerParams, STAKE_BLOCK_TIME_MIN_MS, VALIDATORS_MAX, VALIDATORS_MIN};
-use synod_node::config::{ConfigError, GossipKind};
+use synod_node::config::{ConfigError, DhtKind, GossipKind, SearchKind};
 
 use crate::error::LabError;
 
@@ -99,6 +99,10 @@ pub struct Settings {
     pub transport: Transport,
     /// Who carries blocks and payments.
     pub gossip: Gossip,
+    /// Distributed hash tables that all peers take part in.
+    pub dht: Vec<DhtKind>,
+    /// Searches that all peers take part in. The first peer is the central index's server.
+    pub search: Vec<SearchKind>,
     /// Validators that are not honest, and how each behaves.
     pub adversaries: BTreeMap<String, String>,
     /// The rules of money.
@@ -157,6 +161,8 @@ impl Default for Settings {
             retarget_window: 60, // LWMA's author advises 60; two minutes at two seconds, so a tour sees it work.
             transport: Transport::Tcp, // DESIGN section 3: shaped networks use TCP.
             gossip: Gossip::Gossipsub, // DESIGN section 3: what strangers' clients hear.
+            dht: Vec::new(),   // Upkeep costs; whoever compares overlays says which.
+            search: Vec::new(), // The same.
             adversaries: BTreeMap::new(), // Peers are honest unless somebody experiments.
             ledger: LedgerSettings::default(),
             wallets: ["alice", "bob", "carol", "dave", "erin"].map(wallet).into(),

@@ -125,7 +125,7 @@ fn router(handle: NodeHandle, registry: Registry, stop: watch::Receiver<bool>) -
 }
 
 fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
-    use self::routes::{chain, faults, node, transactions};
+    use self::routes::{chain, discovery, faults, node, transactions};
     vec![
         ("/health", get(node::health)),
         ("/metrics", get(node::metrics)),
@@ -134,8 +134,14 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/blocks/{block}", get(chain::block)),
         ("/v1/chain", get(chain::chain)),
         ("/v1/events", get(events::events)),
+        ("/v1/fetch", post(discovery::fetch)),
+        ("/v1/find", post(discovery::find)),
+        ("/v1/items", get(discovery::items).post(discovery::add_item).layer(DefaultBodyLimit::max(ITEM_BYTES_MAX))),
+        ("/v1/items/{hash}", get(discovery::item).delete(discovery::remove_item)),
+        ("/v1/lookup", post(discovery::lookup)),
         ("/v1/faults", get(faults::faults).put(faults::set_faults)),
         ("/v1/mempool", get(transactions::mempool)),
+        ("/v1/overlays", get(discovery::overlays)),
         ("/v1/peers", get(node::peers)),
         ("/v1/status", get(node::status)),
         ("/v1/transactions", post(transactions::submit)),
@@ -150,6 +156,9 @@ const BODY_BYTES_MAX: usize = 2 * synod_ledger::TX_BYTES_MAX + 4_096;
 
 /// The longest body of a batch: a thousand payments of ordinary size many times over, in bounded memory.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// The longest body of an item; the machine that keeps it has a clearer word for what is a little longer.
+const ITEM_BYTES_MAX: usize = synod_dht::content::CONTENT_BYTES_MAX as usize + 1_024;
 
 /// Reads that may run at once, half of them scans. More would take cores and disk from the node's real work.
 const READERS_MAX: usize = 4;

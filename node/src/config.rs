@@ -4,6 +4,7 @@
 //! the folder that the file lies in, so that a network's folder can be moved.
 
 mod hash_rate;
+mod overlays;
 mod read;
 mod run_file;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use synod_ledger::Address;
 
 pub use hash_rate::{ParseHashRateError, format_hash_rate, parse_hash_rate};
+pub use overlays::{DhtKind, OverlaysConfig, SearchKind};
 pub use read::{ConfigError, load_genesis, parse_genesis};
 pub use run_file::RunFile;
 
@@ -56,6 +58,9 @@ pub struct Config {
     /// How many peers it keeps, and what they may hear of it.
     #[serde(default)]
     pub network: NetworkConfig,
+    /// What it finds things by.
+    #[serde(default)]
+    pub overlays: OverlaysConfig,
 }
 
 /// The section `[mining]`.

@@ -6,17 +6,21 @@
 //! meanwhile.
 
 mod archive;
+mod discover;
 mod disk;
 mod links;
+mod network;
+mod overlays;
 mod release;
+mod share;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use synod_consensus::{Command as ReplicaCommand, GossipId, Item, Message as ReplicaMessage, Seen, SubmitError};
-use synod_dht::neighbours::Command as NeighboursCommand;
-use synod_ledger::{Block, Tx, TxId};
+use synod_consensus::{Command as ReplicaCommand, GossipId, Message as ReplicaMessage, Seen, SubmitError};
+use synod_dht::Contact;
+use synod_ledger::{Tx, TxId};
 use synod_machine::{Host, Input, Protocol, Reject, Time, WireError, wire};
 use synod_peer::{Command, Message, Peer, Record};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,12 +29,10 @@ pub use self::archive::Records;
 use self::disk::{Batch, Disk};
 use self::links::Links;
 pub use self::release::writes;
-use crate::api::types::{ApiEvent, RefusedPeer};
-use crate::handle::{EngineRequest, NodeHandle, NodeInfo, View};
+use crate::config::{DhtKind, OverlaysConfig};
+use crate::handle::{EngineRequest, NodeHandle, NodeInfo, Overlays, View};
 use crate::miner::{Found, Miner};
-use crate::net::{
-    FrameRefusal, GossipRefusal, MessageAcceptance, MessageId, NetCommand, NetEvent, Network, PeerId, Topic,
-};
+use crate::net::{MessageId, NetCommand, NetEvent, Network, PeerId};
 use crate::store::{Store, StoreError};
 
 /// Inputs that are taken into one batch, so that no effect waits for ever behind more input.
@@ -68,6 +70,12 @@ pub(crate) struct Parts {
     pub(crate) found: mpsc::UnboundedReceiver<Found>,
     /// What is known of the node itself.
     pub(crate) info: NodeInfo,
+    /// Which overlays it takes part in.
+    pub(crate) overlays: OverlaysConfig,
+    /// Whether it was told of nobody to begin with.
+    pub(crate) is_first: bool,
+    /// What the overlays' choices are drawn from.
+    pub(crate) seed: (u64, u64),
     /// Becomes true when the node is to stop.
     pub(crate) stop: watch::Receiver<bool>,
     /// Told once the chain has been read from disk.
@@ -123,7 +131,10 @@ struct Engine {
     gossip: BTreeMap<GossipId, (MessageId, PeerId)>,
     /// Who waits for which ticket.
     submits: BTreeMap<u64, oneshot::Sender<Result<TxId, SubmitError>>>,
+    /// Who waits for which answer of the overlays.
+    askers: BTreeMap<u64, discover::Asker>,
     tickets: u64,
+    share: share::Share,
     info_taken: Option<Instant>,
     clock: Clock,
 }
@@ -143,6 +154,8 @@ impl Engine {
         let clock = Clock { genesis_unix_ms: parts.genesis_unix_ms };
         let mut failure = None;
         let disk = parts.store.hot::<Record>()?.map_while(|record| record.map_err(|error| failure = Some(error)).ok());
+        let mut links = Links::new(parts.network.local(), parts.network.listen());
+        parts.params.discovery = overlays::params(&parts.overlays, &mut links, parts.seed, parts.is_first);
         let peer = Peer::restore(parts.params.clone(), disk);
         if let Some(error) = failure {
             return Err(error.into());
@@ -154,12 +167,14 @@ impl Engine {
             disk: Disk::start(Arc::clone(&parts.store)),
             parts,
             host,
-            links: Links::default(),
+            links,
             effects,
             follow_up: VecDeque::new(),
             gossip: BTreeMap::new(),
             submits: BTreeMap::new(),
+            askers: BTreeMap::new(),
             tickets: 0,
+            share: share::Share::default(),
             info_taken: None,
             clock,
         })
@@ -171,6 +186,7 @@ impl Engine {
             self.flush().await?;
             if !ready && self.host.protocol().replica().is_settled() {
                 ready = true;
+                self.provide_stored();
                 let (unused, _) = oneshot::channel();
                 // Whoever waited may have been interrupted.
                 let _ = std::mem::replace(&mut self.parts.ready, unused).send(());
@@ -243,11 +259,28 @@ impl Engine {
     /// Decodes what came from a peer.
     fn read(&mut self, happening: Happening) -> Happening {
         match happening {
-            Happening::Net(NetEvent::Frame { peer, bytes }) => match wire::decode::<Message>(&bytes) {
-                Ok(message) => Happening::Message { peer, message },
+            Happening::Net(NetEvent::Frame { peer, bytes }) => match wire::decode::<Message<Contact>>(&bytes) {
+                Ok(message) => self.name(peer, message),
                 Err(error) => Happening::Garbage { peer, reason: reason_of(error) },
             },
             other => other,
+        }
+    }
+
+    /// Puts this host's names for nodes in the place of contacts.
+    fn name(&mut self, peer: PeerId, message: Message<Contact>) -> Happening {
+        let mut is_sound = true;
+        let own = self.links.own();
+        let message = message.map(&mut |contact| {
+            self.links.node_of(&contact).unwrap_or_else(|| {
+                is_sound = false;
+                own
+            })
+        });
+        if is_sound {
+            Happening::Message { peer, message }
+        } else {
+            Happening::Garbage { peer, reason: Reject::Malformed }
         }
     }
 
@@ -284,142 +317,16 @@ impl Engine {
         self.host.fire(self.clock.now(), |effect| effects.push(effect));
     }
 
-    fn on_net(&mut self, event: NetEvent) {
-        match event {
-            NetEvent::DialFailed { peer, error } => {
-                tracing::debug!(%peer, %error, "dial failed");
-                self.on_identity(peer, NeighboursCommand::Failed);
-            }
-            NetEvent::Discovered { peer, addresses } => {
-                self.on_contact(peer, &addresses, NeighboursCommand::Discovered);
-            }
-            NetEvent::Down { peer } => self.on_down(peer),
-            // Read before, as a message.
-            NetEvent::Frame { .. } => {}
-            NetEvent::FrameRefused { peer, reason } => self.punish_bytes(
-                peer,
-                match reason {
-                    FrameRefusal::Malformed => Reject::Malformed,
-                    FrameRefusal::Oversized => Reject::Oversized,
-                },
-            ),
-            NetEvent::Gossip { id, source, topic, bytes } => self.on_gossip(id, source, topic, &bytes),
-            NetEvent::GossipRefused { source, reason: GossipRefusal::Oversized } => {
-                self.punish_bytes(source, Reject::Oversized);
-            }
-            NetEvent::Listening(address) => {
-                let address = address.to_string();
-                if !self.parts.info.listen.contains(&address) {
-                    self.parts.info.listen.push(address);
-                }
-            }
-            NetEvent::Refused { peer, reason } => self.on_refused(peer, reason),
-            NetEvent::Rtt { .. } => {}
-            NetEvent::Up { peer, address, outbound, .. } => self.on_up(peer, &address, outbound),
-        }
-    }
-
-    fn on_up(&mut self, peer: PeerId, address: &crate::net::Multiaddr, outbound: bool) {
-        tracing::info!(%peer, %address, outbound, "connected");
-        // Where an inbound peer came from is not where it listens.
-        let addresses = if outbound { vec![address.clone()] } else { Vec::new() };
-        self.on_contact(peer, &addresses, NeighboursCommand::Connected);
-        let handle = self.links.up(peer);
-        self.step(Input::PeerUp(handle));
-        self.parts.handle.publish(ApiEvent::Peer { peer_id: peer.to_string(), up: true });
-    }
-
-    fn on_down(&mut self, peer: PeerId) {
-        tracing::info!(%peer, "disconnected");
-        self.on_identity(peer, NeighboursCommand::Disconnected);
-        if let Some(handle) = self.links.down(&peer) {
-            self.step(Input::PeerDown(handle));
-        }
-        self.parts.handle.publish(ApiEvent::Peer { peer_id: peer.to_string(), up: false });
-    }
-
-    fn on_refused(&mut self, peer: PeerId, reason: String) {
-        tracing::warn!(%peer, %reason, "refused");
-        self.on_identity(peer, NeighboursCommand::Refused);
-        let peer_id = peer.to_string();
-        let refused = &mut self.parts.info.refused;
-        match refused.iter_mut().find(|other| other.peer_id == peer_id) {
-            Some(known) => {
-                known.count += 1;
-                known.reason.clone_from(&reason);
-            }
-            None => {
-                if refused.len() >= REFUSED_MAX {
-                    refused.remove(0);
-                }
-                refused.push(RefusedPeer { peer_id: peer_id.clone(), reason: reason.clone(), count: 1 });
-            }
-        }
-        self.parts.handle.publish(ApiEvent::Refused { peer_id, reason });
-    }
-
-    fn on_identity(&mut self, peer: PeerId, command: impl FnOnce(synod_dht::Identity) -> NeighboursCommand) {
-        if let Some(identity) = links::identity_of(&peer) {
-            self.command(Command::Neighbours(command(identity)));
-        }
-    }
-
-    fn on_contact(
-        &mut self,
-        peer: PeerId,
-        addresses: &[crate::net::Multiaddr],
-        command: impl FnOnce(synod_dht::Contact) -> NeighboursCommand,
-    ) {
-        if let Some(contact) = links::contact_of(&peer, addresses) {
-            self.command(Command::Neighbours(command(contact)));
-        }
-    }
-
-    fn on_gossip(&mut self, id: MessageId, source: PeerId, topic: Topic, bytes: &[u8]) {
-        let item = match topic {
-            Topic::Blocks => wire::decode::<Block>(bytes).map(Item::Block),
-            Topic::Transactions => wire::decode::<Tx>(bytes).map(Item::Payment),
-        };
-        let item = match item {
-            Ok(item) => item,
-            Err(error) => {
-                self.punish_bytes(source, reason_of(error));
-                self.links.verdicts.push((id, source, MessageAcceptance::Reject));
-                return;
-            }
-        };
-        let Some(name) = links::gossip_id(&id) else { return };
-        self.gossip.insert(name, (id, source));
-        let from = self.links.handle_or_stranger(&source);
-        self.command(Command::Replica(ReplicaCommand::Gossip { id: name, from, item }));
-    }
-
-    /// Bytes that no message has: the protocol never sees them, so the host counts them here.
-    fn punish_bytes(&mut self, peer: PeerId, reason: Reject) {
-        self.host.count_reject(reason);
-        self.blame(peer, reason);
-    }
-
-    fn blame(&mut self, peer: PeerId, reason: Reject) {
-        if !reason.is_fault() {
-            tracing::debug!(%peer, %reason, "rejected");
-            return;
-        }
-        let faults = self.links.blame(&peer);
-        if faults <= FAULTS_LOGGED_MAX {
-            tracing::warn!(%peer, %reason, "rejected: no honest peer of this chain and version sends this");
-        }
-        if faults == FAULTS_MAX {
-            tracing::warn!(%peer, %reason, "disconnecting: too many faults");
-            self.links.dismissed.push(peer);
-        }
-    }
-
     fn on_request(&mut self, request: EngineRequest) {
         match request {
+            EngineRequest::Discovery(request) => self.on_discovery_request(request),
             EngineRequest::Query(question) => {
                 self.refresh_info();
-                question(&View::new(self.host.protocol().replica(), self.host.counters(), &self.parts.info));
+                let peer = self.host.protocol();
+                let libp2p = self.parts.overlays.dht.contains(&DhtKind::Kademlia);
+                let overlays = peer.discovery().map(|machine| Overlays { machine, libp2p, names: &self.links });
+                let view = View::new(peer.replica(), self.host.counters(), &self.parts.info);
+                question(&View { overlays, ..view });
             }
             EngineRequest::SetFaults { faults, reply } => {
                 self.links.shape = Some(faults.clone());

@@ -3,21 +3,27 @@
 //! The engine thread owns the peer; nothing else touches it. A question runs between two of its steps and must be short:
 //! whatever is long (reading blocks, walking over all coins) works on a cheap clone, or on the [`Archive`], elsewhere.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use synod_consensus::{Answer, Chain, Fate, Replica, Violation};
+use synod_dht::discovery::Source;
+use synod_dht::{Discovery, Node};
 use synod_ledger::{Block, BlockId, BlockTree, Height, Mempool, State, Tx, TxId, Undo};
-use synod_machine::Counters;
+use synod_machine::{Count, Counters, PeerId as Handle};
 use tokio::sync::{Semaphore, broadcast, oneshot};
 
 use crate::api::types::{ApiEvent, RefusedPeer};
-use crate::net::Faults;
+use crate::discovery::Request;
+use crate::net::{Faults, PeerId};
 use crate::store::{StoreError, StoreSizes};
 
 /// What the engine thread is asked.
 pub enum EngineRequest {
+    /// Find, fetch or share something by the overlays.
+    Discovery(Request),
     /// Look at the peer between two steps.
     Query(Box<dyn FnOnce(&View<'_>) + Send>),
     /// Shape and cut links from now on; the reply is given when the network has been told.
@@ -39,6 +45,7 @@ pub enum EngineRequest {
 impl fmt::Debug for EngineRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Discovery(request) => write!(f, "{request:?}"),
             Self::Query(_) => f.write_str("query"),
             Self::SetFaults { faults, .. } => write!(f, "set {faults:?}"),
             Self::Submit { tx, .. } => write!(f, "submit {:?}", tx.id()),
@@ -56,6 +63,8 @@ pub struct View<'a> {
     pub mempool: &'a Mempool,
     /// What the driver knows: the node and its neighbours.
     pub node: &'a NodeInfo,
+    /// The overlays, if it takes part in any.
+    pub overlays: Option<Overlays<'a>>,
     /// The blocks that are in memory, the last ones of the active chain among them.
     pub recent: &'a dyn Recent,
     /// Whether `state` is that of the best block; not so while loading or in the middle of a reorganisation.
@@ -76,6 +85,7 @@ impl<'a> View<'a> {
             counters,
             mempool: replica.mempool(),
             node,
+            overlays: None,
             recent: replica,
             settled: replica.is_settled(),
             state: replica.state(),
@@ -90,6 +100,31 @@ impl View<'_> {
     pub fn best_header_height(&self) -> Height {
         self.tree.best_header().height().max(self.state.height())
     }
+}
+
+/// What a question sees of the overlays.
+pub struct Overlays<'a> {
+    /// The machine.
+    pub machine: &'a Discovery,
+    /// Whether provider records are kept and looked for in libp2p's Kademlia.
+    pub libp2p: bool,
+    /// Who its nodes are.
+    pub names: &'a dyn Names,
+}
+
+/// Who is meant by a handle.
+pub trait Names {
+    /// What was sent of overlays' messages, by kind, in bytes as they travel.
+    fn traffic(&self) -> &BTreeMap<&'static str, Count>;
+
+    /// This peer.
+    fn own(&self) -> Node;
+
+    /// The node of an overlay that a handle stands for.
+    fn node(&self, handle: Handle) -> Option<Node>;
+
+    /// The peer that a handle stands for.
+    fn peer(&self, handle: Handle) -> Option<PeerId>;
 }
 
 /// What can be had without reading a disk.
@@ -172,6 +207,9 @@ pub struct PeerInfo {
 
 /// What is read from disk, by whichever thread needs it. Everything that the engine committed can be read here.
 pub trait Archive: Send + Sync + 'static {
+    /// A content that this peer shares, or a piece of it.
+    fn content(&self, source: &Source) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// A block's body.
     fn block(&self, id: &BlockId) -> Result<Option<Block>, StoreError>;
 
@@ -278,6 +316,14 @@ impl NodeHandle {
             });
         }
         results
+    }
+
+    /// Asks the overlays; the answer comes when they have it.
+    pub async fn discover<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Stopped> {
+        let _slot = self.inner.slots.acquire().await.map_err(|_| Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        (self.inner.send)(EngineRequest::Discovery(request(reply)))?;
+        answer.await.map_err(|_| Stopped)
     }
 
     /// Shapes and cuts this peer's links from now on.

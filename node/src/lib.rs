@@ -6,8 +6,10 @@
 
 pub mod api;
 pub mod config;
+pub mod discovery;
 pub mod driver;
 pub mod handle;
+pub mod ledger_items;
 pub mod metrics;
 pub mod miner;
 pub mod net;

@@ -15,6 +15,7 @@ mod identity;
 mod metrics;
 mod outlet;
 mod peers;
+mod provide;
 mod seek;
 mod session;
 mod shape;
@@ -31,6 +32,7 @@ pub use libp2p::gossipsub::{MessageAcceptance, MessageId};
 pub use libp2p::{Multiaddr, PeerId};
 use libp2p::{Swarm, swarm};
 use prometheus_client::registry::Registry;
+use synod_machine::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -41,6 +43,7 @@ pub use identity::{Identity, IdentityError, peer_of, public_key_of};
 use metrics::Metrics;
 use outlet::Outlet;
 use peers::Peers;
+use provide::Queries;
 use seek::{Bootstrap, Walks};
 use shape::Links;
 use table::Table;
@@ -69,6 +72,8 @@ pub struct NetConfig {
     pub gossip: GossipKind,
     /// Whether gossipsub's messages carry their author's signature. Both ends must agree; strangers expect it.
     pub gossip_signed: bool,
+    /// Whether the chain's Kademlia keeps provider records: who has what.
+    pub kad_providers: bool,
     /// Whether `/ipfs/kad/1.0.0` is answered beside the chain's own Kademlia protocol.
     pub kad_public: bool,
     /// The longest frame, its length prefix not counted.
@@ -108,6 +113,27 @@ pub enum NetCommand {
         /// Who.
         peer: PeerId,
     },
+    /// Ask the chain's Kademlia who is closest to a key. Answered by [`NetEvent::Closest`].
+    FindClosest {
+        /// The engine's name for the request.
+        query: u64,
+        /// The key.
+        key: Bytes<32>,
+    },
+    /// Ask the chain's Kademlia who has what stands under a key. Answered by [`NetEvent::Providers`].
+    FindProviders {
+        /// The engine's name for the request.
+        query: u64,
+        /// The key.
+        key: Bytes<32>,
+    },
+    /// Tell the chain's Kademlia that this node has what stands under a key, or tell it so no longer.
+    Provide {
+        /// The key.
+        key: Bytes<32>,
+        /// Whether it has it.
+        is_there: bool,
+    },
     /// Gossip a message of this node's own.
     Publish {
         /// What it is about.
@@ -143,6 +169,15 @@ pub enum NetCommand {
 /// What the network tells.
 #[derive(Debug)]
 pub enum NetEvent {
+    /// The answer to a [`NetCommand::FindClosest`].
+    Closest {
+        /// The request.
+        query: u64,
+        /// The closest nodes that answered, the closest first.
+        peers: Vec<PeerId>,
+        /// Requests that were sent for it.
+        requests: u32,
+    },
     /// A peer that was asked for cannot be had.
     DialFailed {
         /// Who.
@@ -196,6 +231,15 @@ pub enum NetEvent {
     },
     /// This node listens at one more address.
     Listening(Multiaddr),
+    /// The answer to a [`NetCommand::FindProviders`].
+    Providers {
+        /// The request.
+        query: u64,
+        /// Who says that it has something under the key.
+        peers: Vec<PeerId>,
+        /// Requests that were sent for it.
+        requests: u32,
+    },
     /// A node was refused: it is of another chain, and says so to us as we do to it.
     Refused {
         /// Who.
@@ -395,6 +439,7 @@ pub async fn start(
         wanted: BTreeSet::new(),
         lost: BTreeMap::new(),
         unheard: VecDeque::new(),
+        queries: Queries::default(),
         config,
     };
     task.begin(listening.early);

@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api;
-use crate::config::{Config, ConfigError, GossipKind, MiningConfig, RunFile, load_genesis};
+use crate::config::{Config, ConfigError, DhtKind, GossipKind, MiningConfig, RunFile, load_genesis};
 use crate::driver::{self, EngineError, Records};
 use crate::handle::{NodeHandle, NodeInfo, Stopped};
 use crate::miner::Miner;
@@ -195,6 +195,9 @@ async fn serve(config: Config, on_ready: impl FnOnce(&RunFile)) -> Result<(), St
         }),
         found,
         info: info(&config, &identity),
+        overlays: config.overlays.clone(),
+        is_first: config.bootstrap.is_empty(),
+        seed: (seed_of(&identity), unix_ms()),
         stop: stop.clone(),
         ready: ready_sender,
     };
@@ -283,7 +286,8 @@ fn net_config(config: &Config, chain: &Chain, identity: &Identity) -> NetConfig 
         gossip: config.network.gossip,
         gossip_signed: config.network.gossip_signed,
         kad_public: config.network.kad_public,
-        frame_bytes_max: synod_peer::Message::BYTES_MAX,
+        kad_providers: config.overlays.dht.contains(&DhtKind::Kademlia),
+        frame_bytes_max: synod_peer::Message::<synod_dht::Contact>::BYTES_MAX,
         blocks_bytes_max: BLOCK_BYTES_MAX,
         transactions_bytes_max: TX_BYTES_MAX,
     }
@@ -291,11 +295,13 @@ fn net_config(config: &Config, chain: &Chain, identity: &Identity) -> NetConfig 
 
 fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_peer::Params {
     let key = public_key(identity);
-    // What differs between peers that mine for one address, and the seed of this peer's choices: its own key.
-    let extra = u64::from_le_bytes(key[..8].try_into().expect("a key has more than eight bytes"));
+    // What differs between peers that mine for one address, too.
+    let extra = seed_of(identity);
     let mining = config.mining.as_ref().filter(|mining| mining.hash_rate > 0 && mining.threads > 0);
     synod_peer::Params {
         behaviour: synod_peer::Behaviour::Honest,
+        // The engine sets it: it depends on the names that the driver has for peers.
+        discovery: None,
         gossip: gossip(config.network.gossip, Rng::new(extra, unix_ms(), "gossip")),
         neighbours: neighbours::Params {
             own: PublicIdentity(Bytes(key)),
@@ -383,6 +389,11 @@ fn run_file(config: &Config, chain: &Chain, network: &Network, api: SocketAddr) 
 
 fn public_key(identity: &Identity) -> [u8; 32] {
     net::public_key_of(&identity.peer()).expect("our own key is an ed25519 key")
+}
+
+/// The seed of this peer's choices: its own key.
+fn seed_of(identity: &Identity) -> u64 {
+    u64::from_le_bytes(public_key(identity)[..8].try_into().expect("a key has more than eight bytes"))
 }
 
 fn unix_ms() -> u64 {

@@ -138,6 +138,7 @@ fn params(chain: &Arc<Chain>, own: u32, gossip: GossipParams) -> Params {
     let rng = Rng::new(1, u64::from(own), "neighbours");
     Params {
         behaviour: synod_peer::Behaviour::Honest,
+        discovery: None,
         gossip,
         neighbours: neighbours::Params {
             own: Identity(Bytes(identity)),

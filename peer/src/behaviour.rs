@@ -103,7 +103,7 @@ const fn is_answer(message: &Message) -> bool {
             | ReplicaMessage::Request(_)
             | ReplicaMessage::Tip(_) => false,
         },
-        Message::Gossip(_) => false,
+        Message::Discovery(_) | Message::Gossip(_) => false,
     }
 }
 
@@ -119,7 +119,7 @@ fn corrupt(message: Message) -> Message {
         Message::Replica(ReplicaMessage::Payments(payments)) => {
             Message::Replica(ReplicaMessage::Payments(payments.iter().map(unsigned).collect()))
         }
-        Message::Gossip(_) | Message::Replica(_) => message,
+        Message::Discovery(_) | Message::Gossip(_) | Message::Replica(_) => message,
     }
 }
 
@@ -142,7 +142,7 @@ fn exaggerate(message: Message) -> Message {
             claim.tip = BlockId(Bytes(claim.tip.0.0.map(|byte| !byte)));
             Message::Replica(ReplicaMessage::Tip(claim))
         }
-        Message::Gossip(_) | Message::Replica(_) => message,
+        Message::Discovery(_) | Message::Gossip(_) | Message::Replica(_) => message,
     }
 }
 

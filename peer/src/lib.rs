@@ -1,5 +1,5 @@
-//! What one participant is: a [`Replica`] of the chain, its [`Neighbours`] and the [`Carrier`] of what it publishes, composed
-//! by types.
+//! What one participant is: a [`Replica`] of the chain, its [`Neighbours`], the [`Carrier`] of what it publishes and, if it takes part
+//! in any, the overlays of its [`Discovery`], composed by types.
 //!
 //! The parts do not know each other. Each part's effects are wrapped into this crate's enums, in order; inputs are routed
 //! by the same enums. A new part is one variant in each enum, one [`Parent`] and one arm in `handle`.
@@ -12,12 +12,13 @@ mod behaviour;
 mod deceit;
 mod gossip;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use synod_consensus::Replica;
 use synod_consensus::adversary::MultiMinter;
-use synod_dht::{Neighbours, neighbours};
+use synod_dht::{Content, Discovery, Neighbours, Node, discovery, neighbours};
 use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time, Wire};
 
 pub use self::behaviour::Behaviour;
@@ -29,6 +30,8 @@ use self::gossip::{Step, told};
 pub struct Params {
     /// Whether it is honest.
     pub behaviour: Behaviour,
+    /// The overlays it takes part in, if any.
+    pub discovery: Option<Box<discovery::Params>>,
     /// Who carries blocks and payments.
     pub gossip: GossipParams,
     /// The neighbours'.
@@ -37,13 +40,16 @@ pub struct Params {
     pub replica: synod_consensus::Params,
 }
 
-/// A message of one of the parts. The order is that of the tags on the wire.
+/// A message of one of the parts. The order is that of the tags on the wire. `N` stands for a node of an overlay: a [`Node`] in machines,
+/// a contact on sockets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Message {
+pub enum Message<N = Node> {
     /// Between replicas.
     Replica(synod_consensus::Message),
     /// Between carriers.
     Gossip(synod_dht::gossip::Message<Item>),
+    /// Between overlays. Apart, because it is the rarer kind and the larger.
+    Discovery(Box<discovery::Message<N>>),
 }
 
 /// A timer of one of the parts.
@@ -51,6 +57,8 @@ pub enum Message {
 pub enum Timer {
     /// To say what an honest peer would not.
     Deceit,
+    /// The overlays'.
+    Discovery(discovery::Timer),
     /// The carrier's.
     Gossip(synod_dht::gossip::Timer),
     /// The neighbours'.
@@ -64,6 +72,8 @@ pub enum Timer {
 pub enum Command {
     /// To behave like this from now on.
     Behave(Behaviour),
+    /// To the overlays; without any it has no effect.
+    Discovery(discovery::Command),
     /// To the neighbours.
     Neighbours(neighbours::Command),
     /// To the replica.
@@ -73,6 +83,8 @@ pub enum Command {
 /// An event of one of the parts.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// Of the overlays.
+    Discovery(discovery::Event),
     /// Of the neighbours.
     Neighbours(neighbours::Event),
     /// Of the replica.
@@ -86,20 +98,36 @@ pub enum Record {
     Neighbours(synod_dht::Contact),
     /// The replica's.
     Replica(synod_consensus::Record),
+    /// The overlays'.
+    Discovery(discovery::Record),
 }
 
-impl Wire for Message {
+impl<N> Message<N> {
+    /// The same message with something else in the place of each node.
+    pub fn map<M>(self, f: &mut impl FnMut(N) -> M) -> Message<M> {
+        match self {
+            Self::Replica(message) => Message::Replica(message),
+            Self::Gossip(message) => Message::Gossip(message),
+            Self::Discovery(message) => Message::Discovery(Box::new(message.map(f))),
+        }
+    }
+}
+
+impl<N: Wire> Wire for Message<N> {
     // One byte of tag.
     const BYTES_MAX: usize = {
         let replica = synod_consensus::Message::BYTES_MAX;
         let gossip = <synod_dht::gossip::Message<Item> as Wire>::BYTES_MAX;
-        1 + if replica > gossip { replica } else { gossip }
+        let discovery = discovery::Message::<N>::BYTES_MAX;
+        let larger = if replica > gossip { replica } else { gossip };
+        1 + if larger > discovery { larger } else { discovery }
     };
 
     fn kind(&self) -> &'static str {
         match self {
             Self::Replica(message) => message.kind(),
             Self::Gossip(message) => gossip::kind(message),
+            Self::Discovery(message) => message.kind(),
         }
     }
 
@@ -107,6 +135,7 @@ impl Wire for Message {
         1 + match self {
             Self::Replica(message) => message.encoded_len(),
             Self::Gossip(message) => message.encoded_len(),
+            Self::Discovery(message) => message.encoded_len(),
         }
     }
 }
@@ -118,8 +147,15 @@ impl Wire for Record {
         match self {
             Self::Neighbours(contact) => contact.kind(),
             Self::Replica(record) => record.kind(),
+            Self::Discovery(record) => record.kind(),
         }
     }
+}
+
+/// Where a content's piece lies on the peer's disk, of which [`discovery::Event::Load`] says where it lies on the shelves of contents.
+pub fn content_key(key: Key) -> Key {
+    let shelf = <Peer as Parent<Discovery>>::SHELF + <Discovery as Parent<Content>>::SHELF;
+    Key::new(key.shelf + shelf, key.name)
 }
 
 /// The machine. Its parts' effects pass through buffers that live for a step, so that an idle peer holds no memory for them.
@@ -134,11 +170,13 @@ pub struct Peer {
     replica: Replica,
     neighbours: Neighbours,
     minter: MultiMinter,
+    discovery: Option<Box<Discovery>>,
 }
 
 /// Which parts took part in the last step: the invariants of the others hold as they did.
 #[derive(Clone, Copy, Default)]
 struct Touched {
+    discovery: bool,
     neighbours: bool,
     replica: bool,
 }
@@ -157,6 +195,20 @@ impl Peer {
     /// The part that carries blocks and payments.
     pub const fn carrier(&self) -> &Carrier {
         &self.carrier
+    }
+
+    /// The overlays it takes part in, if any.
+    pub fn discovery(&self) -> Option<&Discovery> {
+        self.discovery.as_deref()
+    }
+
+    /// A step of the overlays', if it has any. A message from a peer that has is no mistake.
+    fn discover(&mut self, now: Time, input: Input<Discovery>, out: &mut Out<Self>) {
+        let Some(discovery) = &mut self.discovery else { return };
+        self.touched.discovery = true;
+        let mut effects = Out::new();
+        discovery.handle(now, input, &mut effects);
+        out.adopt(&mut effects, |event, out| out.emit(Event::Discovery(event)));
     }
 
     /// A step of the carrier's, and of the replica's if an item arrived in it.
@@ -190,24 +242,32 @@ impl Peer {
         let mut effects = Out::new();
         self.replica.start(now, &mut effects);
         out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
+        if let Some(discovery) = &mut self.discovery {
+            let mut effects = Out::new();
+            discovery.start(now, &mut effects);
+            out.adopt(&mut effects, |event, out| out.emit(Event::Discovery(event)));
+        }
     }
 
     fn on_peer_down(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
         self.carry(now, Step::PeerDown(peer), out);
         self.meet(now, Input::PeerDown(peer), out);
         self.replicate(now, Input::PeerDown(peer), out);
+        self.discover(now, Input::PeerDown(peer), out);
     }
 
     fn on_peer_up(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
         self.carry(now, Step::PeerUp(peer), out);
         self.meet(now, Input::PeerUp(peer), out);
         self.replicate(now, Input::PeerUp(peer), out);
+        self.discover(now, Input::PeerUp(peer), out);
     }
 
     /// An honest step.
     fn route(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
         match input {
             Input::Command(Command::Behave(behaviour)) => self.behaviour = behaviour,
+            Input::Command(Command::Discovery(command)) => self.discover(now, Input::Command(command), out),
             Input::Command(Command::Neighbours(command)) => self.meet(now, Input::Command(command), out),
             Input::Command(Command::Replica(command)) => self.replicate(now, Input::Command(command), out),
             Input::Message { from, message: Message::Replica(message) } => {
@@ -216,15 +276,35 @@ impl Peer {
             Input::Message { from, message: Message::Gossip(message) } => {
                 self.carry(now, Step::Message { from, message }, out);
             }
+            Input::Message { from, message: Message::Discovery(message) } => {
+                self.discover(now, Input::Message { from, message: *message }, out);
+            }
             Input::PeerDown(peer) => self.on_peer_down(now, peer, out),
             Input::PeerUp(peer) => self.on_peer_up(now, peer, out),
             Input::Timer(Timer::Deceit) => self.on_deceit(now, out),
+            Input::Timer(Timer::Discovery(timer)) => self.discover(now, Input::Timer(timer), out),
             // It mints by other rules.
             Input::Timer(Timer::Replica(synod_consensus::Timer::Mint)) if self.behaviour == Behaviour::MultiMint => {}
             Input::Timer(Timer::Gossip(timer)) => self.carry(now, Step::Timer(timer), out),
             Input::Timer(Timer::Neighbours(timer)) => self.meet(now, Input::Timer(timer), out),
             Input::Timer(Timer::Replica(timer)) => self.replicate(now, Input::Timer(timer), out),
         }
+    }
+}
+
+impl Parent<Discovery> for Peer {
+    const SHELF: u8 = 0x30;
+
+    fn message(message: discovery::Message) -> Message {
+        Message::Discovery(Box::new(message))
+    }
+
+    fn timer(timer: discovery::Timer) -> Timer {
+        Timer::Discovery(timer)
+    }
+
+    fn record(record: discovery::Record) -> Record {
+        Record::Discovery(record)
     }
 }
 
@@ -271,10 +351,14 @@ impl Protocol for Peer {
     fn restore(params: Params, disk: impl Iterator<Item = (Key, Record)>) -> Self {
         let mut contacts = Vec::new();
         let mut records = Vec::new();
+        let mut found = Vec::new();
         for (key, record) in disk {
             match record {
                 Record::Neighbours(contact) => {
                     contacts.push((Key::new(key.shelf - <Self as Parent<Neighbours>>::SHELF, key.name), contact));
+                }
+                Record::Discovery(record) => {
+                    found.push((Key::new(key.shelf - <Self as Parent<Discovery>>::SHELF, key.name), record));
                 }
                 Record::Replica(record) => records.push((key, record)),
             }
@@ -283,9 +367,10 @@ impl Protocol for Peer {
             carrier: Carrier::new(params.gossip),
             neighbours: Neighbours::restore(params.neighbours, contacts.into_iter()),
             replica: Replica::restore(params.replica, records.into_iter()),
-            touched: Touched { neighbours: true, replica: true },
+            touched: Touched { discovery: true, neighbours: true, replica: true },
             behaviour: params.behaviour,
             minter: MultiMinter::default(),
+            discovery: params.discovery.map(|params| Box::new(Discovery::restore(*params, found.into_iter()))),
         }
     }
 
@@ -316,6 +401,9 @@ impl Protocol for Peer {
     /// 1. The invariants of each part that took part in the last step.
     fn check(&self) {
         self.carrier.check();
+        if self.touched.discovery {
+            self.discovery.iter().for_each(|discovery| discovery.check());
+        }
         if self.touched.neighbours {
             self.neighbours.check();
         }
@@ -368,6 +456,7 @@ mod tests {
         let own = Identity(Bytes([0; 32]));
         Params {
             behaviour: Behaviour::Honest,
+            discovery: None,
             gossip: GossipParams::Host,
             neighbours: neighbours::Params {
                 own,
@@ -477,11 +566,11 @@ mod tests {
 
     #[test]
     fn messages_and_records_are_these_bytes() {
-        let message = Message::Replica(synod_consensus::Message::Missing(vec![]));
+        let message: Message = Message::Replica(synod_consensus::Message::Missing(vec![]));
         assert_eq!(wire::encode(&message), [0, 5, 0]);
         assert_eq!(message.encoded_len(), 3);
         assert_eq!(wire::decode(&[0, 5, 0]), Ok(message));
-        let message = Message::Gossip(synod_dht::gossip::Message::Graft);
+        let message: Message = Message::Gossip(synod_dht::gossip::Message::Graft);
         assert_eq!(wire::encode(&message), [1, 0]);
         assert_eq!(message.encoded_len(), 2);
         assert_eq!(wire::decode(&[1, 0]), Ok(message));
@@ -491,6 +580,11 @@ mod tests {
         expected.push(0);
         assert_eq!(wire::encode(&record), expected);
         assert_eq!(wire::decode(&expected), Ok(record));
-        assert!(wire::decode::<Message>(&[2, 5, 0]).is_err());
+        let message: Message =
+            Message::Discovery(Box::new(discovery::Message::Chord(synod_dht::chord::Message::Leave)));
+        assert_eq!(wire::encode(&message), [2, 0, 5]);
+        assert_eq!(message.encoded_len(), 3);
+        assert_eq!(wire::decode(&[2, 0, 5]), Ok(message));
+        assert!(wire::decode::<Message>(&[3, 5, 0]).is_err());
     }
 }

@@ -298,7 +298,7 @@ impl Trial {
             ReplicaEvent::Load(key) => {
                 let record = match net.disk(peer).get(&key) {
                     Some(Record::Replica(record)) => Some(record.clone()),
-                    Some(Record::Neighbours(_)) | None => None,
+                    Some(Record::Discovery(_) | Record::Neighbours(_)) | None => None,
                 };
                 let loaded = ReplicaCommand::Loaded { key, record };
                 net.command(net.now() + LOAD_TIME, peer, Command::Replica(loaded));
@@ -351,6 +351,7 @@ impl Experiment for Trial {
         let rng = |role| Rng::new(plan.seed, u64::from(peer.0), role);
         Params {
             behaviour: self.turned.get(&peer).copied().unwrap_or_default(),
+            discovery: None,
             gossip: gossip_of(&plan.gossip, peer, rng("gossip")),
             neighbours: synod_dht::neighbours::Params {
                 own,
@@ -388,8 +389,8 @@ impl Experiment for Trial {
 
     fn on_event(&mut self, net: &mut NetOf<Self>, peer: PeerId, event: Event) {
         match event {
-            // Links are the scenario's.
-            Event::Neighbours(_) => {}
+            // Links are the scenario's, and overlays have experiments of their own.
+            Event::Discovery(_) | Event::Neighbours(_) => {}
             Event::Replica(event) => self.on_replica(net, peer, event),
         }
     }
@@ -408,7 +409,7 @@ pub(crate) fn body(net: &NetOf<Trial>, peer: PeerId, id: BlockId) -> Option<Bloc
     let known = net.protocol(peer).and_then(|host| host.replica().block(&id));
     known.or_else(|| match net.disk(peer).get(&synod_consensus::Record::body_key(id))? {
         Record::Replica(synod_consensus::Record::Body(block)) => Some(block.clone()),
-        Record::Replica(_) | Record::Neighbours(_) => None,
+        Record::Discovery(_) | Record::Replica(_) | Record::Neighbours(_) => None,
     })
 }
 

@@ -34,6 +34,7 @@ impl Attacker {
             gossip: GossipKind::Gossipsub,
             gossip_signed: true,
             kad_public: false,
+            kad_providers: false,
             frame_bytes_max: 1 << 25,
             blocks_bytes_max: 1 << 23,
             transactions_bytes_max: 1 << 23,
@@ -63,7 +64,7 @@ impl Attacker {
 
     /// One well-formed message of replicas.
     pub(crate) async fn message(&self, message: synod_consensus::Message) {
-        self.frame(&wire::encode(&synod_peer::Message::Replica(message))).await;
+        self.frame(&wire::encode(&synod_peer::Message::<synod_dht::Contact>::Replica(message))).await;
     }
 
     /// One gossiped item of any bytes.

@@ -79,7 +79,9 @@ async fn frames_and_gossip_of_any_bytes_are_counted_and_survived() {
 /// Frames and gossip of any bytes.
 pub(crate) async fn send_garbage(scene: &Scene) {
     let mut rng = Rng::new(1, 0, "bad input");
-    let good = wire::encode(&synod_peer::Message::Replica(Message::GetBlocks(vec![BlockId(Bytes([1; 32]))])));
+    let good = wire::encode(&synod_peer::Message::<synod_dht::Contact>::Replica(Message::GetBlocks(vec![BlockId(
+        Bytes([1; 32]),
+    )])));
     for number in 1..=4 {
         // Each round a fresh identity: an attacker that sends this much is disconnected.
         let mut attacker = scene.attacker(number).await;
@@ -101,7 +103,7 @@ pub(crate) async fn send_garbage(scene: &Scene) {
 }
 
 fn synod_peer_frame_max() -> usize {
-    <synod_peer::Message as synod_machine::Wire>::BYTES_MAX
+    <synod_peer::Message<synod_dht::Contact> as synod_machine::Wire>::BYTES_MAX
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use synod_ledger::Genesis;
-use synod_node::config::{Config, NetworkConfig, RunFile};
+use synod_node::config::{Config, NetworkConfig, OverlaysConfig, RunFile};
 
 use crate::LabError;
 
@@ -34,6 +34,7 @@ pub(super) fn write_config(
         mining: None,
         adversary: adversary.map(Into::into),
         network: NetworkConfig::default(),
+        overlays: OverlaysConfig::default(),
     };
     let path = folder.join("node.toml");
     crate::create::save_config(&path, &config)?;

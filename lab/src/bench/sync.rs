@@ -119,6 +119,7 @@ fn fill(folder: &Path, maker: &Maker, blocks: &[Block]) {
     let store = Store::open(&data.join("store.redb"), &owner).expect("a new store");
     let params = synod_peer::Params {
         behaviour: synod_peer::Behaviour::Honest,
+        discovery: None,
         gossip: synod_peer::GossipParams::Host,
         neighbours: neighbours::Params {
             own: PublicIdentity(key),

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use synod_node::config::{Config, MiningConfig, NetworkConfig, load_genesis, parse_hash_rate};
+use synod_node::config::{Config, MiningConfig, NetworkConfig, OverlaysConfig, load_genesis, parse_hash_rate};
 use synod_node::net::Multiaddr;
 use tracing_subscriber::EnvFilter;
 
 use super::context::Context;
-use crate::create::{CONFIG, DATA, GENESIS, listen_addresses, load_identity, save_config};
+use crate::create::{CONFIG, DATA, GENESIS, listen_addresses, load_identity, overlays_config, save_config};
 use crate::error::LabError;
 use crate::files;
 use crate::network::Network;
@@ -67,7 +67,13 @@ The configuration is TOML; its paths are relative to its folder. `name` and `gen
   discover = true                      # whether it looks for peers beside those in bootstrap
   gossip = \"gossipsub\"                 # who carries blocks and payments: gossipsub, mesh or flood; all nodes alike
   gossip_signed = true                 # whether what it gossips carries its signature
-  kad_public = true                    # whether it answers the public Kademlia protocol /ipfs/kad/1.0.0";
+  kad_public = true                    # whether it answers the public Kademlia protocol /ipfs/kad/1.0.0
+  [overlays]
+  capacity = 1000                      # what it can do as a superpeer, in kilobytes a second
+  dht = []                             # tables it takes part in: chord, kademlia, kademlia-lab
+  index = []                           # the central index's servers: /ip4/ADDRESS/tcp/PORT/p2p/PEER
+  ledger = true                        # whether it publishes its share of blocks and transactions
+  search = []                          # searches it takes part in: flood, index, superpeer";
 
 #[derive(Debug, Subcommand)]
 enum NodeCommand {
@@ -146,8 +152,8 @@ fn init(context: &Context, args: &InitArgs) -> Result<(), LabError> {
     if path.exists() {
         return Err(LabError::ForeignDirectory { dir: args.out.clone() });
     }
-    let (genesis, bootstrap, gossip) = match &args.genesis {
-        Some(genesis) => (genesis.clone(), args.bootstrap.clone(), Gossip::default()),
+    let (genesis, bootstrap, gossip, overlays) = match &args.genesis {
+        Some(genesis) => (genesis.clone(), args.bootstrap.clone(), Gossip::default(), OverlaysConfig::default()),
         None => known_network(args.from_dir.as_deref().unwrap_or(&context.dir))?,
     };
     // A wrong genesis is found now and not at the first start.
@@ -176,6 +182,7 @@ fn init(context: &Context, args: &InitArgs) -> Result<(), LabError> {
         mining,
         adversary: None,
         network: NetworkConfig { gossip: args.gossip.unwrap_or(gossip).kind(), ..NetworkConfig::default() },
+        overlays,
     };
     save_config(&path, &config)?;
     let result = json!({
@@ -185,16 +192,17 @@ fn init(context: &Context, args: &InitArgs) -> Result<(), LabError> {
     Ok(())
 }
 
-/// A network's genesis file, the addresses of its first peers, and who carries gossip there.
-fn known_network(dir: &Path) -> Result<(PathBuf, Vec<Multiaddr>, Gossip), LabError> {
+/// A network's genesis file, the addresses of its first peers, who carries gossip there, and which overlays there are.
+fn known_network(dir: &Path) -> Result<(PathBuf, Vec<Multiaddr>, Gossip, OverlaysConfig), LabError> {
     let network = Network::open(dir, Path::new("synod"))?;
-    let Settings { transport, gossip, .. } = network.manifest().settings;
+    let Settings { transport, gossip, .. } = &network.manifest().settings;
+    let overlays = overlays_config(network.manifest());
     let addresses = network.peers().iter().take(BOOTSTRAP_PEERS).flat_map(|entry| {
-        let listen = listen_addresses(transport, entry.port);
+        let listen = listen_addresses(*transport, entry.port);
         listen.into_iter().map(|address| format!("{address}/p2p/{}", entry.peer_id))
     });
     let addresses = addresses.map(|text| text.parse().expect("the addresses are our own")).collect();
-    Ok((network.genesis_path(), addresses, gossip))
+    Ok((network.genesis_path(), addresses, *gossip, overlays))
 }
 
 /// One that answers is enough; three survive two that are down.

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use synod_consensus::adversary::Behaviour;
 use synod_ledger::{BlockId, Height};
-use synod_node::config::{format_hash_rate, parse_hash_rate};
+use synod_node::config::{DhtKind, SearchKind, format_hash_rate, parse_hash_rate};
 
 use super::context::{Context, program};
 use super::status::{self, NetworkView};
@@ -26,6 +26,7 @@ Example:
   synod up --nodes 25 --hash-rate 20k --detach
   synod up --consensus pbft --nodes 7 --validators 4
   synod up --consensus pos
+  synod up --nodes 20 --dht chord,kademlia --search all
   synod up --consensus pbft --nodes 4 --adversary peer1=equivocator
   synod up --dir /tmp/fast --block-time 500ms
 
@@ -58,6 +59,12 @@ pub(super) struct UpArgs {
     /// Who carries blocks and payments [default: gossipsub]
     #[arg(long)]
     gossip: Option<Gossip>,
+    /// Distributed hash tables that the peers form: chord, kademlia (libp2p's), kademlia-lab (ours), all or none [default: none]
+    #[arg(long, value_name = "LIST", value_parser = dht)]
+    dht: Option<Kinds<DhtKind>>,
+    /// Searches that the peers take part in: flood, superpeer, index, all or none [default: none]
+    #[arg(long, value_name = "LIST", value_parser = search)]
+    search: Option<Kinds<SearchKind>>,
     /// A TOML file with these and further settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -169,10 +176,39 @@ impl UpArgs {
         settings.block_time = self.block_time.unwrap_or(settings.block_time);
         settings.transport = self.transport.unwrap_or(settings.transport);
         settings.gossip = self.gossip.unwrap_or(settings.gossip);
+        settings.dht = self.dht.clone().map_or(settings.dht, |kinds| kinds.0);
+        settings.search = self.search.clone().map_or(settings.search, |kinds| kinds.0);
         settings.adversaries.extend(self.adversaries.iter().cloned());
         settings.adversaries.retain(|_, behaviour| behaviour != Behaviour::Honest.name());
         settings
     }
+}
+
+/// What is named in a list with commas.
+#[derive(Clone, Debug)]
+struct Kinds<T>(Vec<T>);
+
+fn dht(text: &str) -> Result<Kinds<DhtKind>, String> {
+    kinds(text, &DhtKind::ALL, DhtKind::name)
+}
+
+fn search(text: &str) -> Result<Kinds<SearchKind>, String> {
+    kinds(text, &SearchKind::ALL, SearchKind::name)
+}
+
+fn kinds<T: Copy + Ord>(text: &str, all: &[T], name: fn(T) -> &'static str) -> Result<Kinds<T>, String> {
+    let one = |word: &str| all.iter().copied().find(|kind| name(*kind) == word);
+    let mut kinds = match text {
+        "all" => all.to_vec(),
+        "none" => Vec::new(),
+        list => list.split(',').map(one).collect::<Option<Vec<T>>>().ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|kind| name(*kind)).collect();
+            format!("expected a list of {}, or all, or none", names.join(", "))
+        })?,
+    };
+    kinds.sort_unstable();
+    kinds.dedup();
+    Ok(Kinds(kinds))
 }
 
 /// `PEER=BEHAVIOUR`. Whether there is such a peer is seen when the settings are complete.
@@ -184,7 +220,7 @@ fn adversary(text: &str) -> Result<(String, String), String> {
     Ok((peer.to_owned(), behaviour.to_owned()))
 }
 
-/// Whether the wanted settings go with the chain there is: hash rate, transport, gossip and who is not honest may change,
+/// Whether the wanted settings go with the chain there is: hash rate, transport, gossip, overlays and who is not honest may change,
 /// nothing else.
 fn check_same_chain(current: &Settings, wanted: &Settings) -> Result<(), LabError> {
     wanted.check()?;
@@ -199,6 +235,8 @@ fn check_same_chain(current: &Settings, wanted: &Settings) -> Result<(), LabErro
     let mut same = wanted.clone();
     (same.hash_rate, same.transport, same.gossip) = (current.hash_rate, current.transport, current.gossip);
     same.adversaries.clone_from(&current.adversaries);
+    same.dht.clone_from(&current.dht);
+    same.search.clone_from(&current.search);
     if same != *current {
         let show = |settings: &Settings| format!("{settings:?}");
         return differ("settings", show(current), show(&same));

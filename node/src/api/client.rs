@@ -3,6 +3,7 @@
 //! One [`Client`] keeps its connections open and may be cloned and used by many tasks at once. It tells apart what a
 //! caller must not mix up: a request that was refused, one that never left, and one whose fate is unknown.
 
+mod discovery;
 mod events;
 
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::routes::{chain, faults, node, transactions};
+use super::routes::{chain, discovery, faults, node, transactions};
 use super::{events, openapi, types};
 
 /// The API's OpenAPI document.
@@ -33,6 +33,14 @@ pub(super) static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(D
         chain::block,
         chain::chain,
         chain::tree,
+        discovery::add_item,
+        discovery::fetch,
+        discovery::find,
+        discovery::item,
+        discovery::items,
+        discovery::lookup,
+        discovery::overlays,
+        discovery::remove_item,
         events::events,
         faults::faults,
         faults::set_faults,

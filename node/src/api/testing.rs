@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use synod_consensus::{Chain, Command, Event, Item, Limits, Params, Record, Replica, Seen};
+use synod_dht::discovery::Source;
 use synod_ledger::{
     Address, Amount, Balance, Block, BlockId, Coin, CompactTarget, Engine, Genesis, LedgerParams, OutPoint,
     PaymentBuilder, PowParams, Retarget, SecretKey, Tx, TxId, Undo,
@@ -113,6 +114,10 @@ impl Disk {
 }
 
 impl Archive for Disk {
+    fn content(&self, _: &Source) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
     fn block(&self, id: &BlockId) -> Result<Option<Block>, StoreError> {
         Ok(self
             .get(Record::body_key(*id))
@@ -195,6 +200,7 @@ impl TestEngine {
 
     fn on_request(&mut self, request: EngineRequest) {
         match request {
+            EngineRequest::Discovery(_) => panic!("this peer takes part in no overlay"),
             EngineRequest::Query(question) => {
                 let host = self.host.as_ref().expect("started");
                 question(&View::new(host.protocol(), host.counters(), &self.node));

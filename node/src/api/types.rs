@@ -5,6 +5,7 @@
 //! is left out and not `null`. Unknown fields are ignored when read, so that an older client reads a newer node.
 
 mod chain;
+mod discovery;
 mod node;
 mod transactions;
 
@@ -15,6 +16,10 @@ use utoipa::ToSchema;
 pub use chain::{
     BlockInfo, BlockRef, BlockSummary, BlockTransaction, ChainQuery, CoinbaseInfo, NodeStatus, ParseBlockRefError,
     SealInfo, SealKind, TreeNode, TreeQuery,
+};
+pub use discovery::{
+    BucketInfo, ChordInfo, CostInfo, FetchRequest, FindAnswer, FindMode, FindQuestion, FindRequest, HitInfo, IndexInfo,
+    ItemInfo, KademliaInfo, LookupAnswer, LookupRequest, NewItem, NodeRef, OverlaysInfo, SuperpeerInfo, TrafficInfo,
 };
 pub use node::{
     CertifiedBlock, ChainInfo, ConnectedPeer, Direction, Faults, Health, MempoolSize, RefusedPeer, Shape, Status,

@@ -1,5 +1,7 @@
 //! What the API shows of ledger and node: functions from their values to JSON types, without I/O.
 
+mod overlays;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,6 +12,7 @@ use synod_ledger::{
     OutputKind, Rules, Seal, SharedHeader, Signature, State, Tx, Undo, merkle,
 };
 
+pub(super) use self::overlays::{item, overlays};
 use super::types::{
     AddressInfo, BlockInfo, BlockSummary, BlockTransaction, CertifiedBlock, ChainInfo, CoinInfo, CoinRef, CoinbaseInfo,
     ConflictInfo, ConnectedPeer, Direction, InputInfo, MempoolEntry, MempoolInfo, MempoolSize, NodeStatus, OutputInfo,

@@ -68,7 +68,7 @@ impl Config {
 
     /// The first value that is not allowed, by its keys, and why it is not.
     fn mistake(&self) -> Option<(&'static [&'static str], String)> {
-        let Self { name, listen, mining, adversary, network, .. } = self;
+        let Self { name, listen, mining, adversary, network, overlays, .. } = self;
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Some((&["name"], format!("a name has 1 to {NAME_BYTES_MAX} bytes, this one {}", name.len())));
         }
@@ -112,7 +112,7 @@ impl Config {
             );
             return Some((&["network", "neighbours_max"], message));
         }
-        None
+        overlays.mistake()
     }
 }
 

@@ -34,6 +34,12 @@ discover = false
 gossip = "mesh"
 gossip_signed = false
 kad_public = false
+[overlays]
+capacity = 50
+dht = ["chord", "kademlia-lab"]
+index = ["/ip4/127.0.0.1/tcp/4002/p2p/12D3KooWPFY727sLWg92Q9jTnEnWVCEyCVWucMsrxzBxpnmpaiWe"]
+ledger = false
+search = ["flood", "index"]
 "#,
         address()
     )
@@ -56,6 +62,7 @@ fn mistake(text: &str) -> (String, String) {
 
 #[test]
 fn every_value_is_read_and_paths_are_relative_to_the_file() {
+    let server = "/ip4/127.0.0.1/tcp/4002/p2p/12D3KooWPFY727sLWg92Q9jTnEnWVCEyCVWucMsrxzBxpnmpaiWe";
     let expected = Config {
         name: "peer1".into(),
         data: "net/peer1/data".into(),
@@ -77,6 +84,13 @@ fn every_value_is_read_and_paths_are_relative_to_the_file() {
             gossip: GossipKind::Mesh,
             gossip_signed: false,
             kad_public: false,
+        },
+        overlays: OverlaysConfig {
+            capacity: 50,
+            dht: vec![DhtKind::Chord, DhtKind::KademliaLab],
+            index: vec![server.parse().expect("an address")],
+            ledger: false,
+            search: vec![SearchKind::Flood, SearchKind::Index],
         },
     };
     assert_eq!(parse(&full()).expect("valid"), expected);
@@ -103,6 +117,7 @@ fn a_name_and_a_genesis_are_enough() {
             gossip_signed: true,
             kad_public: true,
         },
+        overlays: OverlaysConfig { capacity: 1_000, dht: vec![], index: vec![], ledger: true, search: vec![] },
     };
     assert_eq!(parse("name = \"a\"\ngenesis = \"/etc/genesis.toml\"").expect("valid"), expected);
     let silent = parse("name = \"a\"\ngenesis = \"/etc/genesis.toml\"\nadversary = \"silent\"").expect("valid");
@@ -141,6 +156,9 @@ fn a_mistake_is_reported_where_it_stands() {
         ("neighbours_max = 5", "neighbours_max = 21", "14:18"),
         ("gossip = \"mesh\"", "gossip = \"mash\"", "17:10"),
         ("kad_public = false", "kad_publik = false", "19:1"),
+        ("\"kademlia-lab\"", "\"tapestry\"", "22:17"),
+        ("/p2p/12D3KooWPFY727sLWg92Q9jTnEnWVCEyCVWucMsrxzBxpnmpaiWe", "", "23:9"),
+        ("\"/ip4/127.0.0.1/tcp/4002/p2p/12D3KooWPFY727sLWg92Q9jTnEnWVCEyCVWucMsrxzBxpnmpaiWe\"", "", "25:10"),
     ];
     for (right, wrong, place) in cases {
         assert!(full.contains(right), "{right}");

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use synod_consensus::{Command as ReplicaCommand, Event as ReplicaEvent, Item, Record as ReplicaRecord, Verdict};
-use synod_dht::neighbours;
+use synod_dht::Node;
+use synod_dht::neighbours::{self, Contact, Identity};
 use synod_ledger::{Block, Tx};
-use synod_machine::{Effect, Key, PeerId as Handle, wire};
+use synod_machine::{Bytes, Effect, Key, PeerId as Handle, Wire, wire};
 use synod_peer::{Command, Event, Message, Peer, Record};
 
 use super::{Engine, EngineError, links};
@@ -42,29 +43,57 @@ fn index(block: &Block) -> impl Iterator<Item = Write> + '_ {
 impl Engine {
     pub(super) async fn release(&mut self, effect: Effect<Peer>) -> Result<(), EngineError> {
         match effect {
-            Effect::Broadcast { to, message } => self.transmit(&to, &message).await?,
+            Effect::Broadcast { to, message } => self.transmit(&to, message).await?,
             Effect::Emit(Event::Neighbours(neighbours::Event::Dial(contact))) => {
                 if let Some((peer, addresses)) = links::dial_of(contact) {
                     self.send(NetCommand::Dial { peer, addresses }).await?;
                 }
             }
+            Effect::Emit(Event::Discovery(event)) => self.on_discovery(event)?,
             Effect::Emit(Event::Replica(event)) => self.on_event(event).await?,
             Effect::Reject { peer, reason } => {
                 if let Some(peer) = self.links.peer(peer) {
                     self.blame(peer, reason);
                 }
             }
-            Effect::Send { to, message } => self.transmit(&[to], &message).await?,
+            Effect::Send { to, message } => self.transmit(&[to], message).await?,
             // Written before, or the host's own.
             Effect::Forget(_) | Effect::Persist { .. } | Effect::Cancel(_) | Effect::Set { .. } => {}
         }
         Ok(())
     }
 
-    async fn transmit(&self, to: &[Handle], message: &Message) -> Result<(), EngineError> {
+    async fn transmit(&mut self, to: &[Handle], message: Message) -> Result<(), EngineError> {
+        let overlay = matches!(message, Message::Discovery(_)).then(|| message.kind());
+        let mut is_known = true;
+        let message = message.map(&mut |node: Node| {
+            self.links.contact(node.peer).unwrap_or_else(|| {
+                is_known = false;
+                Contact { identity: Identity(Bytes::ZERO), addresses: Vec::new() }
+            })
+        });
+        // A node that was forgotten meanwhile cannot be told of: the message is lost, as messages are.
+        if !is_known {
+            return Ok(());
+        }
+        let frame: Arc<[u8]> = Arc::from(wire::encode(&message));
+        if let Some(kind) = overlay {
+            self.links.count(kind, to.len(), frame.len());
+            self.reach(to, &frame).await?;
+        }
         let to: Vec<_> = to.iter().filter_map(|&handle| self.links.peer(handle)).collect();
         if !to.is_empty() {
-            self.send(NetCommand::Send { to, frame: Arc::from(wire::encode(message)) }).await?;
+            self.send(NetCommand::Send { to, frame }).await?;
+        }
+        Ok(())
+    }
+
+    /// Dials those who are not connected: overlays speak to whom they know.
+    async fn reach(&mut self, to: &[Handle], frame: &Arc<[u8]>) -> Result<(), EngineError> {
+        for &handle in to {
+            if let Some((peer, addresses)) = self.links.wait(handle, Arc::clone(frame)) {
+                self.send(NetCommand::Dial { peer, addresses }).await?;
+            }
         }
         Ok(())
     }
@@ -119,6 +148,7 @@ impl Engine {
                 } else {
                     tracing::debug!(%tip, height = height.0, "new tip");
                 }
+                self.share_ledger(tip, height)?;
                 self.parts.handle.publish(ApiEvent::Tip { id: tip, height, reorg_depth: depth });
             }
             ReplicaEvent::Violation(violation) => {
@@ -143,7 +173,7 @@ impl Engine {
     fn load(&self, key: Key) -> Result<Option<ReplicaRecord>, EngineError> {
         Ok(match self.parts.store.record(&key)? {
             Some(Record::Replica(record)) => Some(record),
-            Some(Record::Neighbours(_)) | None => None,
+            Some(Record::Discovery(_) | Record::Neighbours(_)) | None => None,
         })
     }
 
@@ -151,6 +181,14 @@ impl Engine {
     pub(super) async fn release_links(&mut self) -> Result<(), EngineError> {
         for (id, source, acceptance) in std::mem::take(&mut self.links.verdicts) {
             self.send(NetCommand::Verdict { id, source, acceptance }).await?;
+        }
+        for (peer, frames) in std::mem::take(&mut self.links.ready) {
+            for frame in frames {
+                self.send(NetCommand::Send { to: vec![peer], frame }).await?;
+            }
+        }
+        for command in std::mem::take(&mut self.links.words) {
+            self.send(command).await?;
         }
         for peer in std::mem::take(&mut self.links.dismissed) {
             self.send(NetCommand::Disconnect { peer }).await?;

@@ -16,6 +16,7 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{PeerId, StreamProtocol, allow_block_list, identify, kad, memory_connection_limits, ping};
 use prometheus_client::registry::Registry;
 use sha2::{Digest as _, Sha256};
+use synod_dht::overlay::ENTRIES_MAX;
 
 use super::guard::Guard;
 use super::shape::Links;
@@ -120,8 +121,8 @@ impl Behaviour {
         registry: &mut Registry,
     ) -> Result<Self, NetError> {
         let local = config.keypair.public().to_peer_id();
-        let kademlia = |protocol| kademlia(local, protocol, config.discover);
-        let public = config.kad_public.then(|| kademlia(kad::PROTOCOL_NAME));
+        let kademlia = |protocol, keeps| kademlia(local, protocol, config.discover, keeps);
+        let public = config.kad_public.then(|| kademlia(kad::PROTOCOL_NAME, false));
         let gossipsub = match config.gossip {
             GossipKind::Flood | GossipKind::Mesh => None,
             GossipKind::Gossipsub => Some(gossipsub(config, names, registry)?),
@@ -137,7 +138,7 @@ impl Behaviour {
                     .with_push_listen_addr_updates(true),
             ),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
-            kad: kademlia(names.kad.clone()),
+            kad: kademlia(names.kad.clone(), config.kad_providers),
             kad_public: Toggle::from(public),
             gossipsub: Toggle::from(gossipsub),
             streams: libp2p_stream::Behaviour::new(),
@@ -157,15 +158,16 @@ fn limits(connections_max: usize) -> ConnectionLimits {
         .with_max_established_per_peer(Some(PER_PEER_MAX))
 }
 
-fn kademlia(local: PeerId, protocol: StreamProtocol, discover: bool) -> kad::Behaviour<MemoryStore> {
+/// `keeps`: whether it has provider records, its own and others'.
+fn kademlia(local: PeerId, protocol: StreamProtocol, discover: bool, keeps: bool) -> kad::Behaviour<MemoryStore> {
     let mut config = kad::Config::new(protocol);
     config
         .set_query_timeout(QUERY_TIMEOUT)
-        // Nothing is stored for others: the chain's content travels by other means, and what strangers put is theirs.
-        .set_record_filtering(kad::StoreInserts::FilterBoth)
+        // No values are stored for others: the chain's content travels by other means, and what strangers put is theirs.
+        .set_record_filtering(if keeps { kad::StoreInserts::Unfiltered } else { kad::StoreInserts::FilterBoth })
         .set_replication_interval(None)
         .set_publication_interval(None)
-        .set_provider_publication_interval(None)
+        .set_provider_publication_interval(keeps.then_some(PROVIDE_INTERVAL))
         .disjoint_query_paths(true)
         // The network task walks at its own pace; besides, kad walks by itself after each of its first twenty peers.
         .set_periodic_bootstrap_interval(None);
@@ -173,8 +175,9 @@ fn kademlia(local: PeerId, protocol: StreamProtocol, discover: bool) -> kad::Beh
         // Whoever gets into the table is asked for others, who are then dialled.
         config.set_kbucket_inserts(kad::BucketInserts::Manual);
     }
-    let store =
-        MemoryStoreConfig { max_records: 0, max_value_bytes: 0, max_providers_per_key: 0, max_provided_keys: 0 };
+    let (max_providers_per_key, max_provided_keys) =
+        if keeps { (ENTRIES_MAX, synod_dht::kademlia::KEYS_MAX) } else { (0, 0) };
+    let store = MemoryStoreConfig { max_records: 0, max_value_bytes: 0, max_providers_per_key, max_provided_keys };
     let mut kad = kad::Behaviour::with_config(local, MemoryStore::with_config(local, store), config);
     // By itself it would wait for a confirmed external address, which no node on a loopback interface ever has.
     kad.set_mode(Some(kad::Mode::Server));
@@ -266,6 +269,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// A sixth of libp2p's default: a testbed's peers are near, and a walk that hangs is repeated.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is shared is told again after this time: a testbed's peers come and go within minutes, and one that starts knows nobody yet.
+const PROVIDE_INTERVAL: Duration = Duration::from_secs(30);
 /// Of gossipsub's 5 s: nobody waits five seconds for a mesh of local processes.
 const HEARTBEAT_INITIAL_DELAY: Duration = Duration::from_millis(200);
 /// Room for gossipsub's control messages, and for the part of a next message that came along.

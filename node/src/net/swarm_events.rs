@@ -228,10 +228,16 @@ impl Task {
     }
 
     fn on_kad(&mut self, event: kad::Event) {
-        let kad::Event::OutboundQueryProgressed { result: kad::QueryResult::GetClosestPeers(result), .. } = event
-        else {
-            return;
+        let kad::Event::OutboundQueryProgressed { id, result, stats, step } = event else { return };
+        let result = match result {
+            kad::QueryResult::GetClosestPeers(result) => result,
+            kad::QueryResult::GetProviders(result) => return self.on_provided(id, result, &stats, step.last),
+            // What was asked of others about records; a publication that failed is published again in its time. (The enum is open.)
+            _ => return,
         };
+        if let Some(key) = self.queries.closest.remove(&id) {
+            self.on_closest(key, &result, &stats);
+        }
         let found = match result {
             Ok(found) => found.peers,
             Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,

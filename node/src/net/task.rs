@@ -17,6 +17,7 @@ use super::behaviour::{Behaviour, Names};
 use super::metrics::Metrics;
 use super::outlet::Outlet;
 use super::peers::{Kind, Peer, Peers, is_dialable};
+use super::provide::Queries;
 use super::seek::{Bootstrap, Walks, dial, dial_only};
 use super::session::{End, Handle, Session};
 use super::shape::Links;
@@ -51,6 +52,8 @@ pub(super) struct Task {
     pub(super) lost: BTreeMap<PeerId, Vec<Multiaddr>>,
     /// Messages that nobody was there to hear, oldest first.
     pub(super) unheard: VecDeque<Unheard>,
+    /// Look-ups of the engine's in Kademlia.
+    pub(super) queries: Queries,
 }
 
 /// A message of this node's own that waits for somebody who subscribes to its topic.
@@ -112,6 +115,9 @@ impl Task {
             NetCommand::Unban { peer } => {
                 self.swarm.behaviour_mut().bans.unblock_peer(peer);
             }
+            NetCommand::FindClosest { query, key } => self.on_find_closest(query, &key),
+            NetCommand::FindProviders { query, key } => self.on_find_providers(query, &key),
+            NetCommand::Provide { key, is_there } => self.on_provide(&key, is_there),
             NetCommand::Verdict { id, source, acceptance } => self.on_verdict(&id, &source, acceptance),
         }
     }

@@ -33,6 +33,7 @@ pub(super) fn config(bootstrap: &[&Node]) -> NetConfig {
         gossip: GossipKind::Gossipsub,
         gossip_signed: true,
         kad_public: true,
+        kad_providers: false,
         frame_bytes_max: FRAME_BYTES_MAX,
         blocks_bytes_max: 200_000,
         transactions_bytes_max: 1_000,

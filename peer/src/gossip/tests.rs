@@ -32,6 +32,7 @@ fn word(effect: &Effect<Peer>) -> String {
     match effect {
         Effect::Broadcast { to, message } => format!("{} to {to:?}", message.kind()),
         Effect::Cancel(timer) => format!("cancel {timer:?}"),
+        Effect::Emit(Event::Discovery(event)) => format!("{event:?}"),
         Effect::Emit(Event::Neighbours(event)) => format!("{event:?}"),
         Effect::Emit(Event::Replica(event)) => {
             format!("{event:?}").split([' ', '(']).next().unwrap_or_default().to_string()
@@ -166,7 +167,7 @@ fn deliver(from: u32, effect: Effect<Peer>, inputs: &mut VecDeque<(u32, Input<Pe
 fn items_know_their_length_and_their_hash_covers_signatures() {
     let items = [Item::Block(chain().block().clone()), Item::Payment(payment())];
     for (tag, item) in (0..).zip(items) {
-        let message = Message::Gossip(Gossip::Push(item.clone()));
+        let message: Message = Message::Gossip(Gossip::Push(item.clone()));
         let bytes = wire::encode(&message);
         assert_eq!(bytes[..3], [1, 6, tag], "the carriers' tag, the push's, the item's");
         assert_eq!(message.encoded_len(), bytes.len());

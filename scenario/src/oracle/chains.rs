@@ -229,7 +229,7 @@ fn is_complete(tree: &BlockTree, end: &Node) -> bool {
 fn is_on_disk(world: &World<Trial>, peer: PeerId, id: BlockId) -> bool {
     match world.net().disk(peer).get(&synod_consensus::Record::header_key(id)) {
         Some(Record::Replica(synod_consensus::Record::Header(stored))) => stored.status == Status::Valid,
-        Some(Record::Replica(_) | Record::Neighbours(_)) | None => false,
+        Some(Record::Discovery(_) | Record::Replica(_) | Record::Neighbours(_)) | None => false,
     }
 }
 

@@ -181,6 +181,7 @@ fn unsettled_until(settled_from: usize) -> (NodeHandle, Arc<AtomicUsize>) {
             counters: &Counters::default(),
             mempool: &mempool,
             node: &node_info(),
+            overlays: None,
             recent: &Nothing,
             settled: asked.fetch_add(1, Ordering::Relaxed) + 1 >= settled_from,
             state: &state,
