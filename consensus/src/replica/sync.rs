@@ -305,6 +305,7 @@ impl Replica {
         if self.tree.get(&id).is_none() {
             return out.reject(from, Reject::Unsolicited);
         }
+        self.announcing.is_fetched = true;
         if let Err(fault) = self.take_block(now, block, Some(from), out) {
             // A bad body says nothing against the peer that was asked for the good one.
             if self.download.is_asked(&id, from) {
