@@ -1,5 +1,6 @@
-//! Deliberate faults in the ledger, in proof of work and in the agreement of validators, each a patch of one line in
-//! `tests/planted`, and the swarm that must find each of them from outside. A patch that says `Test: NAME` has a fault that a
+//! Deliberate faults in the ledger, in proof of work, in stakes and in the agreement of validators, each a patch of one line in
+//! `tests/planted`, and the swarm that must find each of them from outside: that of stakes for patches named `pos-`, of work for all
+//! others. It has found a fault only where the same seed passes without it. A patch that says `Test: NAME` has a fault that a
 //! test of that name in `consensus` must find instead.
 //!
 //! The crates that the simulator is made of are copied, one patch is applied to the copy, and the swarm runs there until a seed
@@ -9,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use synod_scenario::swarm::Swarm;
 
 /// What the copy consists of.
 const CRATES: [&str; 7] = ["consensus", "dht", "ledger", "machine", "peer", "scenario", "sim"];
@@ -77,7 +80,8 @@ fn hunt(patch: &Patch) -> Result<(), String> {
     assert!(built.status.success(), "{}: {}", patch.name, String::from_utf8_lossy(&built.stderr));
     let swarm = target.join("debug/examples/swarm");
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let found = run(&swarm, &[0, SEEDS, jobs as u64]);
+    let engine = if patch.name.starts_with("pos-") { "pos" } else { "pow" };
+    let found = run(&swarm, engine, &[0, SEEDS, jobs as u64]);
     let lines = failure(&found).ok_or_else(|| format!("not found by {SEEDS} seeds"))?;
     let (failed, replay) = lines.split_once('\n').expect("a failure has two lines");
     println!("{}: {failed}", patch.name);
@@ -86,14 +90,18 @@ fn hunt(patch: &Patch) -> Result<(), String> {
     }
     let seed = replay.rsplit(' ').next().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.ok_or_else(|| format!("a replay line without a seed: {replay}"))?;
-    if replay != format!("replay: synod sim replay --swarm pow --seed {seed}") {
+    if replay != format!("replay: synod sim replay --swarm {engine} --seed {seed}") {
         return Err(format!("not a replay line: {replay}"));
     }
     // What the line runs, as the library has it: the command line itself is built without faults.
-    match failure(&run(&swarm, &[seed])) {
-        Some(again) if again == lines => Ok(()),
-        again => Err(format!("the replay of seed {seed} shows {again:?} instead of {lines}")),
+    match failure(&run(&swarm, engine, &[seed])) {
+        Some(again) if again == lines => {}
+        again => return Err(format!("the replay of seed {seed} shows {again:?} instead of {lines}")),
     }
+    // What fails without the fault as well shows nothing. This test's own library has no fault.
+    let engine = Swarm::ALL.into_iter().find(|swarm| swarm.name() == engine).expect("a swarm of that name");
+    let sound = engine.run_seed(seed).judgement.verdict;
+    if sound.is_pass() { Ok(()) } else { Err(format!("seed {seed} fails in the sound program as well: {sound}")) }
 }
 
 /// Whether a test fails with the fault in place. It is one test, and it is there.
@@ -109,8 +117,8 @@ fn fails(patch: &Patch, tree: &Path, test: &str) -> Result<(), String> {
     Err(format!("{test} does not fail: {ran}"))
 }
 
-fn run(swarm: &Path, numbers: &[u64]) -> Output {
-    Command::new(swarm).arg("pow").args(numbers.iter().map(u64::to_string)).output().expect("the swarm runs")
+fn run(swarm: &Path, engine: &str, numbers: &[u64]) -> Output {
+    Command::new(swarm).arg(engine).args(numbers.iter().map(u64::to_string)).output().expect("the swarm runs")
 }
 
 /// The first failure that was told of, and what replays it.

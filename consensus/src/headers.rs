@@ -70,6 +70,11 @@ pub(crate) trait Follower: Protocol<Message = Message, Record = Record> {
     /// The best header that it believes in.
     fn believed_header(&self) -> &Node;
 
+    /// Whether a peer is asked for headers. Who has yet to give something else first is asked for that instead.
+    fn may_ask_headers(&mut self, _: Time, _: PeerId, _: &mut Out<Self>) -> bool {
+        true
+    }
+
     /// What a header must show besides what its engine's rule asks. It is not in the tree yet.
     fn vet(&mut self, header: &SharedHeader, out: &mut Out<Self>) -> Result<(), Fault>;
 
@@ -115,6 +120,9 @@ pub(crate) trait Follower: Protocol<Message = Message, Record = Record> {
 
     /// Asks a peer for what it has after the first of these that it knows.
     fn ask_headers_after(&mut self, now: Time, peer: PeerId, locator: Vec<BlockId>, out: &mut Out<Self>) {
+        if !self.may_ask_headers(now, peer, out) {
+            return;
+        }
         let most = self.side_headers_max();
         let Some(link) = self.links_mut().get_mut(peer) else { return };
         let rare = link.rare_mut();

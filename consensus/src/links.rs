@@ -42,6 +42,8 @@ pub(super) struct Rare {
     rests_until: Time,
     /// Headers that it gave since one of them was on the best chain.
     pub(super) side_headers: u64,
+    /// A block that it said it has and that did not come in time. Until it gives one it is asked for no more headers.
+    withheld: Option<BlockId>,
     /// Payments asked for and not yet given.
     pub(super) wanted: BTreeSet<TxId>,
 }
@@ -50,7 +52,8 @@ impl Rare {
     /// Whether it says no more than that nothing is known.
     fn is_idle(&self) -> bool {
         let is_quiet = self.claim.is_none() && self.headers_asked.is_none() && self.wanted.is_empty();
-        is_quiet && self.failures == 0 && self.rests_until == Time::ZERO && self.side_headers == 0
+        let is_trusted = self.side_headers == 0 && self.withheld.is_none();
+        is_quiet && is_trusted && self.failures == 0 && self.rests_until == Time::ZERO
     }
 }
 
@@ -163,10 +166,20 @@ impl Link {
         }
     }
 
+    /// The block that did not come in time, though it said it has it.
+    pub(super) fn withheld(&self) -> Option<BlockId> {
+        self.rare().and_then(|rare| rare.withheld)
+    }
+
+    /// It did not give a block in time.
+    pub(super) fn withholds(&mut self, id: BlockId) {
+        self.rare_mut().withheld = Some(id);
+    }
+
     /// It gave a block that was asked for: what it said it has, it may have.
     pub(super) fn forgive(&mut self) {
-        if let Some(rare) = self.rare.as_mut().filter(|rare| rare.side_headers == u64::MAX) {
-            rare.side_headers = 0;
+        if let Some(rare) = &mut self.rare {
+            rare.withheld = None;
         }
     }
 

@@ -4,6 +4,9 @@
 //! to have as much: by their own claim, or because they gave us such a block. Who is told when is drawn from the tip
 //! and the peer, so that of two neighbours mostly one tells the other and not both at once.
 //!
+//! What came because it was asked for is gossiped by nobody. It is told as soon as no more of it comes: else a branch that has
+//! won would need a block time for each hop, and in a network of many hops others would meanwhile grow faster.
+//!
 //! Claims get lost too. So a tip that stays is repeated to every neighbour that did not *claim* as much work itself
 //! (that it gave us a block does not prove that it connected it), and who hears a claim a second time answers it, since
 //! the other evidently does not know, unless it has just told it so itself: two answers would answer each other. Of two
@@ -39,11 +42,13 @@ pub(super) struct Announcing {
     due: Option<Time>,
     /// When the first tip came that is not announced yet.
     postponed_from: Option<Time>,
+    /// Whether the last block came because it was asked for.
+    pub(super) is_fetched: bool,
 }
 
 impl Announcing {
     pub(super) const fn new() -> Self {
-        Self { last: (Place::ROOT, Time::ZERO), due: None, postponed_from: None }
+        Self { last: (Place::ROOT, Time::ZERO), due: None, postponed_from: None, is_fetched: false }
     }
 }
 
@@ -61,8 +66,9 @@ impl Replica {
     /// The tip changed: neighbours that lack it are told in a moment.
     pub(super) fn announce_soon(&mut self, now: Time, out: &mut Out<Self>) {
         let own = self.own_work();
+        let is_fetched = core::mem::take(&mut self.announcing.is_fetched);
         if self.links.iter().any(|link| link.known_work(&self.tree) < own) {
-            let after = self.announce_after();
+            let after = if is_fetched { AFTER_MIN } else { self.announce_after() };
             let block_time = self.chain.block_time();
             let latest = self.announcing.postponed_from.unwrap_or(now) + block_time * POSTPONED_BLOCKS_MAX;
             let at = (now + after).min(latest.max(now + AFTER_MIN));

@@ -107,6 +107,7 @@ impl Replica {
         if is_stale(block.height(), self.state.height()) {
             return Verdict::Ignore;
         }
+        self.announcing.is_fetched = false;
         match self.take_block(now, block, Some(from), out) {
             Ok(Taken::New) => Verdict::Accept,
             Ok(Taken::Known | Taken::Orphan) => Verdict::Ignore,

@@ -4,8 +4,12 @@
 //! those far above are signed by whomever, and weigh as much as their maker likes. So the heaviest headers need not be
 //! of a chain that exists, and whoever waits for their blocks waits for ever. A branch of which a block is missing for
 //! long is therefore passed over: other branches are asked for, and their claims believed, as if it were not there. It is
-//! tried again when there is nothing else to ask for, and forgiven when the block comes. Who gave its headers is asked for no
-//! more of them until it gives a block.
+//! tried again when there is nothing else to ask for, and forgiven when the block comes.
+//!
+//! Who said it has such a block is asked for no more headers until the block comes, from whomever, or until it gives
+//! another one. It may be honest, and all that was asked of it lost on the way; and meanwhile our own branch may outgrow those
+//! headers, so that nothing of theirs is wanted any more. So where it claims more than we have, it is asked for that block
+//! instead, again and again: who has it gives it, and is believed again, and who never had it has nothing to show.
 //!
 //! On a chain of work such headers cost as much as blocks do, and with validators there are none.
 
@@ -16,6 +20,7 @@ use synod_ledger::{BlockId, Node, Status};
 use synod_machine::Time;
 
 use super::Replica;
+use crate::links::Link;
 
 /// A block that is missing for so long: three peers were asked for it in vain, each for its time.
 const STALL_TIME_MAX: Duration = Duration::from_secs(30);
@@ -88,7 +93,15 @@ impl Replica {
         }
         let tree = &self.tree;
         let claimants = self.links.iter_mut().filter(|link| link.has(tree, &front));
-        claimants.for_each(|link| link.rare_mut().side_headers = u64::MAX);
+        claimants.for_each(|link| link.withholds(front));
+    }
+
+    /// The block that a peer said it has and that never came, from nobody.
+    pub(super) fn withheld_by(&self, link: &Link) -> Option<BlockId> {
+        link.withheld().filter(|id| match self.tree.get(id).map(Node::status) {
+            Some(Status::Header | Status::Invalid) => true,
+            Some(Status::Body | Status::Valid) | None => false,
+        })
     }
 
     fn is_stalled(&self, tip: &Node) -> bool {

@@ -118,6 +118,14 @@ impl Follower for Replica {
         self.believed()
     }
 
+    fn may_ask_headers(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) -> bool {
+        let withheld = self.links.get(peer).and_then(|link| self.withheld_by(link));
+        if let Some(id) = withheld {
+            self.ask_again(now, peer, id, out);
+        }
+        withheld.is_none()
+    }
+
     fn vet(&mut self, header: &SharedHeader, out: &mut Out<Self>) -> Result<(), Fault> {
         self.check_stake(header)?;
         self.accuse(header, out);
@@ -146,6 +154,18 @@ impl Replica {
         // Who has more than we thought may be asked for what is missing, and after a restart nothing is asked for yet.
         if !self.download.is_idle() || self.wanted().completed().is_none() {
             self.request_blocks(now, out);
+        }
+    }
+
+    /// Asks a peer for a block that it did not give, whether it is wanted or not: whoever gives it is believed again.
+    fn ask_again(&mut self, now: Time, peer: PeerId, id: BlockId, out: &mut Out<Self>) {
+        let is_missing = self.tree.get(&id).is_some_and(|node| node.status() == Status::Header);
+        let Some(link) = self.links.get_mut(peer) else { return };
+        if is_missing && !self.download.in_flight.contains_key(&id) {
+            link.in_flight += 1;
+            self.download.in_flight.insert(id, (peer, now));
+            out.send(peer, Message::GetBlocks(alloc::vec![id]));
+            self.watch(now, out);
         }
     }
 
@@ -285,6 +305,7 @@ impl Replica {
         if self.tree.get(&id).is_none() {
             return out.reject(from, Reject::Unsolicited);
         }
+        self.announcing.is_fetched = true;
         if let Err(fault) = self.take_block(now, block, Some(from), out) {
             // A bad body says nothing against the peer that was asked for the good one.
             if self.download.is_asked(&id, from) {

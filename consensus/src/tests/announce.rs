@@ -56,6 +56,21 @@ fn a_new_tip_is_told_to_those_who_are_not_known_to_have_it() {
 }
 
 #[test]
+fn a_tip_that_was_asked_for_is_told_as_soon_as_no_more_of_it_comes() {
+    let (mut bench, blocks) = bench(3);
+    bench.hear(P1, claim(&blocks[1]));
+    bench.hear(P1, Message::Headers(blocks[..2].iter().map(|block| block.shared_header().clone()).collect()));
+    for block in &blocks[..2] {
+        let texts = bench.hear(P1, Message::Block(block.clone()));
+        assert_eq!(texts.last().map(String::as_str), Some("set Announce +2000 ms"), "it is gossiped by nobody");
+        bench.wait(Duration::from_millis(500));
+    }
+    assert_eq!(announced(&mut bench), ["[p2] < tip b2 at 2", "set Announce +30000 ms"]);
+    let texts = bench.gossip_block(P1, &blocks[2]);
+    assert!(!texts.iter().any(|text| text == "set Announce +2000 ms"), "this one is under way: {texts:?}");
+}
+
+#[test]
 fn a_tip_is_repeated_to_those_who_did_not_claim_it_until_they_do() {
     let (mut bench, blocks) = bench(1);
     bench.gossip_block(P1, &blocks[0]);

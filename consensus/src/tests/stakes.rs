@@ -328,18 +328,25 @@ fn a_multi_minter_signs_on_every_branch_and_is_found_and_a_forger_finds_nothing(
     assert_eq!(bench.replica.offences().next().and_then(Evidence::key), Some(key(1).public()));
 }
 
+fn claim(blocks: &[Block]) -> Message {
+    let (tip, work) = (&blocks[blocks.len() - 1], U256::from(256 * blocks.len()));
+    Message::Tip(crate::Claim { tip: tip.id(), height: tip.height(), work: Bytes(work.to_be_bytes()) })
+}
+
+fn headers(blocks: &[Block]) -> Message {
+    Message::Headers(blocks.iter().map(|block| block.shared_header().clone()).collect())
+}
+
+fn asks(texts: &[String], what: &str) -> bool {
+    texts.iter().any(|text| text.starts_with(what))
+}
+
 #[test]
 fn a_heavier_chain_whose_blocks_nobody_gives_does_not_hold_the_honest_one_up() {
     let chain = chain(true);
     let (mut honest, mut withheld) = (Branch::new(&chain), Branch::new(&chain));
     let good: Vec<Block> = [(1, 900), (2, 901), (1, 902)].map(|(person, second)| honest.grow(person, second)).to_vec();
     let held: Vec<Block> = (800..809).map(|second| withheld.grow(3, second)).collect();
-    let claim = |blocks: &[Block]| {
-        let (tip, work) = (&blocks[blocks.len() - 1], U256::from(256 * blocks.len()));
-        Message::Tip(crate::Claim { tip: tip.id(), height: tip.height(), work: Bytes(work.to_be_bytes()) })
-    };
-    let headers = |blocks: &[Block]| Message::Headers(blocks.iter().map(|b| b.shared_header().clone()).collect());
-    let asks = |texts: &[String], who: &str| texts.iter().any(|text| text.starts_with(who));
     let mut bench = bench(&chain, None);
     assert!(asks(&bench.hear(P1, claim(&held)), "p1 < get headers"));
     assert!(asks(&bench.hear(P1, headers(&held)), "p1 < get blocks"));
@@ -368,4 +375,71 @@ fn a_heavier_chain_whose_blocks_nobody_gives_does_not_hold_the_honest_one_up() {
         bench.hear(P3, Message::Block(block.clone()));
     }
     assert_eq!(bench.replica.tip(), held[8].id(), "the heavier chain");
+}
+
+/// A replica to which a peer gave the headers of three blocks, and then none of the blocks, for so long that others were
+/// believed. What the other has by now, and what the replica has: more than it knows of the other's.
+fn passed_over() -> (Bench, Vec<Block>) {
+    let chain = chain(true);
+    let (mut ours, mut theirs) = (Branch::new(&chain), Branch::new(&chain));
+    let all: Vec<Block> = (800..808).map(|second| theirs.grow(3, second)).collect();
+    let mut bench = bench(&chain, None);
+    bench.call_all("theirs", &all);
+    bench.hear(P1, claim(&all[..3]));
+    assert!(asks(&bench.hear(P1, headers(&all[..3])), "p1 < get blocks theirs1 theirs2 theirs3"));
+    for _ in 0..60 {
+        bench.wait(Duration::from_secs(1));
+        bench.timer(Timer::Sync);
+    }
+    for second in 900..905 {
+        bench.gossip_block(P2, &ours.grow(1, second));
+    }
+    // What was asked for the last time is lost as well, and the peer has rested from it.
+    for _ in 0..60 {
+        bench.wait(Duration::from_secs(1));
+        bench.timer(Timer::Sync);
+    }
+    assert_eq!(bench.replica.state().height(), Height(5));
+    (bench, all)
+}
+
+#[test]
+fn a_peer_whose_blocks_were_lost_on_the_way_is_believed_again_when_it_gives_the_first_of_them() {
+    let (mut bench, all) = passed_over();
+    let texts = bench.hear(P1, claim(&all));
+    assert!(!asks(&texts, "p1 < get headers"), "it gave headers before, and no block");
+    assert!(asks(&texts, "p1 < get blocks theirs1"), "{texts:?}");
+    for _ in 0..5 {
+        bench.wait(Duration::from_secs(1));
+        assert!(!asks(&bench.timer(Timer::Sync), "p1 <"), "it has its time to answer");
+    }
+    bench.hear(P1, Message::Block(all[0].clone()));
+    assert!(asks(&bench.timer(Timer::Sync), "p1 < get headers"));
+    assert!(asks(&bench.hear(P1, headers(&all)), "p1 < get blocks theirs2"));
+    for block in &all[1..] {
+        bench.hear(P1, Message::Block(block.clone()));
+    }
+    assert_eq!(bench.replica.tip(), all[7].id());
+}
+
+#[test]
+fn a_peer_that_gives_no_block_is_asked_for_it_now_and_then_and_never_for_headers() {
+    let (mut bench, all) = passed_over();
+    let mut asked = 0;
+    for _ in 0..600 {
+        bench.wait(Duration::from_secs(1));
+        let mut texts = bench.timer(Timer::Sync);
+        texts.extend(bench.hear(P1, claim(&all)));
+        assert!(!asks(&texts, "p1 < get headers"), "{texts:?}");
+        asked += texts.iter().filter(|text| *text == "p1 < get blocks theirs1").count();
+    }
+    // Each time ten seconds pass without an answer, and then five, ten, twenty, forty seconds in which it is left alone.
+    assert!((10..=16).contains(&asked), "asked {asked} times");
+}
+
+#[test]
+fn a_peer_whose_block_somebody_else_gives_has_said_the_truth() {
+    let (mut bench, all) = passed_over();
+    bench.hear(P3, Message::Block(all[0].clone()));
+    assert!(asks(&bench.hear(P1, claim(&all)), "p1 < get headers"));
 }

@@ -48,16 +48,10 @@ impl<P: Protocol, A> Net<P, A> {
 
     fn transmit_one(&mut self, from: u32, to: u32, envelope: u32, len: u32) {
         let sequence = self.queue.next_sequence();
-        if to as usize >= self.places.len() {
-            return self.lose(from, to, envelope, Loss::Unknown);
-        }
-        if self.troubled
-            && let Some(loss) = self.loss_on_leaving(from, to, sequence)
-        {
+        if let Some(loss) = self.loss_on_leaving(from, to, sequence) {
+            // It is not scheduled, and has a number all the same: else the next one to this receiver would share its fate.
+            self.queue.skip();
             return self.lose(from, to, envelope, loss);
-        }
-        if self.hits(self.links.loss(), Role::Loss, to, sequence) {
-            return self.lose(from, to, envelope, Loss::Link);
         }
         let is_reordered = self.hits(self.links.reorder(), Role::Reorder, to, sequence);
         let is_duplicated = self.hits(self.links.duplicate(), Role::Duplicate, to, sequence);
@@ -159,6 +153,14 @@ impl<P: Protocol, A> Net<P, A> {
     }
 
     fn loss_on_leaving(&mut self, from: u32, to: u32, sequence: u64) -> Option<Loss> {
+        if to as usize >= self.places.len() {
+            return Some(Loss::Unknown);
+        }
+        let trouble = if self.troubled { self.loss_to_trouble(from, to, sequence) } else { None };
+        trouble.or_else(|| self.hits(self.links.loss(), Role::Loss, to, sequence).then_some(Loss::Link))
+    }
+
+    fn loss_to_trouble(&mut self, from: u32, to: u32, sequence: u64) -> Option<Loss> {
         if !self.cuts.is_empty() && self.is_cut(from, to) {
             return Some(Loss::Cut);
         }
