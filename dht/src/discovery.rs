@@ -16,7 +16,7 @@ mod publish;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use synod_machine::{Bytes, Input, Key, Out, Parent, PeerId, Protocol, Time};
+use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time};
 
 use self::find::Finds;
 use self::join::Joining;
@@ -25,8 +25,8 @@ pub use self::owner::{Command, Event};
 use self::publish::Publishing;
 pub use self::publish::{OPEN_PUTS_MAX, key_for, keys_of};
 pub use crate::content::Source;
-use crate::overlay::{Cost, Failure, Id, Node, Query, Quorum};
-use crate::search::{FloodSearch, Hit, Index, Item, Question, Superpeer, flood, index, superpeer};
+use crate::overlay::{Node, Quorum};
+use crate::search::{FloodSearch, Index, Item, Superpeer, flood, index, superpeer};
 use crate::{Chord, Contact, Content, Kademlia, chord, content, kademlia};
 
 /// What the parts are made from; nothing where a peer does not take part.

@@ -174,12 +174,12 @@ async fn a_look_up_finds_the_owner_that_the_identifiers_say() {
         let asker = net.client(number);
         let chord = LookupRequest { table: FindMode::Chord, key: node.id };
         let answer = asker.lookup(&chord).await.expect("it ends");
-        assert_eq!(answer.peers, [node.peer_id.clone()], "a node owns its own identifier: {answer:?}");
+        assert_eq!(answer.peers, std::slice::from_ref(&node.peer_id), "a node owns its own identifier: {answer:?}");
         let mut key = node.id;
         key.0[31] = key.0[31].wrapping_add(1);
         let next = &ring[(number + usize::from(key.0[31] != 0)) % ring.len()];
         let answer = asker.lookup(&LookupRequest { key, ..chord }).await.expect("it ends");
-        assert_eq!(answer.peers, [next.peer_id.clone()], "{answer:?}");
+        assert_eq!(answer.peers, std::slice::from_ref(&next.peer_id), "{answer:?}");
         let kademlia = LookupRequest { table: FindMode::KademliaLab, key };
         let answer = asker.lookup(&kademlia).await.expect("it ends");
         assert_eq!(answer.peers.first(), Some(&node.peer_id), "one bit away is the closest: {answer:?}");

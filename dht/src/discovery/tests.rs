@@ -4,14 +4,14 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use synod_machine::{Effect, Host, Reject, Rng, Wire, wire};
+use synod_machine::{Bytes, Effect, Host, Reject, Rng, Wire, wire};
 
 use super::*;
 use crate::Identity;
 use crate::content::hash_of;
-use crate::overlay::Entry;
-use crate::search::Sampling;
+use crate::overlay::{Cost, Entry, Failure, Id, Query};
 use crate::search::superpeer::{Election, Rule};
+use crate::search::{Hit, Question, Sampling};
 use crate::testing::step;
 
 const START: Time = Time::from_secs(100);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::json;
+use synod_node::api::client::Client;
+use synod_node::config::DhtKind;
 
 use super::context::{Context, program};
 use crate::bench::{self, Report, SyncSize};
@@ -36,6 +38,13 @@ pub(super) enum BenchCommand {
     /// Decoding full blocks
     #[command(after_help = "Example:\n  synod bench decode")]
     Decode,
+    /// Twenty peers: searches that they answer by Chord and by Kademlia, and how long each takes
+    #[command(after_help = "Example:\n  synod bench find --duration 20s")]
+    Find {
+        /// How long to measure each
+        #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration)]
+        duration: Duration,
+    },
     /// The miner's loop against a bare loop of SHA-256 compressions, on one core
     #[command(after_help = "Example:\n  synod bench grind --duration 5s")]
     Grind {
@@ -74,6 +83,7 @@ pub(super) async fn run(context: &Context, command: BenchCommand) -> Result<Exit
             let mut reports = vec![bench::grind(GRIND), bench::connect(), bench::decode()];
             reports.push(sync(SyncSize::default()).await?);
             reports.extend(agree(AGREE).await?);
+            reports.extend(find(FIND).await?);
             reports.extend(idle(IDLE).await?);
             reports.extend(bench::simulator());
             reports
@@ -81,6 +91,7 @@ pub(super) async fn run(context: &Context, command: BenchCommand) -> Result<Exit
         BenchCommand::Agree { duration } => agree(duration).await?.into(),
         BenchCommand::Connect => vec![bench::connect()],
         BenchCommand::Decode => vec![bench::decode()],
+        BenchCommand::Find { duration } => find(duration).await?,
         BenchCommand::Grind { duration } => vec![bench::grind(duration)],
         BenchCommand::Idle { duration } => idle(duration).await?.into(),
         BenchCommand::Simulate => bench::simulator(),
@@ -104,6 +115,34 @@ async fn sync(size: SyncSize) -> Result<Report, LabError> {
     report
 }
 
+async fn find(duration: Duration) -> Result<Vec<Report>, LabError> {
+    let folder = scratch("find")?;
+    let settings = Settings { nodes: FINDERS, hash_rate: 0, dht: DhtKind::ALL.to_vec(), ..Settings::default() };
+    let mut network = Network::create(&folder.join("net"), &settings, &program()?)?;
+    let all: Vec<usize> = (0..network.peers().len()).collect();
+    let measured = measure_find(&mut network, &all, duration).await;
+    // The first error is the one to report.
+    let stopped = network.stop(&all, STOP_GRACE).await;
+    let reports = measured?;
+    stopped?;
+    remove(&folder);
+    Ok(reports)
+}
+
+async fn measure_find(network: &mut Network, all: &[usize], duration: Duration) -> Result<Vec<Report>, LabError> {
+    start(network, all).await?;
+    let clients: Vec<Client> = all.iter().map(|&place| network.client(place)).collect();
+    bench::find(duration, &clients).await
+}
+
+async fn start(network: &mut Network, all: &[usize]) -> Result<(), LabError> {
+    for &place in all {
+        network.start(place, true)?;
+    }
+    network.wait_ready(all, START_LIMIT, |_| {}).await?;
+    watch::wait_connected(network, all, START_LIMIT, |_, _| {}).await
+}
+
 async fn idle(duration: Duration) -> Result<[Report; 2], LabError> {
     let folder = scratch("idle")?;
     let settings = Settings { hash_rate: 0, ..Settings::default() };
@@ -119,11 +158,7 @@ async fn idle(duration: Duration) -> Result<[Report; 2], LabError> {
 }
 
 async fn measure_idle(network: &mut Network, all: &[usize], duration: Duration) -> Result<[Report; 2], LabError> {
-    for &place in all {
-        network.start(place, true)?;
-    }
-    network.wait_ready(all, START_LIMIT, |_| {}).await?;
-    watch::wait_connected(network, all, START_LIMIT, |_, _| {}).await?;
+    start(network, all).await?;
     bench::idle(network, SETTLE, duration).await
 }
 
@@ -160,6 +195,10 @@ fn remove(folder: &Path) {
 
 /// A few hundred batches.
 const AGREE: Duration = Duration::from_secs(15);
+/// Some thousand searches by each table.
+const FIND: Duration = Duration::from_secs(10);
+/// As many peers as the issue names.
+const FINDERS: usize = 20;
 /// Long enough for a steady clock frequency.
 const GRIND: Duration = Duration::from_secs(3);
 /// A thousand ticks of processor time would show at half the bound.

@@ -1,0 +1,128 @@
+//! Twenty peers on loopback: how many searches a second they answer by a table, and how long each takes.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use synod_node::api::client::Client;
+use synod_node::api::types::{FindMode, FindQuestion, FindRequest, NewItem, OverlaysInfo};
+
+use super::Report;
+use crate::LabError;
+
+/// Items that are shared, and searched for in turn.
+const ITEMS: usize = 60;
+/// Searches a second, of all peers together (issue 5: 200 or more). They are sent when they are due, whether the others are answered
+/// or not.
+const RATE: u32 = 240;
+/// What is asked for.
+const PROMISED: f64 = 200.0;
+/// The longest that 99 of 100 may take.
+const P99: f64 = 100.0;
+/// How long the overlays may take to be there.
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Rate and 99th percentile of searches by Chord and by our and libp2p's Kademlia, each measured for `duration`. The peers run with all three.
+pub async fn find(duration: Duration, clients: &[Client]) -> Result<Vec<Report>, LabError> {
+    for item in 0..ITEMS {
+        let new = NewItem { name: format!("item {item}"), keywords: String::new() };
+        let client = &clients[item % clients.len()];
+        client.add_item(&new, vec![item as u8; 100]).await.map_err(|error| LabError::api("a peer", error))?;
+    }
+    wait_published(clients).await?;
+    let mut reports = Vec::new();
+    for (mode, names) in [
+        (FindMode::Chord, ["find-chord", "find-chord-p99"]),
+        (FindMode::Kademlia, ["find-kademlia", "find-kademlia-p99"]),
+        (FindMode::KademliaLab, ["find-kademlia-lab", "find-kademlia-lab-p99"]),
+    ] {
+        let searched = search(mode, duration, clients).await;
+        reports.extend(searched.reports(names, clients.len()));
+    }
+    Ok(reports)
+}
+
+/// Waits until all peers are in the overlays and all records are written.
+async fn wait_published(clients: &[Client]) -> Result<(), LabError> {
+    let is_there = |overlays: &OverlaysInfo| {
+        let chord = overlays.chord.as_ref().is_some_and(|chord| chord.member && chord.predecessor.is_some());
+        chord && overlays.kademlia_lab.as_ref().is_some_and(|kademlia| kademlia.member) && overlays.unpublished == 0
+    };
+    let began = Instant::now();
+    loop {
+        let answers = join_all(clients.iter().map(Client::overlays)).await;
+        if answers.iter().all(|answer| answer.as_ref().is_ok_and(is_there)) {
+            return Ok(());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(LabError::Check { what: "the overlays are not there after a minute".into() });
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// What became of some searches.
+struct Searched {
+    found: usize,
+    missed: usize,
+    elapsed: Duration,
+    /// How long each took from when it was due, in order.
+    times: Vec<Duration>,
+}
+
+async fn search(mode: FindMode, duration: Duration, clients: &[Client]) -> Searched {
+    let count = (duration.as_secs_f64() * f64::from(RATE)) as usize;
+    let began = Instant::now();
+    let one = |number: usize| {
+        let due = began + Duration::from_secs(1) * number as u32 / RATE;
+        // Neither the peer that has it, nor always the same distance from it.
+        let client = &clients[(number * 7 + number / ITEMS + 1) % clients.len()];
+        let question = FindQuestion::Name(format!("item {}", number % ITEMS));
+        let request = FindRequest { mode, question, ttl: 0, wanted: None, replicas: None, read: None };
+        async move {
+            tokio::time::sleep_until(due.into()).await;
+            let answer = client.find(&request).await;
+            (answer.is_ok_and(|answer| answer.failure.is_none()), due.elapsed())
+        }
+    };
+    let mut searches: FuturesUnordered<_> = (0..count).map(one).collect();
+    let (mut times, mut found) = (Vec::with_capacity(count), 0);
+    while let Some((is_found, time)) = searches.next().await {
+        found += usize::from(is_found);
+        times.push(time);
+    }
+    times.sort_unstable();
+    Searched { found, missed: count - found, elapsed: began.elapsed(), times }
+}
+
+impl Searched {
+    fn reports(&self, names: [&'static str; 2], peers: usize) -> [Report; 2] {
+        let at = |share: f64| self.times[((self.times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        let rate = self.found as f64 / self.elapsed.as_secs_f64();
+        let rate = Report {
+            name: names[0],
+            value: rate,
+            unit: "searches/s",
+            reference: PROMISED,
+            reference_name: "a fixed limit (issue 5)",
+            ratio: rate / PROMISED,
+            promised: 1.0,
+            at_most: false,
+            note: format!("{peers} peers, {RATE} searches due each second, {} not found", self.missed),
+        };
+        let late = Report {
+            name: names[1],
+            value: at(0.99),
+            unit: "ms",
+            reference: P99,
+            reference_name: "a fixed limit (issue 5)",
+            ratio: at(0.99) / P99,
+            promised: 1.0,
+            at_most: true,
+            note: format!("from when each was due; p50 {:.1} ms, the longest {:.1} ms", at(0.50), at(1.0)),
+        };
+        [rate, late]
+    }
+}
