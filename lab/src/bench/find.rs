@@ -7,6 +7,7 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use synod_node::api::client::Client;
 use synod_node::api::types::{FindMode, FindQuestion, FindRequest, NewItem, OverlaysInfo};
+use synod_node::config::DhtKind;
 
 use super::Report;
 use crate::LabError;
@@ -20,35 +21,61 @@ const RATE: u32 = 240;
 const PROMISED: f64 = 200.0;
 /// The longest that 99 of 100 may take.
 const P99: f64 = 100.0;
+/// Successors that a node knows in a ring of more.
+const FOLLOWERS: usize = 8;
 /// How long the overlays may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
 
-/// Rate and 99th percentile of searches by Chord and by our and libp2p's Kademlia, each measured for `duration`. The peers run with all three.
-pub async fn find(duration: Duration, clients: &[Client]) -> Result<Vec<Report>, LabError> {
+/// Rate and 99th percentile of searches by a table, the only one that the peers take part in, measured for `duration`.
+pub async fn find(table: DhtKind, duration: Duration, clients: &[Client]) -> Result<[Report; 2], LabError> {
+    // Before there is anything to hand over.
+    wait_published(clients).await?;
     for item in 0..ITEMS {
         let new = NewItem { name: format!("item {item}"), keywords: String::new() };
         let client = &clients[item % clients.len()];
         client.add_item(&new, vec![item as u8; 100]).await.map_err(|error| LabError::api("a peer", error))?;
     }
     wait_published(clients).await?;
-    let mut reports = Vec::new();
-    for (mode, names) in [
-        (FindMode::Chord, ["find-chord", "find-chord-p99"]),
-        (FindMode::Kademlia, ["find-kademlia", "find-kademlia-p99"]),
-        (FindMode::KademliaLab, ["find-kademlia-lab", "find-kademlia-lab-p99"]),
-    ] {
-        let searched = search(mode, duration, clients).await;
-        reports.extend(searched.reports(names, clients.len()));
+    let (mode, names) = match table {
+        DhtKind::Chord => (FindMode::Chord, ["find-chord", "find-chord-p99"]),
+        DhtKind::Kademlia => (FindMode::Kademlia, ["find-kademlia", "find-kademlia-p99"]),
+        DhtKind::KademliaLab => (FindMode::KademliaLab, ["find-kademlia-lab", "find-kademlia-lab-p99"]),
+    };
+    // libp2p's does not say when it has published.
+    wait_found(mode, clients).await?;
+    Ok(search(mode, duration, clients).await.reports(names, clients.len()))
+}
+
+/// Waits until every item is found.
+async fn wait_found(mode: FindMode, clients: &[Client]) -> Result<(), LabError> {
+    let began = Instant::now();
+    for item in 0..ITEMS {
+        while !is_found(mode, item, &clients[(item + 1) % clients.len()]).await {
+            if began.elapsed() > PATIENCE {
+                return Err(LabError::Check { what: format!("item {item} is not found after a minute") });
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
-    Ok(reports)
+    Ok(())
+}
+
+async fn is_found(mode: FindMode, item: usize, client: &Client) -> bool {
+    let question = FindQuestion::Name(format!("item {item}"));
+    let request = FindRequest { mode, question, ttl: 0, wanted: None, replicas: None, read: None };
+    client.find(&request).await.is_ok_and(|answer| answer.failure.is_none())
 }
 
 /// Waits until all peers are in the overlays and all records are written.
 async fn wait_published(clients: &[Client]) -> Result<(), LabError> {
     let is_there = |overlays: &OverlaysInfo| {
-        let chord = overlays.chord.as_ref().is_some_and(|chord| chord.member && chord.predecessor.is_some());
-        chord && overlays.kademlia_lab.as_ref().is_some_and(|kademlia| kademlia.member) && overlays.unpublished == 0
+        let chord = overlays.chord.as_ref();
+        let is_on_the_ring =
+            chord.is_none_or(|chord| chord.predecessor.is_some() && chord.successors.len() == FOLLOWERS);
+        is_on_the_ring
+            && overlays.kademlia_lab.as_ref().is_none_or(|kademlia| kademlia.member)
+            && overlays.unpublished == 0
     };
     let began = Instant::now();
     loop {
@@ -79,12 +106,10 @@ async fn search(mode: FindMode, duration: Duration, clients: &[Client]) -> Searc
         let due = began + Duration::from_secs(1) * number as u32 / RATE;
         // Neither the peer that has it, nor always the same distance from it.
         let client = &clients[(number * 7 + number / ITEMS + 1) % clients.len()];
-        let question = FindQuestion::Name(format!("item {}", number % ITEMS));
-        let request = FindRequest { mode, question, ttl: 0, wanted: None, replicas: None, read: None };
         async move {
             tokio::time::sleep_until(due.into()).await;
-            let answer = client.find(&request).await;
-            (answer.is_ok_and(|answer| answer.failure.is_none()), due.elapsed())
+            let is_found = is_found(mode, number % ITEMS, client).await;
+            (is_found, due.elapsed())
         }
     };
     let mut searches: FuturesUnordered<_> = (0..count).map(one).collect();

@@ -116,23 +116,31 @@ async fn sync(size: SyncSize) -> Result<Report, LabError> {
 }
 
 async fn find(duration: Duration) -> Result<Vec<Report>, LabError> {
-    let folder = scratch("find")?;
-    let settings = Settings { nodes: FINDERS, hash_rate: 0, dht: DhtKind::ALL.to_vec(), ..Settings::default() };
-    let mut network = Network::create(&folder.join("net"), &settings, &program()?)?;
-    let all: Vec<usize> = (0..network.peers().len()).collect();
-    let measured = measure_find(&mut network, &all, duration).await;
-    // The first error is the one to report.
-    let stopped = network.stop(&all, STOP_GRACE).await;
-    let reports = measured?;
-    stopped?;
-    remove(&folder);
+    let mut reports = Vec::new();
+    for table in DhtKind::ALL {
+        let folder = scratch("find")?;
+        let settings = Settings { nodes: FINDERS, hash_rate: 0, dht: vec![table], ..Settings::default() };
+        let mut network = Network::create(&folder.join("net"), &settings, &program()?)?;
+        let all: Vec<usize> = (0..network.peers().len()).collect();
+        let measured = measure_find(&mut network, &all, table, duration).await;
+        // The first error is the one to report.
+        let stopped = network.stop(&all, STOP_GRACE).await;
+        reports.extend(measured?);
+        stopped?;
+        remove(&folder);
+    }
     Ok(reports)
 }
 
-async fn measure_find(network: &mut Network, all: &[usize], duration: Duration) -> Result<Vec<Report>, LabError> {
+async fn measure_find(
+    network: &mut Network,
+    all: &[usize],
+    table: DhtKind,
+    duration: Duration,
+) -> Result<[Report; 2], LabError> {
     start(network, all).await?;
     let clients: Vec<Client> = all.iter().map(|&place| network.client(place)).collect();
-    bench::find(duration, &clients).await
+    bench::find(table, duration, &clients).await
 }
 
 async fn start(network: &mut Network, all: &[usize]) -> Result<(), LabError> {

@@ -78,12 +78,12 @@ pub(super) struct FindArgs {
     /// With so many hits a search may end
     #[arg(long, default_value_t = 1, value_name = "N")]
     wanted: u16,
-    /// How many replicas of a table's records are asked
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    replicas: u8,
-    /// How many of them must answer
-    #[arg(long, default_value_t = 2, value_name = "R")]
-    read: u8,
+    /// How many replicas of a table's records are asked [default: 3]
+    #[arg(long, value_name = "N")]
+    replicas: Option<u8>,
+    /// How many of them must answer [default: 2 with chord, 1 with kademlia-lab]
+    #[arg(long, value_name = "R")]
+    read: Option<u8>,
     /// Write what is found to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -249,8 +249,8 @@ async fn search(
         question: question(args),
         ttl: args.ttl,
         wanted: Some(args.wanted),
-        replicas: Some(args.replicas),
-        read: Some(args.read),
+        replicas: args.replicas,
+        read: args.read,
     };
     let before = spent(mode, all).await;
     let answer = asker.client.find(&request).await.map_err(|error| LabError::api(&asker.name, error))?;

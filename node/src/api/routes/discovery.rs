@@ -272,7 +272,14 @@ async fn take_part(api: &Api) -> Result<(), Failure> {
 
 fn by(request: &FindRequest) -> Result<By, Failure> {
     let replicas = request.replicas.unwrap_or(discovery::QUORUM.replicas());
-    let read = request.read.unwrap_or(discovery::QUORUM.needed().min(replicas));
+    let usual = match request.mode {
+        // With one the search ends where the first records are found, as libp2p's does, and does not go on to the closest nodes.
+        FindMode::KademliaLab => 1,
+        FindMode::Chord | FindMode::Flood | FindMode::Index | FindMode::Kademlia | FindMode::Superpeer => {
+            discovery::QUORUM.needed().min(replicas)
+        }
+    };
+    let read = request.read.unwrap_or(usual);
     let quorum = Quorum::new(read, replicas).map_err(|error| invalid(error.to_string()))?;
     let ttl = request.ttl;
     Ok(By::Ours(match request.mode {

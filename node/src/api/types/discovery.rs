@@ -72,7 +72,7 @@ pub struct FindRequest {
     /// N and R of a table: how many replicas a record has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u8>,
-    /// How many of the replicas must have answered.
+    /// How many of the replicas must have answered; if nothing is said two with Chord and one with Kademlia.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<u8>,
 }
