@@ -23,6 +23,8 @@ mod command_line;
 mod gossip;
 #[path = "system/joining.rs"]
 mod joining;
+#[path = "system/light.rs"]
+mod light;
 #[path = "system/overlays.rs"]
 mod overlays;
 #[path = "system/partition.rs"]

@@ -127,6 +127,18 @@ pub enum Event {
     Violation(Box<Violation>),
 }
 
+/// A replica tells its owner the same, and more.
+impl From<Event> for crate::Event {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Submitted { ticket, result } => Self::Submitted { ticket, result },
+            Event::Tip { tip, height, depth } => Self::Tip { tip, height, depth },
+            Event::Verdict { id, verdict } => Self::Verdict { id, verdict },
+            Event::Violation(violation) => Self::Violation(violation),
+        }
+    }
+}
+
 /// A light peer's timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {

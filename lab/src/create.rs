@@ -72,6 +72,7 @@ pub fn node_config(manifest: &Manifest, place: usize) -> Config {
     let entry = &manifest.peers[place];
     let transport = manifest.settings.transport;
     let parse = |text: String| text.parse().expect("the addresses are our own");
+    let light = place >= manifest.settings.full_count();
     let validators = manifest.settings.validator_count();
     let known = match validators {
         0 => acquaintances(place, manifest.peers.len()),
@@ -91,8 +92,13 @@ pub fn node_config(manifest: &Manifest, place: usize) -> Config {
         bootstrap: bootstrap.map(parse).collect(),
         api: SocketAddr::from((Ipv4Addr::LOCALHOST, entry.api_port)),
         faults: true,
-        mining: Some(MiningConfig { address: entry.miner, hash_rate: manifest.settings.hash_rate, threads: 1 }),
+        mining: (!light).then_some(MiningConfig {
+            address: entry.miner,
+            hash_rate: manifest.settings.hash_rate,
+            threads: 1,
+        }),
         adversary: manifest.settings.adversaries.get(&entry.name).cloned(),
+        light,
         network: network_config(manifest.settings.gossip.kind(), validators),
         overlays: overlays_config(manifest),
     }

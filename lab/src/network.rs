@@ -329,7 +329,10 @@ impl Network {
             let fresh = create::node_config(&self.manifest, place);
             (config.listen, config.bootstrap, config.mining) = (fresh.listen, fresh.bootstrap, fresh.mining);
             config.network.gossip = fresh.network.gossip;
-            config.adversary = fresh.adversary;
+            (config.adversary, config.light) = (fresh.adversary, fresh.light);
+            let overlays = &mut config.overlays;
+            (overlays.dht, overlays.index) = (fresh.overlays.dht, fresh.overlays.index);
+            overlays.search = fresh.overlays.search;
             create::save_config(&path, &config)?;
         }
         self.manifest.save(&self.dir)

@@ -80,7 +80,9 @@ pub struct Settings {
     pub name: String,
     /// How many peers it has.
     pub nodes: usize,
-    /// How many of them vote, the first ones, where validators do; 0 for all, up to 64.
+    /// How many of them, the last ones, keep headers alone.
+    pub light: usize,
+    /// How many of them vote, the first ones, where validators do; 0 for all full ones, up to 64.
     pub validators: usize,
     /// How they agree.
     pub consensus: Consensus,
@@ -152,6 +154,7 @@ impl Default for Settings {
         };
         Self {
             name: "local".to_owned(),
+            light: 0, // Who has no blocks makes none and serves none.
             validators: 0,
             nodes: 5, // Issue 2: `synod up [--nodes 5]`.
             consensus: Consensus::Pow,
@@ -204,11 +207,16 @@ impl Settings {
         Ok(settings)
     }
 
+    /// How many peers keep blocks and coins: the first ones.
+    pub const fn full_count(&self) -> usize {
+        self.nodes.saturating_sub(self.light)
+    }
+
     /// How many peers vote; nobody where blocks are found.
     pub fn validator_count(&self) -> usize {
         match (self.consensus, self.validators) {
             (Consensus::Pos | Consensus::Pow, _) => 0,
-            (Consensus::Pbft, 0) => self.nodes.min(VALIDATORS_MAX),
+            (Consensus::Pbft, 0) => self.full_count().min(VALIDATORS_MAX),
             (Consensus::Pbft, count) => count,
         }
     }
@@ -219,12 +227,18 @@ impl Settings {
         if self.nodes == 0 || self.nodes > NODES_MAX {
             return setting("nodes", "from 1 to 500");
         }
+        if self.light >= self.nodes {
+            return setting("light", "fewer than there are peers: somebody has to keep the blocks");
+        }
+        if self.light > 0 && self.consensus == Consensus::Pos {
+            return setting("light", "0 where blocks are made by stake: a header proves nothing without the coins");
+        }
         if self.consensus == Consensus::Pos && self.block_time.as_millis() < u128::from(STAKE_BLOCK_TIME_MIN_MS) {
             return setting("block_time", "at least 2s where blocks are made by stake, which has a try each second");
         }
-        let most = self.nodes.min(VALIDATORS_MAX);
+        let most = self.full_count().min(VALIDATORS_MAX);
         if self.consensus == Consensus::Pbft && !(VALIDATORS_MIN..=most).contains(&self.validator_count()) {
-            return setting("validators", "from 4 to 64, and as many as there are peers at most");
+            return setting("validators", "from 4 to 64, and as many as there are full peers at most");
         }
         if self.block_time < Duration::from_millis(100) || self.block_time > Duration::from_secs(86_400) {
             return setting("block_time", "from 100ms to 24h");

@@ -11,6 +11,7 @@ mod extract;
 mod hex;
 mod lookup;
 mod openapi;
+mod remote;
 mod routes;
 #[cfg(test)]
 mod testing;

@@ -55,6 +55,9 @@ pub struct Config {
     /// How it behaves as a validator, by the name of a behaviour; honest if nothing is said. For experiments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adversary: Option<String>,
+    /// Whether it keeps headers alone, and reads blocks and payments of others.
+    #[serde(default)]
+    pub light: bool,
     /// How many peers it keeps, and what they may hear of it.
     #[serde(default)]
     pub network: NetworkConfig,

@@ -22,7 +22,7 @@ use synod_consensus::{Command as ReplicaCommand, GossipId, Message as ReplicaMes
 use synod_dht::Contact;
 use synod_ledger::{Tx, TxId};
 use synod_machine::{Host, Input, Protocol, Reject, Time, WireError, wire};
-use synod_peer::{Command, Message, Peer, Record};
+use synod_peer::{Command, Keeper, Message, Peer, Record};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::archive::Records;
@@ -184,7 +184,7 @@ impl Engine {
         let mut ready = false;
         loop {
             self.flush().await?;
-            if !ready && self.host.protocol().replica().is_settled() {
+            if !ready && self.host.protocol().keeper().is_settled() {
                 ready = true;
                 self.provide_stored();
                 let (unused, _) = oneshot::channel();
@@ -248,8 +248,10 @@ impl Engine {
             batch.push(self.read(happening));
         }
         let payments: Vec<Tx> = batch.iter().flat_map(payments_of).cloned().collect();
-        if payments.len() > 1 {
-            self.host.protocol().replica().check_ahead(&payments);
+        if payments.len() > 1
+            && let Keeper::Full(replica) = self.host.protocol().keeper()
+        {
+            replica.check_ahead(&payments);
         }
         for happening in batch {
             self.take(happening);
@@ -325,7 +327,10 @@ impl Engine {
                 let peer = self.host.protocol();
                 let libp2p = self.parts.overlays.dht.contains(&DhtKind::Kademlia);
                 let overlays = peer.discovery().map(|machine| Overlays { machine, libp2p, names: &self.links });
-                let view = View::new(peer.replica(), self.host.counters(), &self.parts.info);
+                let view = match peer.keeper() {
+                    Keeper::Full(replica) => View::full(replica, self.host.counters(), &self.parts.info),
+                    Keeper::Light(light) => View::light(light, self.host.counters(), &self.parts.info),
+                };
                 question(&View { overlays, ..view });
             }
             EngineRequest::SetFaults { faults, reply } => {
@@ -346,11 +351,11 @@ impl Engine {
             return;
         }
         self.info_taken = Some(Instant::now());
-        let replica = self.host.protocol().replica();
+        let keeper = self.host.protocol().keeper();
         let info = &mut self.parts.info;
         info.hash_rate = self.parts.miner.hash_rate() as f64;
         info.hashes_total = self.parts.miner.hashes_total();
-        info.peers = self.links.infos(&self.parts.network.peers(), |handle| Some(replica.claim(handle)?.height));
+        info.peers = self.links.infos(&self.parts.network.peers(), |handle| Some(keeper.claim(handle)?.height));
     }
 
     /// Sends what waits on its way: to the disk, if that is free, or straight out where nothing is to be written.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use synod_consensus::{Answer, Chain, Fate, Replica, Violation};
+use synod_consensus::{Answer, Chain, Fate, Light, Replica, Violation};
 use synod_dht::discovery::Source;
 use synod_dht::{Discovery, Node};
 use synod_ledger::{Block, BlockId, BlockTree, Height, Mempool, State, Tx, TxId, Undo};
@@ -59,46 +59,99 @@ pub struct View<'a> {
     pub chain: &'a Arc<Chain>,
     /// What the host counted.
     pub counters: &'a Counters,
-    /// The unconfirmed payments.
-    pub mempool: &'a Mempool,
+    /// What it keeps of the chain.
+    pub kept: Kept<'a>,
     /// What the driver knows: the node and its neighbours.
     pub node: &'a NodeInfo,
     /// The overlays, if it takes part in any.
     pub overlays: Option<Overlays<'a>>,
-    /// The blocks that are in memory, the last ones of the active chain among them.
-    pub recent: &'a dyn Recent,
-    /// Whether `state` is that of the best block; not so while loading or in the middle of a reorganisation.
+    /// Whether what is said of the chain is said of the best block; not so while loading or in the middle of a reorganisation.
     pub settled: bool,
-    /// The unspent coins. Its tip is the active chain's last block.
-    pub state: &'a State,
     /// All headers.
     pub tree: &'a BlockTree,
     /// Two certified blocks of one height, if it stopped there.
     pub violation: Option<&'a Violation>,
 }
 
+/// What a peer keeps of its chain.
+#[derive(Clone, Copy)]
+pub enum Kept<'a> {
+    /// Blocks and coins.
+    Full(Full<'a>),
+    /// Headers.
+    Light(&'a Light),
+}
+
+/// What a question sees of a peer that keeps blocks and coins.
+#[derive(Clone, Copy)]
+pub struct Full<'a> {
+    /// The unconfirmed payments.
+    pub mempool: &'a Mempool,
+    /// The blocks that are in memory, the last ones of the active chain among them.
+    pub recent: &'a dyn Recent,
+    /// The unspent coins. Its tip is the active chain's last block.
+    pub state: &'a State,
+}
+
 impl<'a> View<'a> {
     /// What there is to see of `replica` and of the node around it.
-    pub fn new(replica: &'a Replica, counters: &'a Counters, node: &'a NodeInfo) -> Self {
+    pub fn full(replica: &'a Replica, counters: &'a Counters, node: &'a NodeInfo) -> Self {
+        let kept = Full { mempool: replica.mempool(), recent: replica, state: replica.state() };
         Self {
             chain: replica.chain(),
             counters,
-            mempool: replica.mempool(),
+            kept: Kept::Full(kept),
             node,
             overlays: None,
-            recent: replica,
             settled: replica.is_settled(),
-            state: replica.state(),
             tree: replica.tree(),
             violation: replica.violation(),
+        }
+    }
+
+    /// What there is to see of `light` and of the node around it.
+    pub fn light(light: &'a Light, counters: &'a Counters, node: &'a NodeInfo) -> Self {
+        Self {
+            chain: light.chain(),
+            counters,
+            kept: Kept::Light(light),
+            node,
+            overlays: None,
+            settled: true,
+            tree: light.tree(),
+            violation: light.violation(),
         }
     }
 }
 
 impl View<'_> {
-    /// Height of the best known header, at or above the state's height.
+    /// The active chain's last block: the state's tip where there is a state, the best header where there is none.
+    pub fn tip(&self) -> BlockId {
+        match &self.kept {
+            Kept::Full(full) => full.state.tip(),
+            Kept::Light(light) => light.tree().best_header().id(),
+        }
+    }
+
+    /// The tip's height.
+    pub fn height(&self) -> Height {
+        match &self.kept {
+            Kept::Full(full) => full.state.height(),
+            Kept::Light(light) => light.tree().best_header().height(),
+        }
+    }
+
+    /// Height of the best known header, at or above the tip's.
     pub fn best_header_height(&self) -> Height {
-        self.tree.best_header().height().max(self.state.height())
+        self.tree.best_header().height().max(self.height())
+    }
+
+    /// A block, if it is in memory.
+    pub fn recent_block(&self, id: &BlockId) -> Option<Block> {
+        match &self.kept {
+            Kept::Full(full) => full.recent.recent_block(id),
+            Kept::Light(_) => None,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 use synod_machine::{Count, Counters, Traffic};
 
-use crate::handle::View;
+use crate::handle::{Full, Kept, View};
 use crate::store::StoreSizes;
 
 /// The content type of the text that [`encode`] gives.
@@ -32,30 +32,42 @@ pub struct Snapshot {
     hashes_total: u64,
     header_height: u64,
     height: u64,
+    ledger: Option<Ledger>,
+    peers: u64,
+    settled: bool,
+    uptime_seconds: f64,
+}
+
+/// What a peer that keeps headers alone does not know.
+#[derive(Clone, Debug)]
+struct Ledger {
     mempool_bytes: u64,
     mempool_conflicts: u64,
     mempool_payments: u64,
-    peers: u64,
-    settled: bool,
     supply: u64,
-    uptime_seconds: f64,
 }
 
 impl Snapshot {
     /// Reads them.
     pub fn take(view: &View<'_>) -> Self {
+        let ledger = match &view.kept {
+            Kept::Full(Full { mempool, state, .. }) => Some(Ledger {
+                mempool_bytes: mempool.bytes() as u64,
+                mempool_conflicts: mempool.conflicts().count() as u64,
+                mempool_payments: mempool.len() as u64,
+                supply: state.supply().0,
+            }),
+            Kept::Light(_) => None,
+        };
         Self {
             counters: view.counters.clone(),
             hash_rate: view.node.hash_rate,
             hashes_total: view.node.hashes_total,
             header_height: view.best_header_height().0,
-            height: view.state.height().0,
-            mempool_bytes: view.mempool.bytes() as u64,
-            mempool_conflicts: view.mempool.conflicts().count() as u64,
-            mempool_payments: view.mempool.len() as u64,
+            height: view.height().0,
+            ledger,
             peers: view.node.peers.len() as u64,
             settled: view.settled,
-            supply: view.state.supply().0,
             uptime_seconds: view.node.started.elapsed().as_secs_f64(),
         }
     }
@@ -100,11 +112,12 @@ impl Figures {
         sheet.gauge("synod_chain_header_height", "Height of the best known header", None, now.header_height)?;
         let help = "1 where the ledger's state is that of the best known block";
         sheet.gauge("synod_chain_settled", help, None, u64::from(now.settled))?;
-        sheet.gauge("synod_chain_supply_units", "The sum of all coins, in units", None, now.supply)?;
-        sheet.gauge("synod_mempool_payments", "Unconfirmed payments", None, now.mempool_payments)?;
+        let Some(ledger) = &now.ledger else { return Ok(()) };
+        sheet.gauge("synod_chain_supply_units", "The sum of all coins, in units", None, ledger.supply)?;
+        sheet.gauge("synod_mempool_payments", "Unconfirmed payments", None, ledger.mempool_payments)?;
         let help = "Encoded size of the unconfirmed payments";
-        sheet.gauge("synod_mempool", help, Some(&Unit::Bytes), now.mempool_bytes)?;
-        sheet.gauge("synod_mempool_conflicts", "Double spends kept as evidence", None, now.mempool_conflicts)
+        sheet.gauge("synod_mempool", help, Some(&Unit::Bytes), ledger.mempool_bytes)?;
+        sheet.gauge("synod_mempool_conflicts", "Double spends kept as evidence", None, ledger.mempool_conflicts)
     }
 
     fn encode_host(&self, sheet: &mut Sheet<'_>) -> fmt::Result {

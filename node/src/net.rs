@@ -70,6 +70,8 @@ pub struct NetConfig {
     pub discover: bool,
     /// Who carries gossip; without gossipsub it is the engine, by frames. Nodes that differ refuse each other.
     pub gossip: GossipKind,
+    /// Whether it hears what gossipsub carries. Who does not publishes all the same.
+    pub gossip_heard: bool,
     /// Whether gossipsub's messages carry their author's signature. Both ends must agree; strangers expect it.
     pub gossip_signed: bool,
     /// Whether the chain's Kademlia keeps provider records: who has what.

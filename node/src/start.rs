@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::thread;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
 use synod_consensus::adversary::Behaviour;
-use synod_consensus::{Chain, ChainError};
+use synod_consensus::{Chain, ChainError, light};
 use synod_dht::{Identity as PublicIdentity, flood, mesh, neighbours};
 use synod_ledger::{BLOCK_BYTES_MAX, SecretKey, TX_BYTES_MAX};
 use synod_machine::{Bytes, Rng, Wire, wire};
-use synod_peer::GossipParams;
+use synod_peer::{GossipParams, KeeperParams};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -96,6 +96,12 @@ pub enum StartError {
         /// Why not.
         source: StoreError,
     },
+    /// What a light peer would have to do for this chain, it cannot.
+    #[error("the node cannot be light: {why}")]
+    Light {
+        /// Why not.
+        why: String,
+    },
     /// The system gave no threads or signals.
     #[error("the system refused: {0}")]
     System(io::Error),
@@ -105,7 +111,7 @@ impl StartError {
     /// The exit code that stands for it (see `docs/cli.md`).
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Adversary { .. } | Self::Config(_) | Self::Chain { .. } | Self::Identity(_) => 3,
+            Self::Adversary { .. } | Self::Config(_) | Self::Chain { .. } | Self::Identity(_) | Self::Light { .. } => 3,
             Self::Store { source, .. } => match source {
                 StoreError::OtherNetwork { .. } | StoreError::OtherPeer { .. } | StoreError::NewerSchema { .. } => 3,
                 _ => 4,
@@ -131,6 +137,7 @@ impl StartError {
             }
             Self::Engine(_) | Self::Internal => "start it again; nothing that was acknowledged is lost",
             Self::Identity(_) => "restore the key file, or remove it to become a new peer",
+            Self::Light { .. } => "run it as a full peer: without `light` in the configuration and without --light",
             Self::Net(_) => "check `listen` in the configuration",
             Self::Store { source, .. } => match source {
                 StoreError::Locked => "another node runs with this folder: stop it first",
@@ -144,9 +151,8 @@ impl StartError {
     }
 }
 
-/// Runs the node that the configuration file describes until SIGTERM or Ctrl-C. `on_ready` is called once it serves.
-pub fn run(config: &Path, on_ready: impl FnOnce(&RunFile)) -> Result<(), StartError> {
-    let config = Config::load(config)?;
+/// Runs the node that the configuration describes until SIGTERM or Ctrl-C. `on_ready` is called once it serves.
+pub fn run(config: Config, on_ready: impl FnOnce(&RunFile)) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("synod-io")
@@ -183,7 +189,7 @@ async fn serve(config: Config, on_ready: impl FnOnce(&RunFile)) -> Result<(), St
     let (ready_sender, ready) = oneshot::channel();
     let parts = driver::Parts {
         genesis_unix_ms: chain.genesis().time_unix_ms,
-        params: params(&config, &chain, &identity),
+        params: params(&config, &chain, &identity)?,
         store,
         network: Arc::clone(&network),
         net_events,
@@ -284,6 +290,8 @@ fn net_config(config: &Config, chain: &Chain, identity: &Identity) -> NetConfig 
         connections_max: config.network.connections_max,
         discover: config.network.discover,
         gossip: config.network.gossip,
+        // A light peer follows by headers; whole blocks would be wasted on it, and it forwards none.
+        gossip_heard: !config.light,
         gossip_signed: config.network.gossip_signed,
         kad_public: config.network.kad_public,
         kad_providers: config.overlays.dht.contains(&DhtKind::Kademlia),
@@ -293,12 +301,10 @@ fn net_config(config: &Config, chain: &Chain, identity: &Identity) -> NetConfig 
     }
 }
 
-fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_peer::Params {
+fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> Result<synod_peer::Params, StartError> {
     let key = public_key(identity);
-    // What differs between peers that mine for one address, too.
     let extra = seed_of(identity);
-    let mining = config.mining.as_ref().filter(|mining| mining.hash_rate > 0 && mining.threads > 0);
-    synod_peer::Params {
+    Ok(synod_peer::Params {
         behaviour: synod_peer::Behaviour::Honest,
         // The engine sets it: it depends on the names that the driver has for peers.
         discovery: None,
@@ -309,15 +315,31 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> synod_pee
             neighbours_min: config.network.neighbours_min,
             rng: Rng::new(extra, unix_ms(), "neighbours"),
         },
-        replica: synod_consensus::Params {
-            chain: Arc::clone(chain),
-            limits: synod_consensus::Limits::default(),
-            miner: mining.map(|mining| mining.address),
-            signer: Some(SecretKey::from_bytes(*identity.secret())),
-            behaviour: behaviour(config, chain).expect("it was checked at the beginning"),
-            extra,
-        },
+        keeper: keeper(config, chain, identity)?,
+    })
+}
+
+/// What it keeps of the chain.
+fn keeper(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> Result<KeeperParams, StartError> {
+    let key = PublicIdentity(Bytes(public_key(identity)));
+    if config.light {
+        if validators(chain).contains(&key) {
+            let why = "it is a validator of its chain, and a light peer cannot vote".to_owned();
+            return Err(StartError::Light { why });
+        }
+        let params = light::Params::new(Arc::clone(chain), light::Limits::default());
+        return params.map(KeeperParams::Light).map_err(|error| StartError::Light { why: error.to_string() });
     }
+    let mining = config.mining.as_ref().filter(|mining| mining.hash_rate > 0 && mining.threads > 0);
+    Ok(KeeperParams::Full(synod_consensus::Params {
+        chain: Arc::clone(chain),
+        limits: synod_consensus::Limits::default(),
+        miner: mining.map(|mining| mining.address),
+        signer: Some(SecretKey::from_bytes(*identity.secret())),
+        behaviour: behaviour(config, chain).expect("it was checked at the beginning"),
+        // What differs between peers that mine for one address, too.
+        extra: seed_of(identity),
+    }))
 }
 
 /// On a chain of validators everybody is a client of all of them (Castro and Liskov 1999, section 4.1), and they vote to each

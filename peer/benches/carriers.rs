@@ -13,7 +13,7 @@ use synod_consensus::{Chain, Command as ReplicaCommand, Limits, Seen};
 use synod_dht::{Identity, flood, mesh, neighbours};
 use synod_ledger::{Address, Amount, Balance, CompactTarget, Engine, Genesis, LedgerParams, PowParams, Retarget};
 use synod_machine::{Bytes, Counters, Effect, Host, Input, Out, PeerId, Protocol, Rng, Time};
-use synod_peer::{Command, GossipParams, Message, Params, Peer};
+use synod_peer::{Command, GossipParams, KeeperParams, Message, Params, Peer};
 
 /// Links that each peer makes, and as many are made to it.
 const LINKS: u32 = 4;
@@ -146,14 +146,14 @@ fn params(chain: &Arc<Chain>, own: u32, gossip: GossipParams) -> Params {
             neighbours_min: 0,
             rng,
         },
-        replica: synod_consensus::Params {
+        keeper: KeeperParams::Full(synod_consensus::Params {
             chain: chain.clone(),
             limits: Limits::default(),
             miner,
             signer: None,
             behaviour: Default::default(),
             extra: 0,
-        },
+        }),
     }
 }
 

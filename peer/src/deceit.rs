@@ -8,7 +8,7 @@ use synod_consensus::adversary::accusations;
 use synod_consensus::{Command as ReplicaCommand, Event as ReplicaEvent, Item, Message as ReplicaMessage};
 use synod_machine::{Input, Out, PeerId, Time};
 
-use crate::{Behaviour, Message, Peer, Timer};
+use crate::{Behaviour, Keeper, Message, Peer, Timer};
 
 /// Seconds are what stakes win, and a block comes in several of them.
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,18 +34,20 @@ impl Peer {
     }
 
     fn accuse(&self, out: &mut Out<Self>) {
-        for evidence in accusations(&self.replica) {
+        let Keeper::Full(replica) = &self.keeper else { return };
+        for evidence in accusations(replica) {
             let evidence = Message::Replica(ReplicaMessage::Evidence(Box::new(evidence)));
-            out.broadcast(self.replica.peers(), evidence);
+            out.broadcast(replica.peers(), evidence);
         }
     }
 
     /// What it makes is taken in by its own replica first, as an honest peer's is, and then spread.
     fn mint_everywhere(&mut self, now: Time, out: &mut Out<Self>) {
-        let Some(secret) = self.replica.signer().cloned() else { return };
-        for block in self.minter.blocks(now, &self.replica, &secret) {
+        let Keeper::Full(replica) = &self.keeper else { return };
+        let Some(secret) = replica.signer().cloned() else { return };
+        for block in self.minter.blocks(now, replica, &secret) {
             let taken = ReplicaCommand::Gossip { id: block.fingerprint(), from: OWN, item: Item::Block(block.clone()) };
-            self.replicate(now, Input::Command(taken), out);
+            self.keep(now, Input::Command(taken), out);
             self.carrier.route(now, ReplicaEvent::Publish(Item::Block(block)), out);
         }
     }

@@ -1,4 +1,4 @@
-//! What one participant is: a [`Replica`] of the chain, its [`Neighbours`], the [`Carrier`] of what it publishes and, if it takes part
+//! What one participant is: the [`Keeper`] of the chain, its [`Neighbours`], the [`Carrier`] of what it publishes and, if it takes part
 //! in any, the overlays of its [`Discovery`], composed by types.
 //!
 //! The parts do not know each other. Each part's effects are wrapped into this crate's enums, in order; inputs are routed
@@ -11,6 +11,7 @@ extern crate alloc;
 mod behaviour;
 mod deceit;
 mod gossip;
+mod keeper;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -18,12 +19,15 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use synod_consensus::Replica;
 use synod_consensus::adversary::MultiMinter;
+use synod_consensus::light::{self, Light};
 use synod_dht::{Content, Discovery, Neighbours, Node, discovery, neighbours};
 use synod_machine::{Input, Key, Out, Parent, PeerId, Protocol, Time, Wire};
 
 pub use self::behaviour::Behaviour;
 pub use self::gossip::{Carrier, GossipParams, Item};
 use self::gossip::{Step, told};
+use self::keeper::lit;
+pub use self::keeper::{Keeper, KeeperParams};
 
 /// What the parts are made from.
 #[derive(Clone, Debug)]
@@ -34,10 +38,10 @@ pub struct Params {
     pub discovery: Option<Box<discovery::Params>>,
     /// Who carries blocks and payments.
     pub gossip: GossipParams,
+    /// Whether it keeps blocks or headers alone, and of which chain.
+    pub keeper: KeeperParams,
     /// The neighbours'.
     pub neighbours: neighbours::Params,
-    /// The replica's.
-    pub replica: synod_consensus::Params,
 }
 
 /// A message of one of the parts. The order is that of the tags on the wire. `N` stands for a node of an overlay: a [`Node`] in machines,
@@ -61,6 +65,8 @@ pub enum Timer {
     Discovery(discovery::Timer),
     /// The carrier's.
     Gossip(synod_dht::gossip::Timer),
+    /// A light keeper's.
+    Light(light::Timer),
     /// The neighbours'.
     Neighbours(neighbours::Timer),
     /// The replica's.
@@ -76,7 +82,7 @@ pub enum Command {
     Discovery(discovery::Command),
     /// To the neighbours.
     Neighbours(neighbours::Command),
-    /// To the replica.
+    /// To the keeper. A light one takes those that are not about blocks.
     Replica(synod_consensus::Command),
 }
 
@@ -87,7 +93,7 @@ pub enum Event {
     Discovery(discovery::Event),
     /// Of the neighbours.
     Neighbours(neighbours::Event),
-    /// Of the replica.
+    /// Of the keeper.
     Replica(synod_consensus::Event),
 }
 
@@ -96,7 +102,7 @@ pub enum Event {
 pub enum Record {
     /// The neighbours'.
     Neighbours(synod_dht::Contact),
-    /// The replica's.
+    /// The keeper's.
     Replica(synod_consensus::Record),
     /// The overlays'.
     Discovery(discovery::Record),
@@ -167,7 +173,7 @@ pub struct Peer {
     touched: Touched,
     behaviour: Behaviour,
     carrier: Carrier,
-    replica: Replica,
+    keeper: Keeper,
     neighbours: Neighbours,
     minter: MultiMinter,
     discovery: Option<Box<Discovery>>,
@@ -177,14 +183,26 @@ pub struct Peer {
 #[derive(Clone, Copy, Default)]
 struct Touched {
     discovery: bool,
+    keeper: bool,
     neighbours: bool,
-    replica: bool,
 }
 
 impl Peer {
     /// The part that keeps the chain.
+    pub const fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    /// The part that keeps the chain, of a peer that keeps all of it.
+    ///
+    /// # Panics
+    ///
+    /// Where it keeps headers alone. Hosts that make such peers ask the [`Keeper`].
     pub const fn replica(&self) -> &Replica {
-        &self.replica
+        match &self.keeper {
+            Keeper::Full(replica) => replica,
+            Keeper::Light(_) => panic!("a light peer has no replica"),
+        }
     }
 
     /// The part that keeps connections.
@@ -211,10 +229,10 @@ impl Peer {
         out.adopt(&mut effects, |event, out| out.emit(Event::Discovery(event)));
     }
 
-    /// A step of the carrier's, and of the replica's if an item arrived in it.
+    /// A step of the carrier's, and of the keeper's if an item arrived in it.
     fn carry(&mut self, now: Time, step: Step, out: &mut Out<Self>) {
         if let Some(arrived) = self.carrier.step(now, step, out) {
-            self.replicate(now, told(arrived), out);
+            self.keep(now, told(arrived), out);
         }
     }
 
@@ -225,12 +243,26 @@ impl Peer {
         out.adopt(&mut effects, |event, out| out.emit(Event::Neighbours(event)));
     }
 
-    /// A step of the replica's. What it wants spread goes to the carrier, at its place among the effects.
-    fn replicate(&mut self, now: Time, input: Input<Replica>, out: &mut Out<Self>) {
-        self.touched.replica = true;
+    /// A step of the keeper's. What it wants spread goes to the carrier, at its place among the effects.
+    fn keep(&mut self, now: Time, input: Input<Replica>, out: &mut Out<Self>) {
+        self.touched.keeper = true;
+        match &mut self.keeper {
+            Keeper::Full(replica) => {
+                let mut effects = Out::new();
+                replica.handle(now, input, &mut effects);
+                out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
+            }
+            Keeper::Light(_) => lit(input).into_iter().for_each(|input| self.keep_headers(now, input, out)),
+        }
+    }
+
+    /// A step of a light keeper's.
+    fn keep_headers(&mut self, now: Time, input: Input<Light>, out: &mut Out<Self>) {
+        let Keeper::Light(light) = &mut self.keeper else { return };
+        self.touched.keeper = true;
         let mut effects = Out::new();
-        self.replica.handle(now, input, &mut effects);
-        out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
+        light.handle(now, input, &mut effects);
+        out.adopt(&mut effects, |event, out| self.carrier.route(now, event.into(), out));
     }
 
     /// An honest beginning.
@@ -239,9 +271,18 @@ impl Peer {
         let mut effects = Out::new();
         self.neighbours.start(now, &mut effects);
         out.adopt(&mut effects, |event, out| out.emit(Event::Neighbours(event)));
-        let mut effects = Out::new();
-        self.replica.start(now, &mut effects);
-        out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
+        match &mut self.keeper {
+            Keeper::Full(replica) => {
+                let mut effects = Out::new();
+                replica.start(now, &mut effects);
+                out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
+            }
+            Keeper::Light(light) => {
+                let mut effects = Out::new();
+                light.start(now, &mut effects);
+                out.adopt(&mut effects, |event, out| self.carrier.route(now, event.into(), out));
+            }
+        }
         if let Some(discovery) = &mut self.discovery {
             let mut effects = Out::new();
             discovery.start(now, &mut effects);
@@ -252,14 +293,14 @@ impl Peer {
     fn on_peer_down(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
         self.carry(now, Step::PeerDown(peer), out);
         self.meet(now, Input::PeerDown(peer), out);
-        self.replicate(now, Input::PeerDown(peer), out);
+        self.keep(now, Input::PeerDown(peer), out);
         self.discover(now, Input::PeerDown(peer), out);
     }
 
     fn on_peer_up(&mut self, now: Time, peer: PeerId, out: &mut Out<Self>) {
         self.carry(now, Step::PeerUp(peer), out);
         self.meet(now, Input::PeerUp(peer), out);
-        self.replicate(now, Input::PeerUp(peer), out);
+        self.keep(now, Input::PeerUp(peer), out);
         self.discover(now, Input::PeerUp(peer), out);
     }
 
@@ -269,9 +310,9 @@ impl Peer {
             Input::Command(Command::Behave(behaviour)) => self.behaviour = behaviour,
             Input::Command(Command::Discovery(command)) => self.discover(now, Input::Command(command), out),
             Input::Command(Command::Neighbours(command)) => self.meet(now, Input::Command(command), out),
-            Input::Command(Command::Replica(command)) => self.replicate(now, Input::Command(command), out),
+            Input::Command(Command::Replica(command)) => self.keep(now, Input::Command(command), out),
             Input::Message { from, message: Message::Replica(message) } => {
-                self.replicate(now, Input::Message { from, message }, out);
+                self.keep(now, Input::Message { from, message }, out);
             }
             Input::Message { from, message: Message::Gossip(message) } => {
                 self.carry(now, Step::Message { from, message }, out);
@@ -286,8 +327,9 @@ impl Peer {
             // It mints by other rules.
             Input::Timer(Timer::Replica(synod_consensus::Timer::Mint)) if self.behaviour == Behaviour::MultiMint => {}
             Input::Timer(Timer::Gossip(timer)) => self.carry(now, Step::Timer(timer), out),
+            Input::Timer(Timer::Light(timer)) => self.keep_headers(now, Input::Timer(timer), out),
             Input::Timer(Timer::Neighbours(timer)) => self.meet(now, Input::Timer(timer), out),
-            Input::Timer(Timer::Replica(timer)) => self.replicate(now, Input::Timer(timer), out),
+            Input::Timer(Timer::Replica(timer)) => self.keep(now, Input::Timer(timer), out),
         }
     }
 }
@@ -305,6 +347,23 @@ impl Parent<Discovery> for Peer {
 
     fn record(record: discovery::Record) -> Record {
         Record::Discovery(record)
+    }
+}
+
+/// The disk of either keeper is one that the other can start from.
+impl Parent<Light> for Peer {
+    const SHELF: u8 = <Self as Parent<Replica>>::SHELF;
+
+    fn message(message: synod_consensus::Message) -> Message {
+        Message::Replica(message)
+    }
+
+    fn timer(timer: light::Timer) -> Timer {
+        Timer::Light(timer)
+    }
+
+    fn record(record: synod_consensus::Record) -> Record {
+        Record::Replica(record)
     }
 }
 
@@ -366,8 +425,8 @@ impl Protocol for Peer {
         Self {
             carrier: Carrier::new(params.gossip),
             neighbours: Neighbours::restore(params.neighbours, contacts.into_iter()),
-            replica: Replica::restore(params.replica, records.into_iter()),
-            touched: Touched { discovery: true, neighbours: true, replica: true },
+            keeper: Keeper::restore(params.keeper, records.into_iter()),
+            touched: Touched { discovery: true, keeper: true, neighbours: true },
             behaviour: params.behaviour,
             minter: MultiMinter::default(),
             discovery: params.discovery.map(|params| Box::new(Discovery::restore(*params, found.into_iter()))),
@@ -404,11 +463,11 @@ impl Protocol for Peer {
         if self.touched.discovery {
             self.discovery.iter().for_each(|discovery| discovery.check());
         }
+        if self.touched.keeper {
+            self.keeper.check();
+        }
         if self.touched.neighbours {
             self.neighbours.check();
-        }
-        if self.touched.replica {
-            self.replica.check();
         }
     }
 }
@@ -464,14 +523,14 @@ mod tests {
                 neighbours_min: 2,
                 rng: Rng::new(1, 0, "neighbours"),
             },
-            replica: synod_consensus::Params {
+            keeper: KeeperParams::Full(synod_consensus::Params {
                 chain: chain(),
                 limits: Limits::default(),
                 miner: None,
                 signer: None,
                 behaviour: Default::default(),
                 extra: 0,
-            },
+            }),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use synod_consensus::{Chain, Command as ReplicaCommand, Event as ReplicaEvent, Seen, SubmitError, Violation};
 use synod_ledger::{Block, BlockId, CompactTarget, Tx, TxId};
 use synod_machine::{PeerId, Reject, Rng, Time};
-use synod_peer::{Behaviour, Command, Event, GossipParams, Params, Peer, Record};
+use synod_peer::{Behaviour, Command, Event, GossipParams, KeeperParams, Params, Peer, Record};
 use synod_sim::model::Turn;
 use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
@@ -359,14 +359,14 @@ impl Experiment for Trial {
                 neighbours_min: 0,
                 rng: rng("neighbours"),
             },
-            replica: synod_consensus::Params {
+            keeper: KeeperParams::Full(synod_consensus::Params {
                 chain: plan.chain.clone(),
                 limits: plan.limits.clone(),
                 miner: (plan.power[peer.0 as usize] > 0).then(|| self.payer.miner(peer)),
                 signer: plan.chain.pow().is_none().then(|| signer(peer)),
                 behaviour: plan.adversaries.get(&peer).copied().unwrap_or_default(),
                 extra: u64::from(peer.0),
-            },
+            }),
         }
     }
 

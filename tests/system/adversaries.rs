@@ -29,7 +29,7 @@ async fn f_of_a_kind_do_no_harm(behaviour: &str) {
         pay_until_confirmed(&net, "alice", 1).await;
     }
     let tip = net.wait_one_tip(5).await;
-    assert_eq!(tip.supply, tip.supply_scheduled);
+    assert_eq!(tip.supply, Some(tip.supply_scheduled));
     let status = net.synod_json(&["status"]);
     assert_eq!(status["peers"][0]["status"]["adversary"], behaviour, "who is not honest is shown: {status}");
     assert_eq!(status["peers"][1]["status"]["adversary"], Value::Null, "{status}");

@@ -32,6 +32,7 @@ impl Attacker {
             connections_max: 8,
             discover: true,
             gossip: GossipKind::Gossipsub,
+            gossip_heard: true,
             gossip_signed: true,
             kad_public: false,
             kad_providers: false,

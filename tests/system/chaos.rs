@@ -71,7 +71,7 @@ async fn kill_and_count(consensus: Consensus) {
         net.wait_known(id, 1).await;
     }
     let status = net.wait_one_tip(1).await;
-    assert_eq!(status.supply, status.supply_scheduled, "money is conserved");
+    assert_eq!(status.supply, Some(status.supply_scheduled), "money is conserved");
 }
 
 fn set(settings: &mut Settings, consensus: Consensus) {

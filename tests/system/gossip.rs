@@ -11,7 +11,7 @@ async fn pays_and_confirms(gossip: Gossip) {
     let id = sent["id"].as_str().expect("an id").parse().expect("an id");
     net.wait_known(id, 1).await;
     let tip = net.wait_one_tip(5).await;
-    assert_eq!(tip.supply, tip.supply_scheduled);
+    assert_eq!(tip.supply, Some(tip.supply_scheduled));
     for place in 0..4 {
         let url = format!("http://{}", net.client_address(place));
         for kind in ["push_block", "push_payment"] {

@@ -33,6 +33,7 @@ pub(super) fn write_config(
         faults: false,
         mining: None,
         adversary: adversary.map(Into::into),
+        light: false,
         network: NetworkConfig::default(),
         overlays: OverlaysConfig::default(),
     };

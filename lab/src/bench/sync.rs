@@ -13,7 +13,7 @@ use synod_node::api::client::Client;
 use synod_node::driver::writes;
 use synod_node::net::{Identity, public_key_of};
 use synod_node::store::{Store, StoreIdentity};
-use synod_peer::{Peer, Record};
+use synod_peer::{KeeperParams, Peer, Record};
 
 use super::Report;
 use super::chain::Maker;
@@ -127,14 +127,14 @@ fn fill(folder: &Path, maker: &Maker, blocks: &[Block]) {
             neighbours_min: 0,
             rng: Rng::new(0, 0, "bench"),
         },
-        replica: synod_consensus::Params {
+        keeper: KeeperParams::Full(synod_consensus::Params {
             chain: Arc::clone(&maker.chain),
             limits: synod_consensus::Limits::default(),
             miner: None,
             signer: None,
             behaviour: Default::default(),
             extra: 0,
-        },
+        }),
     };
     let disk = std::iter::empty::<(synod_machine::Key, Record)>();
     let mut effects: Vec<Effect<Peer>> = Vec::new();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use synod_node::StartError;
 use synod_node::config::{Config, MiningConfig, NetworkConfig, OverlaysConfig, load_genesis, parse_hash_rate};
 use synod_node::net::Multiaddr;
 use tracing_subscriber::EnvFilter;
@@ -26,6 +27,9 @@ pub(super) struct NodeArgs {
     /// The peer's configuration file
     #[arg(long, value_name = "FILE", required = true)]
     config: Option<PathBuf>,
+    /// Keep headers alone, and read blocks and payments of others; it does not mine then
+    #[arg(long)]
+    light: bool,
     /// The process that must live for this one to live
     #[arg(long, hide = true, value_name = "PID")]
     attached: Option<u32>,
@@ -37,6 +41,7 @@ const EXAMPLE: &str = "\
 Example:
   synod node init --out carl --name carl     # joins the network in --dir
   synod node --config carl/node.toml
+  synod node --config carl/node.toml --light # keeps headers alone
 
 `synod node --help` lists what the configuration may hold.";
 
@@ -56,6 +61,7 @@ The configuration is TOML; its paths are relative to its folder. `name` and `gen
   bootstrap = []                       # peers to look for first: /ip4/ADDRESS/tcp/PORT/p2p/PEER
   api = \"127.0.0.1:0\"                  # its HTTP API
   faults = false                       # whether the API may shape and cut links
+  light = false                        # whether it keeps headers alone, and reads blocks and payments of others
   [mining]                             # without this section it does not mine
   address = \"syn1...\"                  # who is paid
   hash_rate = 50000                    # hashes per second of all threads together; 0 does not mine
@@ -104,6 +110,9 @@ struct InitArgs {
     /// A peer to look for first; may be given several times
     #[arg(long, value_name = "ADDRESS", requires = "genesis")]
     bootstrap: Vec<Multiaddr>,
+    /// It keeps headers alone, and reads blocks and payments of others
+    #[arg(long, conflicts_with = "miner")]
+    light: bool,
     /// Who is paid for the blocks it mines: a wallet or an address [default: it does not mine]
     #[arg(long, value_name = "WALLET", requires = "hash_rate")]
     miner: Option<String>,
@@ -121,12 +130,12 @@ struct InitArgs {
 pub(super) fn run(context: &Context, args: NodeArgs) -> Result<(), LabError> {
     match (args.command, args.config) {
         (Some(NodeCommand::Init(init)), _) => self::init(context, &init),
-        (None, Some(config)) => serve(context, &config, args.attached),
+        (None, Some(config)) => serve(context, &config, args.light, args.attached),
         (None, None) => Err(LabError::Usage { message: "--config FILE is missing".to_owned() }),
     }
 }
 
-fn serve(context: &Context, config: &Path, attached: Option<u32>) -> Result<(), LabError> {
+fn serve(context: &Context, config: &Path, light: bool, attached: Option<u32>) -> Result<(), LabError> {
     if let Some(parent) = attached
         && !process::stop_with_parent(parent)
     {
@@ -136,6 +145,10 @@ fn serve(context: &Context, config: &Path, attached: Option<u32>) -> Result<(), 
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(context.shell.color).with_writer(std::io::stderr);
     log.init();
+    let mut config = Config::load(config).map_err(StartError::Config)?;
+    if light {
+        (config.light, config.mining) = (true, None);
+    }
     synod_node::run(config, |run| {
         if context.shell.json {
             context.shell.json_line(run);
@@ -181,6 +194,7 @@ fn init(context: &Context, args: &InitArgs) -> Result<(), LabError> {
         faults: false,
         mining,
         adversary: None,
+        light: args.light,
         network: NetworkConfig { gossip: args.gossip.unwrap_or(gossip).kind(), ..NetworkConfig::default() },
         overlays,
     };
@@ -247,6 +261,7 @@ mod tests {
             from_dir: None,
             genesis: None,
             bootstrap: Vec::new(),
+            light: false,
             miner: Some("bob".to_owned()),
             hash_rate: Some(10),
             transport: Transport::Tcp,

@@ -130,8 +130,11 @@ fn row(shell: Shell, peer: &PeerView, view: &NetworkView) -> Vec<Cell> {
         "stopped" => Color::Red,
         _ => Color::Yellow,
     };
-    let adversary = peer.status.as_ref().and_then(|status| status.adversary.as_deref());
-    let state = adversary.map_or_else(|| peer.state.to_owned(), |behaviour| format!("{}, {behaviour}", peer.state));
+    let of_note = peer.status.as_ref().and_then(|status| match status.light {
+        true => Some("light"),
+        false => status.adversary.as_deref(),
+    });
+    let state = of_note.map_or_else(|| peer.state.to_owned(), |of_note| format!("{}, {of_note}", peer.state));
     let mut cells = vec![Cell::new(&peer.name), shell.cell(state, color)];
     let Some(status) = &peer.status else {
         cells.extend([Cell::new("-"), Cell::new(&peer.api)]);

@@ -27,6 +27,7 @@ Example:
   synod up --consensus pbft --nodes 7 --validators 4
   synod up --consensus pos
   synod up --nodes 20 --dht chord,kademlia --search all
+  synod up --nodes 6 --dht kademlia --light 1
   synod up --consensus pbft --nodes 4 --adversary peer1=equivocator
   synod up --dir /tmp/fast --block-time 500ms
 
@@ -39,6 +40,9 @@ pub(super) struct UpArgs {
     /// How they agree [default: pow]
     #[arg(long)]
     consensus: Option<Consensus>,
+    /// How many peers, the last ones, keep headers alone and read blocks of others, which needs --dht [default: none]
+    #[arg(long, value_name = "N")]
+    light: Option<usize>,
     /// How many peers vote, with --consensus pbft [default: all, up to 64]
     #[arg(long, value_name = "N")]
     validators: Option<usize>,
@@ -171,6 +175,7 @@ impl UpArgs {
     fn apply(&self, mut settings: Settings) -> Settings {
         settings.nodes = self.nodes.map_or(settings.nodes, usize::from);
         settings.consensus = self.consensus.unwrap_or(settings.consensus);
+        settings.light = self.light.unwrap_or(settings.light);
         settings.validators = self.validators.unwrap_or(settings.validators);
         settings.hash_rate = self.hash_rate.unwrap_or(settings.hash_rate);
         settings.block_time = self.block_time.unwrap_or(settings.block_time);
@@ -220,8 +225,8 @@ fn adversary(text: &str) -> Result<(String, String), String> {
     Ok((peer.to_owned(), behaviour.to_owned()))
 }
 
-/// Whether the wanted settings go with the chain there is: hash rate, transport, gossip, overlays and who is not honest may change,
-/// nothing else.
+/// Whether the wanted settings go with the chain there is: hash rate, transport, gossip, overlays, who keeps
+/// headers alone and who is not honest may change, nothing else.
 fn check_same_chain(current: &Settings, wanted: &Settings) -> Result<(), LabError> {
     wanted.check()?;
     let differ = |option, expected: String, got: String| Err(LabError::Contradiction { option, expected, got });
@@ -237,6 +242,7 @@ fn check_same_chain(current: &Settings, wanted: &Settings) -> Result<(), LabErro
     same.adversaries.clone_from(&current.adversaries);
     same.dht.clone_from(&current.dht);
     same.search.clone_from(&current.search);
+    same.light = current.light;
     if same != *current {
         let show = |settings: &Settings| format!("{settings:?}");
         return differ("settings", show(current), show(&same));

@@ -181,6 +181,9 @@ async fn balance(context: &Context, name: Option<&str>, peer: &PeerArg, all: boo
     let wallets = context.wallets();
     let named = wallets.resolve_or_all(name)?;
     let peers = if all { context.reach_all().await? } else { vec![Ok(context.reach(peer).await?)] };
+    // Who keeps headers alone knows of no coins; it is asked only where it was named.
+    let knows = |peer: &Result<Reached, Missing>| !all || peer.as_ref().map_or(true, |peer| !peer.status.light);
+    let peers: Vec<_> = peers.into_iter().filter(knows).collect();
     let mut found = Vec::new();
     for Named { wallet, address } in named {
         let asked = futures::future::join_all(peers.iter().map(|peer| balance_at(peer, address, all))).await;

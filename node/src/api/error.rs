@@ -37,6 +37,12 @@ impl Failure {
         ErrorBody { error: self.detail }
     }
 
+    /// A peer that keeps headers alone does not know something.
+    pub(crate) fn light(what: &str) -> Self {
+        let message = format!("this peer keeps headers alone and does not know {what}");
+        Self::new(StatusCode::CONFLICT, "light", message).hint("ask a full peer")
+    }
+
     /// The node changes over to another branch, or loads, and cannot say yet.
     pub(crate) fn unsettled() -> Self {
         Self::new(

@@ -11,8 +11,8 @@ use synod_ledger::{Amount, Block, BlockId, Height, Node, Seal, Tx, TxId};
 
 use super::error::Failure;
 use super::types::{BlockRef, TransactionInfo, TransactionStatus};
-use super::{Api, views};
-use crate::handle::{Archive, View};
+use super::{Api, remote, views};
+use crate::handle::{Archive, Full, Kept, View};
 
 /// A block that the tree knows.
 #[derive(Clone, Debug)]
@@ -27,17 +27,17 @@ pub(super) struct Located {
 impl Located {
     fn by_id(view: &View<'_>, id: BlockId) -> Option<Self> {
         let height = view.tree.get(&id)?.height();
-        let tip = view.state.height();
-        let active = height <= tip && view.tree.ancestor(&view.state.tip(), height).is_some_and(|node| node.id() == id);
+        let tip = view.height();
+        let active = height <= tip && view.tree.ancestor(&view.tip(), height).is_some_and(|node| node.id() == id);
         let confirmations = if active { tip.0 - height.0 + 1 } else { 0 };
-        Some(Self { id, height, confirmations, recent: view.recent.recent_block(&id) })
+        Some(Self { id, height, confirmations, recent: view.recent_block(&id) })
     }
 
     /// The block that `wanted` names, if there is one.
     pub(super) fn find(view: &View<'_>, wanted: BlockRef) -> Option<Self> {
         match wanted {
-            BlockRef::Height(height) if height <= view.state.height() => {
-                Self::by_id(view, view.tree.ancestor(&view.state.tip(), height)?.id())
+            BlockRef::Height(height) if height <= view.height() => {
+                Self::by_id(view, view.tree.ancestor(&view.tip(), height)?.id())
             }
             BlockRef::Height(_) => None,
             BlockRef::Id(id) => Self::by_id(view, id),
@@ -46,7 +46,7 @@ impl Located {
 
     /// The active chain's blocks below `before`, newest first.
     pub(super) fn newest(view: &View<'_>, before: Option<Height>, limit: usize) -> Vec<Self> {
-        let (tip, top) = (view.state.tip(), view.state.height());
+        let (tip, top) = (view.tip(), view.height());
         let first = match before {
             Some(Height(0)) => None,
             Some(Height(height)) if height <= top.0 => view.tree.ancestor(&tip, Height(height - 1)).map(Node::id),
@@ -55,7 +55,7 @@ impl Located {
         let ids = first.into_iter().flat_map(|first| views::active_from(view, first)).take(limit);
         let located = ids.filter_map(|id| {
             let height = view.tree.get(&id)?.height();
-            let recent = view.recent.recent_block(&id);
+            let recent = view.recent_block(&id);
             Some(Self { id, height, confirmations: top.0 - height.0 + 1, recent })
         });
         located.collect()
@@ -83,11 +83,16 @@ pub(super) async fn transaction(api: &Api, id: TxId) -> Result<Option<Transactio
     for _ in 0..ATTEMPTS_MAX {
         let archive = api.handle.archive();
         let (indexed, promised) = api.read(move || Ok((archive.tx_blocks(&id)?, archive.payment(&id)?))).await?;
-        let question = move |view: &View<'_>| {
-            let replies = view.recent.answer(&id).map(|answer| views::replies(view.chain, &answer));
-            (find(view, id, &indexed), view.recent.fate(&id), view.settled, replies)
+        let question = move |view: &View<'_>| match &view.kept {
+            Kept::Full(full) => {
+                let replies = full.recent.answer(&id).map(|answer| views::replies(view.chain, &answer));
+                Some((find(view, full, id, &indexed), full.recent.fate(&id), view.settled, replies))
+            }
+            Kept::Light(_) => None,
         };
-        let (found, fate, settled, replies) = api.handle.query(question).await?;
+        let Some((found, fate, settled, replies)) = api.handle.query(question).await? else {
+            return remote::transaction(api, id).await.map(Some);
+        };
         // What this peer acknowledged is never unknown to it.
         let found = found.or_else(|| match (fate?, promised?) {
             (Fate::Conflicted(_), tx) => Some(Found::Conflicted(tx)),
@@ -130,7 +135,7 @@ pub(super) async fn is_confirmed(api: &Api, id: TxId) -> Result<bool, Failure> {
 }
 
 /// `indexed`: the blocks, on whatever branch, that the disk's index names.
-fn find(view: &View<'_>, id: TxId, indexed: &[(BlockId, u32)]) -> Option<Found> {
+fn find(view: &View<'_>, full: &Full<'_>, id: TxId, indexed: &[(BlockId, u32)]) -> Option<Found> {
     let indexed = indexed.iter().filter_map(|(block, index)| Some((Located::by_id(view, *block)?, *index)));
     let mut inactive = None;
     for (block, index) in indexed {
@@ -139,8 +144,8 @@ fn find(view: &View<'_>, id: TxId, indexed: &[(BlockId, u32)]) -> Option<Found> 
         }
         inactive = Some(Found::InBlock { block, index });
     }
-    if let Some(tx) = view.mempool.get(&id) {
-        return Some(Found::Pending { tx: tx.clone(), fee: view.mempool.fee(&id) });
+    if let Some(tx) = full.mempool.get(&id) {
+        return Some(Found::Pending { tx: tx.clone(), fee: full.mempool.fee(&id) });
     }
     for block in Located::newest(view, None, RECENT_BLOCKS) {
         let index = block.recent.as_ref().and_then(|block| index_in(block, id));
@@ -148,7 +153,7 @@ fn find(view: &View<'_>, id: TxId, indexed: &[(BlockId, u32)]) -> Option<Found> 
             return Some(Found::InBlock { block, index });
         }
     }
-    let seen = view.mempool.conflicts().map(|conflict| &conflict.seen).find(|seen| seen.id() == id);
+    let seen = full.mempool.conflicts().map(|conflict| &conflict.seen).find(|seen| seen.id() == id);
     inactive.or_else(|| seen.map(|tx| Found::Conflicted(tx.clone())))
 }
 
@@ -163,7 +168,7 @@ fn pending(tx: &Tx, fee: Option<Amount>) -> TransactionInfo {
     TransactionInfo { status: TransactionStatus::Pending, fee, ..conflicted(tx) }
 }
 
-fn conflicted(tx: &Tx) -> TransactionInfo {
+pub(super) fn conflicted(tx: &Tx) -> TransactionInfo {
     TransactionInfo {
         id: tx.id(),
         status: TransactionStatus::Conflicted,

@@ -203,7 +203,7 @@ impl TestEngine {
             EngineRequest::Discovery(_) => panic!("this peer takes part in no overlay"),
             EngineRequest::Query(question) => {
                 let host = self.host.as_ref().expect("started");
-                question(&View::new(host.protocol(), host.counters(), &self.node));
+                question(&View::full(host.protocol(), host.counters(), &self.node));
             }
             EngineRequest::SetFaults { faults, reply } => {
                 self.node.faults = faults;
@@ -330,7 +330,7 @@ impl Node {
     /// Mines one block on the tip.
     pub(super) async fn mine(&self) -> BlockId {
         self.wakes.send(Wake::Mine).expect("the engine runs");
-        self.handle.query(|view| view.state.tip()).await.expect("the engine runs")
+        self.handle.query(|view| view.tip()).await.expect("the engine runs")
     }
 
     /// A block comes from a neighbour.

@@ -6,5 +6,6 @@ mod events;
 mod faults;
 mod handle;
 mod history;
+mod light;
 mod openapi;
 mod payments;

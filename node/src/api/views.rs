@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use synod_consensus::{Answer, Chain, Violation};
 use synod_ledger::{
-    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Genesis, Header, Height, Node, OutPoint, Output,
-    OutputKind, Rules, Seal, SharedHeader, Signature, State, Tx, Undo, merkle,
+    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Genesis, Header, Height, Mempool, Node, OutPoint,
+    Output, OutputKind, Rules, Seal, SharedHeader, Signature, State, Tx, Undo, merkle,
 };
 
 pub(super) use self::overlays::{item, overlays};
@@ -18,12 +18,15 @@ use super::types::{
     ConflictInfo, ConnectedPeer, Direction, InputInfo, MempoolEntry, MempoolInfo, MempoolSize, NodeStatus, OutputInfo,
     PaymentInfo, ProofInfo, RepliesInfo, SealInfo, SealKind, StakeInfo, Status, TreeNode, ViolationInfo, VoteInfo,
 };
-use crate::handle::{PeerInfo, View};
+use crate::handle::{Kept, PeerInfo, View};
 
 pub(super) fn status(view: &View<'_>) -> Status {
     let node = view.node;
-    let tip = view.state.tip();
-    let height = view.state.height();
+    let (tip, height) = (view.tip(), view.height());
+    let (mempool, supply) = match &view.kept {
+        Kept::Full(full) => (mempool_size(full.mempool), Some(full.state.supply())),
+        Kept::Light(_) => (MempoolSize { payments: 0, bytes: 0, conflicts: 0 }, None),
+    };
     let issued = view.chain.rules().issued(height);
     let scheduled = view.chain.state().supply().checked_add(issued).expect("a checked genesis bounds the issue");
     Status {
@@ -37,12 +40,8 @@ pub(super) fn status(view: &View<'_>) -> Status {
         settled: view.settled,
         syncing: view.best_header_height(),
         peers: node.peers.len() as u64,
-        mempool: MempoolSize {
-            payments: view.mempool.len() as u64,
-            bytes: view.mempool.bytes() as u64,
-            conflicts: view.mempool.conflicts().count() as u64,
-        },
-        supply: view.state.supply(),
+        mempool,
+        supply,
         supply_scheduled: scheduled,
         hash_rate: node.hash_rate,
         hashes_total: node.hashes_total,
@@ -52,7 +51,16 @@ pub(super) fn status(view: &View<'_>) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         refused: node.refused.clone(),
         adversary: node.adversary.clone(),
+        light: matches!(view.kept, Kept::Light(_)),
         violation: view.violation.map(|found| violation(view.chain, found)),
+    }
+}
+
+fn mempool_size(mempool: &Mempool) -> MempoolSize {
+    MempoolSize {
+        payments: mempool.len() as u64,
+        bytes: mempool.bytes() as u64,
+        conflicts: mempool.conflicts().count() as u64,
     }
 }
 
@@ -90,7 +98,7 @@ pub(super) fn peers(view: &View<'_>) -> Vec<ConnectedPeer> {
 pub(super) fn tree(view: &View<'_>, depth: u64) -> Vec<TreeNode> {
     let lowest = Height((view.best_header_height().0 + 1).saturating_sub(depth));
     let height_of = |id: &BlockId| view.tree.get(id).map(Node::height);
-    let active = active_from(view, view.state.tip()).take_while(|id| height_of(id) >= Some(lowest));
+    let active = active_from(view, view.tip()).take_while(|id| height_of(id) >= Some(lowest));
     let active: BTreeSet<BlockId> = active.collect();
     let shown = view.tree.iter().filter(|node| node.height() >= lowest).map(|node| TreeNode {
         id: node.id(),
@@ -256,8 +264,7 @@ pub(super) fn address(state: &State, rules: &Rules, pending: &[Tx], address: Add
     AddressInfo { address, balance, spendable, immature, pending_in, pending_out, coins, coins_total, stake }
 }
 
-pub(super) fn mempool(view: &View<'_>, limit: usize) -> MempoolInfo {
-    let mempool = view.mempool;
+pub(super) fn mempool(mempool: &Mempool, chain: &Chain, limit: usize) -> MempoolInfo {
     let entry = |tx: &Tx| MempoolEntry {
         id: tx.id(),
         fee: mempool.fee(&tx.id()).expect("a payment that is here has a fee"),
@@ -269,7 +276,7 @@ pub(super) fn mempool(view: &View<'_>, limit: usize) -> MempoolInfo {
     MempoolInfo {
         payments: mempool.len() as u64,
         bytes: mempool.bytes() as u64,
-        fee_min: view.chain.rules().params.fee_min,
+        fee_min: chain.rules().params.fee_min,
         entries: mempool.iter().take(limit).map(entry).collect(),
         conflicts: mempool.conflicts().take(limit).map(conflict).collect(),
         conflicts_total: mempool.conflicts().count() as u64,

@@ -68,7 +68,7 @@ impl Config {
 
     /// The first value that is not allowed, by its keys, and why it is not.
     fn mistake(&self) -> Option<(&'static [&'static str], String)> {
-        let Self { name, listen, mining, adversary, network, overlays, .. } = self;
+        let Self { name, listen, mining, adversary, light, network, overlays, .. } = self;
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Some((&["name"], format!("a name has 1 to {NAME_BYTES_MAX} bytes, this one {}", name.len())));
         }
@@ -94,6 +94,9 @@ impl Config {
             let message =
                 format!("1 to {THREADS_MAX} threads can mine, not {}; hash_rate = 0 mines not", mining.threads);
             return Some((&["mining", "threads"], message));
+        }
+        if *light && (mining.as_ref().is_some_and(|mining| mining.hash_rate > 0) || adversary.is_some()) {
+            return Some((&["light"], "a light peer has no blocks to build on: it neither mines nor votes".into()));
         }
         if network.neighbours_max == 0 {
             return Some((&["network", "neighbours_max"], "a node without neighbours hears of no block".into()));

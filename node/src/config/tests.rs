@@ -76,6 +76,7 @@ fn every_value_is_read_and_paths_are_relative_to_the_file() {
         faults: true,
         mining: Some(MiningConfig { address: address(), hash_rate: 50_000, threads: 2 }),
         adversary: None,
+        light: false,
         network: NetworkConfig {
             neighbours_min: 3,
             neighbours_max: 5,
@@ -108,6 +109,7 @@ fn a_name_and_a_genesis_are_enough() {
         faults: false,
         mining: None,
         adversary: None,
+        light: false,
         network: NetworkConfig {
             neighbours_min: 4,
             neighbours_max: 12,
@@ -143,6 +145,7 @@ fn a_mistake_is_reported_where_it_stands() {
         ("name = \"peer1\"", "name = \"a\\tb\"", "1:8"),
         ("faults = true", "fault = true", "7:1"),
         ("faults = true", "faults = 1", "7:10"),
+        ("faults = true", "faults = true\nlight = true", "8:9"),
         ("faults = true", "faults = true\nadversary = \"rude\"", "8:13"),
         ("\"/ip4/127.0.0.1/tcp/4001\", ", "\"127.0.0.1:4001\", ", "4:11"),
         ("/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/udp/4001", "4:10"),

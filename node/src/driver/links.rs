@@ -237,9 +237,9 @@ impl Links {
         self.known.get(&handle).map(|known| known.peer)
     }
 
-    /// The identifiers of this peer and of all that are connected.
-    pub(super) fn connected(&self) -> impl Iterator<Item = Id> {
-        let is_there = |(handle, known): &(&Handle, &Known)| **handle == SELF || known.is_up;
+    /// The identifiers of those connected peers that are `wanted`.
+    pub(super) fn connected(&self, wanted: impl Fn(Handle) -> bool) -> impl Iterator<Item = Id> {
+        let is_there = move |(handle, known): &(&Handle, &Known)| known.is_up && wanted(**handle);
         self.known.iter().filter(is_there).filter_map(|(_, known)| Some(known.identity?.1))
     }
 

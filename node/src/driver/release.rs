@@ -152,7 +152,7 @@ impl Engine {
                 self.parts.handle.publish(ApiEvent::Tip { id: tip, height, reorg_depth: depth });
             }
             ReplicaEvent::Violation(violation) => {
-                let info = crate::api::views::violation(self.host.protocol().replica().chain(), &violation);
+                let info = crate::api::views::violation(self.host.protocol().keeper().chain(), &violation);
                 tracing::error!(height = violation.height.0, blocks = ?info.blocks, "two blocks of one height were agreed on");
                 self.parts.handle.publish(ApiEvent::Violation(info));
             }

@@ -1,6 +1,6 @@
 //! Which of the ledger's blocks and payments fall to this peer to share.
 //!
-//! Every peer has them all, and a few holders of each are enough. Who they are all peers work out alike, by the highest random weight
+//! Every full peer has them all, and a few holders of each are enough. Who they are all peers work out alike, by the highest random weight
 //! (Thaler and Ravishankar 1998, "Using name-based mappings to increase hit rates"): the peers whose identifiers, hashed with
 //! the thing's, are the least. A peer that knows few of the others shares more than its part, and never less.
 
@@ -11,7 +11,7 @@ use synod_dht::discovery::Command as DiscoveryCommand;
 use synod_dht::search::Item;
 use synod_ledger::{Block, BlockId, Height};
 use synod_machine::Bytes;
-use synod_peer::Command;
+use synod_peer::{Command, Keeper};
 
 use super::{Engine, EngineError};
 use crate::ledger_items::{SharedPayment, block_item, payment_item};
@@ -41,14 +41,17 @@ impl Engine {
         if !self.parts.overlays.ledger || self.host.protocol().discovery().is_none() {
             return Ok(());
         }
-        let tree = self.host.protocol().replica().tree();
+        // Who keeps headers alone has nothing to share.
+        let Keeper::Full(replica) = self.host.protocol().keeper() else { return Ok(()) };
+        let tree = replica.tree();
         let seen = self.share.seen.filter(|seen| tree.contains(seen));
         let start = seen.or_else(|| tree.ancestor(&tip, Height(height.0.saturating_sub(PAST))).map(|node| node.id()));
         let Some(start) = start else { return Ok(()) };
         let (_, fresh) = tree.path(&start, &tip);
         self.share.seen = Some(tip);
         for id in fresh {
-            let recent = self.host.protocol().replica().block(&id);
+            let keeper = self.host.protocol().keeper();
+            let recent = if let Keeper::Full(replica) = keeper { replica.block(&id) } else { None };
             let block = match recent {
                 Some(block) => Some(block),
                 None => self.parts.handle.archive().block(&id)?,
@@ -61,8 +64,11 @@ impl Engine {
     }
 
     fn share_block(&mut self, block: &Block) {
-        let everybody: Vec<Id> = self.links.connected().collect();
+        // Who claims no chain keeps no blocks.
+        let keeper = self.host.protocol().keeper();
+        let mut everybody: Vec<Id> = self.links.connected(|handle| keeper.claim(handle).is_some()).collect();
         let own = self.links.own().id;
+        everybody.push(own);
         if falls_to(own, &everybody, &block.id().0) {
             self.offer(block_item(block));
         }

@@ -217,7 +217,7 @@ fn gossipsub(config: &NetConfig, names: &Names, registry: &mut Registry) -> Resu
         Gossipsub::new_with_subscription_filter(authenticity, built, filter).map_err(|error| failed(&error))?;
     gossipsub = gossipsub.with_metrics(registry.sub_registry_with_prefix("libp2p_gossip"), Default::default());
     gossipsub.with_peer_score(score(topics), PeerScoreThresholds::default()).map_err(|error| failed(&error))?;
-    for topic in Topic::ALL {
+    for topic in Topic::ALL.into_iter().filter(|_| config.gossip_heard) {
         gossipsub.subscribe(names.topic(topic)).map_err(|error| failed(&error))?;
     }
     Ok(gossipsub)

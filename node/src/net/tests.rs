@@ -31,6 +31,7 @@ pub(super) fn config(bootstrap: &[&Node]) -> NetConfig {
         connections_max: 64,
         discover: true,
         gossip: GossipKind::Gossipsub,
+        gossip_heard: true,
         gossip_signed: true,
         kad_public: true,
         kad_providers: false,

@@ -13,7 +13,7 @@ use crate::api::types::{
     Submitted, TransactionInfo,
 };
 use crate::api::{Api, hex, lookup, views};
-use crate::handle::SubmitError;
+use crate::handle::{Kept, SubmitError, View};
 
 /// Hands a payment in. The answer 202 is given when it is on this peer's disk, and again for the same payment.
 #[utoipa::path(
@@ -98,7 +98,8 @@ pub(in crate::api) async fn submit_batch(
     responses(
         (status = 200, description = "The transaction", body = TransactionInfo),
         (status = 400, description = "Not an id", body = ErrorBody),
-        (status = 404, description = "No such transaction: `unknown_transaction`", body = ErrorBody),
+        (status = 404, description = "No such transaction: `unknown_transaction`; or it keeps headers alone, and nobody gave it: `unread`", body = ErrorBody),
+        (status = 409, description = "It keeps headers alone and has no table to find transactions by: `no_overlay`", body = ErrorBody),
         (status = 503, description = "Stopping, or `unsettled` for now", body = ErrorBody)
     )
 )]
@@ -122,6 +123,7 @@ pub(in crate::api) async fn transaction(
     responses(
         (status = 200, description = "Balance and coins", body = AddressInfo),
         (status = 400, description = "Not an address", body = ErrorBody),
+        (status = 409, description = "It keeps headers alone: `light`", body = ErrorBody),
         (status = 503, description = "The node is stopping", body = ErrorBody)
     )
 )]
@@ -132,11 +134,12 @@ pub(in crate::api) async fn address(
 ) -> Result<Json<AddressInfo>, Failure> {
     let coins_max = query.coins.unwrap_or(LIST_DEFAULT).min(LIST_MAX) as usize;
     // The scan over all coins runs elsewhere, on a clone that shares the coins and on shared payments.
-    let question = |view: &crate::handle::View<'_>| {
-        let pending: Vec<Tx> = view.mempool.iter().cloned().collect();
-        (view.state.clone(), view.chain.clone(), pending)
+    let question = |view: &View<'_>| {
+        let Kept::Full(full) = &view.kept else { return Err(Failure::light("who owns what")) };
+        let pending: Vec<Tx> = full.mempool.iter().cloned().collect();
+        Ok((full.state.clone(), view.chain.clone(), pending))
     };
-    let (state, chain, pending) = api.handle.query(question).await?;
+    let (state, chain, pending) = api.handle.query(question).await??;
     let info = api.scan(move || Ok(views::address(&state, chain.rules(), &pending, address, coins_max)));
     Ok(Json(info.await?))
 }
@@ -150,6 +153,7 @@ pub(in crate::api) async fn address(
     responses(
         (status = 200, description = "The mempool", body = MempoolInfo),
         (status = 400, description = "A query that cannot be read", body = ErrorBody),
+        (status = 409, description = "It keeps headers alone: `light`", body = ErrorBody),
         (status = 503, description = "The node is stopping", body = ErrorBody)
     )
 )]
@@ -158,7 +162,11 @@ pub(in crate::api) async fn mempool(
     Asked(query): Asked<MempoolQuery>,
 ) -> Result<Json<MempoolInfo>, Failure> {
     let limit = query.limit.unwrap_or(LIST_DEFAULT).min(LIST_MAX) as usize;
-    Ok(Json(api.handle.query(move |view| views::mempool(view, limit)).await?))
+    let question = move |view: &View<'_>| match &view.kept {
+        Kept::Full(full) => Ok(views::mempool(full.mempool, view.chain, limit)),
+        Kept::Light(_) => Err(Failure::light("which payments wait")),
+    };
+    Ok(Json(api.handle.query(question).await??))
 }
 
 fn decode(text: &str) -> Result<Tx, Failure> {

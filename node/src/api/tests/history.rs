@@ -15,10 +15,10 @@ use crate::api::testing::{ALICE, BOB, Disk, MINER, Node, address, app, call, cha
 use crate::api::types::{
     ApiEvent, BlockInfo, BlockSummary, NodeStatus, SealKind, Status, TransactionInfo, TransactionStatus, TreeNode,
 };
-use crate::handle::{EngineRequest, NodeHandle, Recent, View};
+use crate::handle::{EngineRequest, Full, Kept, NodeHandle, Recent, View};
 
 /// A block by somebody else, at `height` on `parent`.
-fn foreign_block(parent: BlockId, height: u64, payments: Vec<Tx>) -> Block {
+pub(super) fn foreign_block(parent: BlockId, height: u64, payments: Vec<Tx>) -> Block {
     let rules = *chain().rules();
     let outputs = vec![Output::plain(rules.subsidy(Height(height)), address(BOB))];
     let coinbase = Coinbase { chain: rules.chain, height: Height(height), extra: 1, outputs };
@@ -179,12 +179,10 @@ fn unsettled_until(settled_from: usize) -> (NodeHandle, Arc<AtomicUsize>) {
         question(&View {
             chain: &chain,
             counters: &Counters::default(),
-            mempool: &mempool,
+            kept: Kept::Full(Full { mempool: &mempool, recent: &Nothing, state: &state }),
             node: &node_info(),
             overlays: None,
-            recent: &Nothing,
             settled: asked.fetch_add(1, Ordering::Relaxed) + 1 >= settled_from,
-            state: &state,
             tree: &tree,
             violation: None,
         });

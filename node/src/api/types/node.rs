@@ -44,9 +44,10 @@ pub struct Status {
     pub peers: u64,
     /// Unconfirmed payments in figures.
     pub mempool: MempoolSize,
-    /// The sum of all coins, in units.
-    #[schema(value_type = u64)]
-    pub supply: Amount,
+    /// The sum of all coins, in units; a peer that keeps headers alone does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub supply: Option<Amount>,
     /// What the genesis and the subsidies up to `height` add up to, in units; `supply` is never above it.
     #[schema(value_type = u64)]
     pub supply_scheduled: Amount,
@@ -67,6 +68,9 @@ pub struct Status {
     /// How it behaves as a validator, where its configuration says that it is not honest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adversary: Option<String>,
+    /// Whether it keeps headers alone.
+    #[serde(default)]
+    pub light: bool,
     /// Two certified blocks of one height, where it saw such: it stopped there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violation: Option<ViolationInfo>,
