@@ -2,6 +2,7 @@
 //!
 //! Here the simulator (`sim`, which knows no protocol) meets the participants (`peer`, which know no simulator).
 
+pub mod attack;
 pub mod averaging;
 mod comings;
 pub mod config;

@@ -1,0 +1,164 @@
+//! What is known of attacks in closed form.
+//!
+//! **Double spends.** The honest hash power finds the next block with the probability p, the attacker with q = 1 − p, its
+//! *share*. While the honest side finds the z confirmations that the merchant waits for, the attacker finds m blocks: by
+//! Rosenfeld 2014, section 4, m has the negative binomial law C(m + z − 1, m)·p^z·q^m; by Nakamoto 2008, section 11, who takes
+//! those z blocks to come at their expected times, Poisson's with the mean z·q/p. From there on it catches up as a gambler does.
+//! Both papers call it a success to draw level with one block pre-mined, or without one, which is the same.
+//!
+//! **What the real race demands** ([`crate::duel`]). A replica follows strictly more work and all blocks have the same, so the
+//! attacker has to be one block longer; it has `in_hand` blocks when the payment is made; and it gives up as soon as, the
+//! goods handed over, it is `behind_max` blocks behind or more. With d the blocks that it is behind, the rest is a walk from
+//! d = z − in_hand − m that is won at −1, which is anything below 0, and lost at `behind_max`, which is anything above. It goes
+//! down by one with the probability q and up with p: a gambler's ruin with two barriers. W(d) = q·W(d − 1) + p·W(d + 1) has
+//! the solutions 1 and (q/p)^d, and W(−1) = 1 and W(B) = 0, B being `behind_max`, leave of their sums
+//!
+//! > W(d) = (r^(d + 1) − r^(B + 1)) / (1 − r^(B + 1)), with r = q/p, and 1 − (d + 1)/(B + 1) where r = 1.
+//!
+//! Without end, B grows, and W(d) becomes r^(d + 1), or 1 where q ≥ p. With one block in hand d + 1 = z − m: these are the papers'.
+//!
+//! **Selfish mining.** Eyal and Sirer 2014, "Majority is not enough: Bitcoin mining is vulnerable", section 4.
+
+use crate::duel::{Terms, Wait};
+
+/// Nakamoto's probability that an attacker with this share of the hash power, which never gives up, takes back a payment
+/// of so many confirmations (2008, section 11).
+pub fn nakamoto(share: f64, confirmations: u64) -> f64 {
+    Attack { share, confirmations, in_hand: 1, wait: Wait::Held, behind_max: None }.success()
+}
+
+/// Rosenfeld's probability of the same (2014, section 4, equation 1).
+pub fn rosenfeld(share: f64, confirmations: u64) -> f64 {
+    Attack { share, confirmations, in_hand: 1, wait: Wait::Raced, behind_max: None }.success()
+}
+
+/// The probability that [`Stage::fight`](crate::duel::Stage::fight) ends with the payment taken back: with one block in hand
+/// and a large `behind_max` Rosenfeld's or, where the confirmations are held, Nakamoto's.
+pub fn success(terms: &Terms) -> f64 {
+    let share = terms.attacker as f64 / (terms.honest + terms.attacker) as f64;
+    let Terms { confirmations, in_hand, wait, behind_max, .. } = *terms;
+    Attack { share, confirmations, in_hand, wait, behind_max: Some(behind_max) }.success()
+}
+
+/// W(d) of this module's introduction: the probability that an attacker with this share of the hash power which is `behind`
+/// blocks behind, below zero if it is ahead, ever has one more than the others, if it gives up `behind_max` behind or never.
+pub fn catch_up(share: f64, behind: i64, behind_max: Option<u64>) -> f64 {
+    if behind < 0 {
+        return 1.0;
+    }
+    let (missing, log) = ((behind + 1) as f64, (share / (1.0 - share)).ln());
+    let Some(behind_max) = behind_max else { return (missing * log).exp().min(1.0) };
+    if behind as u64 >= behind_max {
+        return 0.0;
+    }
+    // Both powers of r are near 1 where r is: `exp_m1` keeps the digits of what they differ by.
+    let barrier = behind_max as f64 + 1.0;
+    if log == 0.0 {
+        1.0 - missing / barrier
+    } else if log < 0.0 {
+        (missing * log).exp() * ((barrier - missing) * log).exp_m1() / (barrier * log).exp_m1()
+    } else {
+        ((missing - barrier) * log).exp_m1() / (-barrier * log).exp_m1()
+    }
+}
+
+/// The least confirmations at which an attacker with this share of the hash power, which never gives up, takes a payment back
+/// with at most the probability `risk`: what a merchant should wait for. By Rosenfeld if the wait is raced, as it really is, by
+/// Nakamoto if held. Nothing if [`CONFIRMATIONS_MAX`] are not enough, as against half of the hash power or more, or for no risk
+/// at all.
+pub fn confirmations(wait: Wait, share: f64, risk: f64) -> Option<u64> {
+    let is_enough =
+        |confirmations| Attack { share, confirmations, in_hand: 1, wait, behind_max: None }.success() <= risk;
+    if risk >= 1.0 {
+        return Some(0);
+    }
+    if share >= 0.5 || risk <= 0.0 {
+        return None;
+    }
+    let enough = (0..).map(|power| 1_u64 << power).take_while(|many| *many < CONFIRMATIONS_MAX);
+    let enough = enough.chain([CONFIRMATIONS_MAX]).find(|many| is_enough(*many))?;
+    // The probability falls with each confirmation.
+    let (mut low, mut high) = (0, enough);
+    while low < high {
+        let middle = low.midpoint(high);
+        if is_enough(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Some(low)
+}
+
+/// Nobody waits for more: at ten minutes a block these are two years.
+pub const CONFIRMATIONS_MAX: u64 = 100_000;
+
+/// The share of the main chain's blocks that a selfish pool gets which has the share α of the hash power, if the share γ of
+/// the others mines on its block where there are two (Eyal and Sirer 2014, equation 8). α is below one half: a larger
+/// pool gets all of them, in the end.
+pub fn selfish_revenue(alpha: f64, gamma: f64) -> f64 {
+    let pool = alpha * (1.0 - alpha).powi(2) * (4.0 * alpha + gamma * (1.0 - 2.0 * alpha)) - alpha.powi(3);
+    pool / (1.0 - alpha * (1.0 + (2.0 - alpha) * alpha))
+}
+
+/// The α from which on a selfish pool gets more than its share α, given γ (Eyal and Sirer 2014, observation 1).
+pub fn selfish_threshold(gamma: f64) -> f64 {
+    (1.0 - gamma) / (3.0 - 2.0 * gamma)
+}
+
+/// A double spend, with an attacker that gives up, or never.
+struct Attack {
+    share: f64,
+    confirmations: u64,
+    in_hand: u64,
+    wait: Wait,
+    behind_max: Option<u64>,
+}
+
+impl Attack {
+    /// The sum of W(z − in_hand − m) over all m with their probabilities. Nothing is subtracted, so that a probability of 10^-12
+    /// has as many digits as one of a half; logarithms are added, since (1 − q)^z is too small a number where many wait.
+    fn success(&self) -> f64 {
+        assert!((0.0..1.0).contains(&self.share), "an attacker has a share of the hash power, and not all");
+        let mut log = self.log_of_none();
+        let mut sum = 0.0;
+        for found in 0_u64.. {
+            let chance = log.exp();
+            let behind = self.confirmations as i64 - self.in_hand as i64 - found as i64;
+            sum += chance * catch_up(self.share, behind, self.behind_max);
+            if found as f64 >= self.mean() && chance <= REST * sum {
+                break;
+            }
+            log += self.log_of_one_more(found);
+        }
+        sum.min(1.0)
+    }
+
+    /// The mean of what the attacker finds meanwhile; no number is more probable than one of those up to it.
+    fn mean(&self) -> f64 {
+        self.confirmations as f64 * self.share / (1.0 - self.share)
+    }
+
+    /// The logarithm of the probability that it finds nothing meanwhile.
+    fn log_of_none(&self) -> f64 {
+        match self.wait {
+            Wait::Held => -self.mean(),
+            Wait::Raced => self.confirmations as f64 * (1.0 - self.share).ln(),
+        }
+    }
+
+    /// The logarithm of how much more probable it is that it finds one more.
+    fn log_of_one_more(&self, found: u64) -> f64 {
+        let one_more = (found + 1) as f64;
+        match self.wait {
+            Wait::Held => (self.mean() / one_more).ln(),
+            Wait::Raced => (self.share * (found + self.confirmations) as f64 / one_more).ln(),
+        }
+    }
+}
+
+/// Terms below this share of the sum are left out, once they fall.
+const REST: f64 = 1e-19;
+
+#[cfg(test)]
+mod tests;

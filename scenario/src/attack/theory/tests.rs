@@ -1,0 +1,193 @@
+//! Against what the papers print, and against recursions that are too slow and too plain to be wrong.
+
+use statrs::function::beta::beta_reg;
+
+use super::*;
+
+fn close(got: f64, expected: f64, digit: f64) {
+    assert!((got - expected).abs() <= 0.500_001 * digit, "{got} is not {expected} to its last digit");
+}
+
+#[test]
+fn nakamotos_print_is_met_to_its_last_digit() {
+    let tenth = [
+        1.0, 0.2045873, 0.0509779, 0.0131722, 0.0034552, 0.0009137, 0.0002428, 0.0000647, 0.0000173, 0.0000046,
+        0.0000012,
+    ];
+    for (confirmations, printed) in (0..).zip(tenth) {
+        close(nakamoto(0.1, confirmations), printed, 1e-7);
+    }
+    let three_tenths = [
+        1.0, 0.1773523, 0.0416605, 0.0101008, 0.0024804, 0.0006132, 0.0001522, 0.0000379, 0.0000095, 0.0000024,
+        0.0000006,
+    ];
+    for (fives, printed) in (0..).zip(three_tenths) {
+        close(nakamoto(0.3, 5 * fives), printed, 1e-7);
+    }
+    let enough = [(10, 5), (15, 8), (20, 11), (25, 15), (30, 24), (35, 41), (40, 89), (45, 340)];
+    for (percent, printed) in enough {
+        assert_eq!(confirmations(Wait::Held, f64::from(percent) / 100.0, 0.001), Some(printed), "{percent} per cent");
+    }
+}
+
+#[test]
+fn rosenfelds_values_are_met_to_their_last_digit() {
+    for (share, confirmations, printed, digit) in [
+        (0.1, 1, 0.2, 1e-4),
+        (0.1, 3, 0.0171, 1e-4),
+        (0.1, 6, 0.000591, 1e-6),
+        (0.2, 1, 0.4, 1e-4),
+        (0.2, 3, 0.1158, 1e-4),
+        (0.2, 6, 0.02331, 1e-5),
+        (0.3, 1, 0.6, 1e-4),
+        (0.3, 3, 0.3262, 1e-4),
+        (0.3, 6, 0.1564, 1e-4),
+    ] {
+        close(rosenfeld(share, confirmations), printed, digit);
+    }
+    for (percent, printed) in [(10, 6), (20, 13), (30, 32), (40, 133)] {
+        assert_eq!(confirmations(Wait::Raced, f64::from(percent) / 100.0, 0.001), Some(printed), "{percent} per cent");
+    }
+}
+
+/// Grunspan and Pérez-Marco 2018, "Double spend races", theorem 1: Rosenfeld's sum is the regularised incomplete beta
+/// function of 4pq at z and ½.
+#[test]
+fn rosenfelds_probabilities_are_an_incomplete_beta_function() {
+    for share in [0.01, 0.1, 0.25, 0.4, 0.45, 0.499] {
+        for confirmations in [1, 2, 7, 40, 100] {
+            let (sum, beta) =
+                (rosenfeld(share, confirmations), beta_reg(confirmations as f64, 0.5, 4.0 * share * (1.0 - share)));
+            assert!((sum - beta).abs() <= 1e-8 * beta, "q = {share}, z = {confirmations}: {sum}, {beta}");
+        }
+    }
+}
+
+/// As the race goes: block by block, and after the confirmations until nothing moves any more.
+fn slowly(terms: &Terms) -> f64 {
+    let share = terms.attacker as f64 / (terms.honest + terms.attacker) as f64;
+    // What it is to be so many behind, after another round each time.
+    let mut behind = vec![0.0; terms.behind_max as usize];
+    for _ in 0..20_000 {
+        let before = behind.clone();
+        for place in 0..behind.len() {
+            let nearer = if place == 0 { 1.0 } else { before[place - 1] };
+            let further = before.get(place + 1).copied().unwrap_or(0.0);
+            behind[place] = share * nearer + (1.0 - share) * further;
+        }
+    }
+    fn wait(share: f64, behind: &[f64], honest_left: u64, gap: i64) -> f64 {
+        let lead = |gap: i64| usize::try_from(gap).map_or(1.0, |gap| behind.get(gap).copied().unwrap_or(0.0));
+        if honest_left == 0 {
+            return lead(gap);
+        }
+        // Ahead of all that the honest side has yet to find: it stays so.
+        if gap + (honest_left as i64) < 0 {
+            return 1.0;
+        }
+        share * wait(share, behind, honest_left, gap - 1)
+            + (1.0 - share) * wait(share, behind, honest_left - 1, gap + 1)
+    }
+    wait(share, &behind, terms.confirmations, -(terms.in_hand as i64))
+}
+
+#[test]
+fn a_race_with_giving_up_is_what_playing_it_through_says() {
+    for (honest, attacker) in [(9, 1), (7, 3), (6, 4), (1, 1), (45, 55), (2, 3), (1, 9)] {
+        for confirmations in [1, 2, 5, 6] {
+            for in_hand in [0, 1, 3, 9] {
+                for behind_max in [1, 2, 6, 20] {
+                    let terms = Terms { honest, attacker, confirmations, in_hand, wait: Wait::Raced, behind_max };
+                    let (fast, slow) = (success(&terms), slowly(&terms));
+                    assert!((fast - slow).abs() < 1e-9, "{terms:?}: {fast}, but played through {slow}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_later_it_gives_up_the_more_it_is_as_published() {
+    for wait in [Wait::Held, Wait::Raced] {
+        for attacker in [10, 30, 45] {
+            let published = match wait {
+                Wait::Held => nakamoto(attacker as f64 / 100.0, 6),
+                Wait::Raced => rosenfeld(attacker as f64 / 100.0, 6),
+            };
+            let given_up = |behind_max| {
+                success(&Terms { honest: 100 - attacker, attacker, confirmations: 6, in_hand: 1, wait, behind_max })
+            };
+            let chances: Vec<f64> = [1, 2, 4, 8, 16, 32, 64].map(given_up).into();
+            assert!(chances.is_sorted(), "{chances:?}");
+            assert!(chances[0] < 0.8 * published, "giving up early costs: {chances:?}, {published}");
+            assert!((given_up(400) - published).abs() < 1e-12 * published, "{chances:?}, {published}");
+        }
+    }
+}
+
+#[test]
+fn who_has_nothing_in_hand_has_to_overtake() {
+    let terms = Terms { honest: 70, attacker: 30, confirmations: 6, in_hand: 0, wait: Wait::Raced, behind_max: 400 };
+    close(success(&terms), 0.089, 1e-3);
+}
+
+#[test]
+fn a_majority_succeeds_but_for_where_it_gives_up() {
+    for share in [0.5, 0.51, 0.9] {
+        close(rosenfeld(share, 6), 1.0, 1e-9);
+        close(nakamoto(share, 6), 1.0, 1e-9);
+        assert_eq!(confirmations(Wait::Raced, share, 0.001), None);
+    }
+    close(catch_up(0.5, 4, Some(9)), 0.5, 1e-12);
+    // Next to one half the powers of r hardly differ, and the digits must not be lost.
+    close(catch_up(0.5 + 1e-13, 4, Some(9)), 0.5, 1e-11);
+    close(catch_up(0.5 - 1e-13, 4, Some(9)), 0.5, 1e-11);
+    assert_eq!(catch_up(0.6, 10, Some(10)), 0.0);
+    assert_eq!(catch_up(0.1, -1, Some(10)), 1.0);
+    assert_eq!(catch_up(0.0, 0, Some(10)), 0.0);
+}
+
+#[test]
+fn confirmations_are_the_least_that_are_enough() {
+    for share in [0.01, 0.2, 0.35, 0.49] {
+        for risk in [0.5, 0.01, 1e-9] {
+            let least = confirmations(Wait::Raced, share, risk).expect("less than half can be waited for");
+            assert!(rosenfeld(share, least) <= risk);
+            assert!(rosenfeld(share, least - 1) > risk, "{share}, {risk}: {least}");
+        }
+    }
+    assert_eq!(confirmations(Wait::Raced, 0.0, 0.001), Some(1));
+    assert_eq!(confirmations(Wait::Raced, 0.3, 1.0), Some(0));
+    assert_eq!(confirmations(Wait::Raced, 0.3, 0.0), None);
+    assert_eq!(confirmations(Wait::Raced, 0.4999, 0.001), None);
+}
+
+#[test]
+fn selfish_revenue_is_as_published() {
+    let table = [
+        (0.25, [0.195, 0.250, 0.305]),
+        (0.30, [0.273, 0.327, 0.381]),
+        (1.0 / 3.0, [0.333, 0.385, 0.436]),
+        (0.40, [0.484, 0.526, 0.567]),
+    ];
+    for (alpha, revenues) in table {
+        for (gamma, revenue) in [0.0, 0.5, 1.0].into_iter().zip(revenues) {
+            close(selfish_revenue(alpha, gamma), revenue, 1e-3);
+        }
+    }
+    close(selfish_threshold(0.0), 1.0 / 3.0, 1e-12);
+    close(selfish_threshold(0.5), 0.25, 1e-12);
+    close(selfish_threshold(1.0), 0.0, 1e-12);
+}
+
+#[test]
+fn at_the_threshold_selfish_mining_is_worth_as_much_as_honest_mining() {
+    for gamma in [0.0, 0.25, 0.5, 0.75, 0.99] {
+        let threshold = selfish_threshold(gamma);
+        close(selfish_revenue(threshold, gamma), threshold, 1e-12);
+        assert!(selfish_revenue(threshold - 0.005, gamma) < threshold - 0.005);
+        assert!(selfish_revenue(threshold + 0.005, gamma) > threshold + 0.005);
+    }
+    assert_eq!(selfish_revenue(0.0, 1.0), 0.0);
+    close(selfish_revenue(0.5 - 1e-9, 0.0), 1.0, 1e-6);
+}
