@@ -6,17 +6,15 @@
 //! more work, and the merchant's replica catches up as it does with any peer, by claims, headers and blocks, and reorganises.
 //! There is no net: while the two are cut off from each other nothing travels, and when they meet nothing else happens.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
-use synod_consensus::{Chain, Command, Event, Limits, Message, Params, Replica, Seen, pow};
-use synod_ledger::{
-    Amount, Coin, Engine, Genesis, LedgerParams, OutPoint, PaymentBuilder, PowParams, Retarget, SecretKey, Tx,
-};
-use synod_machine::{Effect, Host, Input, PeerId, Protocol, Time};
+use serde::Serialize;
+use synod_consensus::Chain;
+use synod_ledger::{Amount, Coin, OutPoint, PaymentBuilder, SecretKey, Tx};
+use synod_machine::{Input, PeerId, Time};
 
-use crate::payer::{balances, key, miner};
+use crate::party::{BLOCK_TIME, BLOCKS_MAX, Party, chain, race};
+use crate::payer::key;
 use crate::race::Race;
 
 /// What a duel is about.
@@ -37,7 +35,8 @@ pub struct Terms {
 }
 
 /// How the time until the merchant's confirmations passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Wait {
     /// The honest blocks come at exactly their expected times, as Nakamoto 2008 takes it.
     Held,
@@ -71,19 +70,7 @@ pub struct Stage {
 impl Stage {
     /// A chain of Bitcoin's block time and two payments that spend its first coin.
     pub fn new() -> Self {
-        let target = pow::target_for(1_000, BLOCK_TIME);
-        let pow =
-            PowParams { target, block_time_ms: BLOCK_TIME.as_millis() as u64, retarget: Retarget::Off, declared: true };
-        let ledger = LedgerParams {
-            subsidy: Amount(50 * Amount::COIN),
-            halving_interval: 100_000,
-            maturity: 100,
-            block_bytes_max: 1_000_000,
-            fee_min: Amount(1),
-        };
-        let balances = balances(1, Amount(100 * Amount::COIN));
-        let genesis = Genesis { name: "duel".into(), time_unix_ms: 0, engine: Engine::Pow(pow), ledger, balances };
-        let chain = Chain::simulated(genesis).expect("a chain can start like this");
+        let chain = chain("duel");
         let coins = chain.state().coins();
         let buyer = key(0);
         let coin = coins.into_iter().find(|(_, coin)| coin.output.to == buyer.address());
@@ -121,91 +108,6 @@ fn pay(chain: &Chain, buyer: &SecretKey, (name, coin): (OutPoint, Coin), to: &Se
     builder.pay(to.address(), amount).build(buyer.address()).expect("the coin covers it")
 }
 
-/// Bitcoin's.
-const BLOCK_TIME: Duration = Duration::from_secs(600);
-
-/// One of the two.
-struct Party {
-    own: PeerId,
-    host: Host<Replica>,
-    /// What it said and the other has not heard.
-    said: VecDeque<Message>,
-    /// The deepest that it took blocks back.
-    depth: u64,
-}
-
-impl Party {
-    fn new(stage: &Stage, own: PeerId) -> Self {
-        // Blocks are not read back from a disk: a race so long is not raced.
-        let limits = Limits { bodies_max: BLOCKS_MAX, bodies_bytes_max: usize::MAX, ..Limits::default() };
-        let chain = stage.chain.clone();
-        let params = Params {
-            chain,
-            limits,
-            miner: Some(miner(own.0)),
-            signer: None,
-            behaviour: Default::default(),
-            extra: u64::from(own.0),
-        };
-        let replica = Replica::restore(params, std::iter::empty());
-        Self { own, host: Host::start(replica, Time::ZERO, |_| {}), said: VecDeque::new(), depth: 0 }
-    }
-
-    fn height(&self) -> u64 {
-        self.host.protocol().state().height().0
-    }
-
-    fn step(&mut self, now: Time, input: Input<Replica>) {
-        let (said, depth) = (&mut self.said, &mut self.depth);
-        self.host.step(now, input, |effect| match effect {
-            Effect::Broadcast { message, .. } | Effect::Send { message, .. } => said.push_back(message),
-            Effect::Emit(event) => *depth = (*depth).max(taken_back(event)),
-            // Neither crashes, so what is written need not be kept.
-            Effect::Forget(_) | Effect::Persist { .. } => {}
-            Effect::Reject { peer, reason } => panic!("both are honest in what they say, but {peer:?}: {reason}"),
-            Effect::Cancel(_) | Effect::Set { .. } => unreachable!("the host keeps timers to itself"),
-        });
-    }
-
-    fn submit(&mut self, now: Time, tx: &Tx) {
-        self.step(now, Input::Command(Command::Submit { ticket: 0, tx: tx.clone() }));
-        assert!(self.host.protocol().mempool().contains(&tx.id()), "the coin is there and not spent");
-    }
-
-    /// Seals a block on its own tip.
-    fn mine(&mut self, now: Time, draw: u64) {
-        let height = self.height();
-        let job = self.host.protocol().job().expect("a miner is always at work").id;
-        self.step(now, Input::Command(Command::Mined { job, seen: Seen::Declared { draw } }));
-        assert_eq!(self.height(), height + 1, "a block of one's own is taken");
-    }
-
-    /// Whether a payment is in its chain; what it makes is spent by nobody.
-    fn has_confirmed(&self, tx: &Tx) -> bool {
-        let state = self.host.protocol().state();
-        tx.made().any(|(name, _)| state.coin(&name).is_some())
-    }
-}
-
-fn taken_back(event: Event) -> u64 {
-    match event {
-        Event::Tip { depth, .. } => depth,
-        Event::Load(key) => panic!("all blocks of a duel are in memory: {key:?}"),
-        Event::Conflict(_)
-        | Event::Evidence(_)
-        | Event::Offence(_)
-        | Event::Mine(_)
-        | Event::Pooled(_)
-        | Event::Primary { .. }
-        | Event::Publish(_)
-        | Event::Replied { .. }
-        | Event::Stuck { .. }
-        | Event::Violation(_)
-        | Event::Submitted { .. }
-        | Event::Verdict { .. } => 0,
-    }
-}
-
 struct Duel<'a> {
     stage: &'a Stage,
     terms: &'a Terms,
@@ -220,15 +122,13 @@ const ATTACKER: PeerId = PeerId(1);
 
 impl<'a> Duel<'a> {
     fn new(stage: &'a Stage, seed: u64, terms: &'a Terms) -> Self {
-        let rate = 1.0 / BLOCK_TIME.as_secs_f64();
-        let target = stage.chain.pow().expect("a chain of proof of work").params().target;
         Self {
             stage,
             terms,
-            race: Race::new(seed, &[terms.honest, terms.attacker], rate, target),
+            race: race(&stage.chain, seed, &[terms.honest, terms.attacker]),
             now: Time::ZERO,
-            merchant: Party::new(stage, MERCHANT),
-            attacker: Party::new(stage, ATTACKER),
+            merchant: Party::new(&stage.chain, MERCHANT),
+            attacker: Party::new(&stage.chain, ATTACKER),
         }
     }
 
@@ -242,7 +142,7 @@ impl<'a> Duel<'a> {
         self.merchant.submit(self.now, &self.stage.payment);
     }
 
-    /// The next block of either. Both replicas are always on a job of the same target, so every tick counts.
+    /// The next block of either.
     fn tick(&mut self) {
         self.now = self.now + self.race.wait();
         let draw = self.race.draw();
@@ -311,7 +211,7 @@ impl<'a> Duel<'a> {
                 break;
             }
         }
-        let is_followed = self.merchant.host.protocol().tip() == self.attacker.host.protocol().tip();
+        let is_followed = self.merchant.tip() == self.attacker.tip();
         assert!(is_followed, "the branch with more work is followed");
         let is_reversed = self.merchant.has_confirmed(&self.stage.rival);
         assert!(is_reversed != self.merchant.has_confirmed(&self.stage.payment), "one of the two is confirmed");
@@ -319,8 +219,6 @@ impl<'a> Duel<'a> {
     }
 }
 
-/// Blocks of one side, at most.
-const BLOCKS_MAX: usize = 4_096;
 /// Messages until both are on one tip, at most: headers, and each block asked for and given.
 const MESSAGES_MAX: usize = 4 * BLOCKS_MAX;
 

@@ -13,6 +13,7 @@ mod observe;
 pub mod oracle;
 mod outcome;
 pub mod overlay;
+mod party;
 pub mod payer;
 mod plan;
 mod race;

@@ -1,0 +1,131 @@
+//! A replica of proof of work that is handed by hand what others say: no net, no disk, a miner who is told when it has found.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use synod_consensus::{Chain, Command, Event, Limits, Message, Params, Replica, Seen, pow};
+use synod_ledger::{Amount, BlockId, Engine, Genesis, LedgerParams, PowParams, Retarget, Tx};
+use synod_machine::{Effect, Host, Input, PeerId, Protocol, Time};
+
+use crate::payer::{balances, miner};
+use crate::race::Race;
+
+/// Bitcoin's.
+pub(crate) const BLOCK_TIME: Duration = Duration::from_secs(600);
+
+/// Blocks of one side, at most.
+pub(crate) const BLOCKS_MAX: usize = 1 << 16;
+
+/// A chain of Bitcoin's block time and without a retarget, whose seals are declared.
+pub(crate) fn chain(name: &str) -> Arc<Chain> {
+    let target = pow::target_for(1_000, BLOCK_TIME);
+    let pow =
+        PowParams { target, block_time_ms: BLOCK_TIME.as_millis() as u64, retarget: Retarget::Off, declared: true };
+    let ledger = LedgerParams {
+        subsidy: Amount(50 * Amount::COIN),
+        halving_interval: 100_000,
+        maturity: 100,
+        block_bytes_max: 1_000_000,
+        fee_min: Amount(1),
+    };
+    let balances = balances(1, Amount(100 * Amount::COIN));
+    let genesis = Genesis { name: name.into(), time_unix_ms: 0, engine: Engine::Pow(pow), ledger, balances };
+    Chain::simulated(genesis).expect("a chain can start like this")
+}
+
+/// The race for such a chain's blocks. All replicas are always on a job of the same target, so that every tick counts.
+pub(crate) fn race(chain: &Chain, seed: u64, power: &[u64]) -> Race {
+    let target = chain.pow().expect("a chain of proof of work").params().target;
+    Race::new(seed, power, 1.0 / BLOCK_TIME.as_secs_f64(), target)
+}
+
+/// A replica and what it said.
+pub(crate) struct Party {
+    pub(crate) own: PeerId,
+    host: Host<Replica>,
+    /// What it said and the others have not heard.
+    pub(crate) said: VecDeque<Message>,
+    /// The deepest that it took blocks back.
+    pub(crate) depth: u64,
+}
+
+impl Party {
+    pub(crate) fn new(chain: &Arc<Chain>, own: PeerId) -> Self {
+        // Blocks are not read back from a disk: a chain so long is not made.
+        let limits = Limits { bodies_max: BLOCKS_MAX, bodies_bytes_max: usize::MAX, ..Limits::default() };
+        let params = Params {
+            chain: chain.clone(),
+            limits,
+            miner: Some(miner(own.0)),
+            signer: None,
+            behaviour: Default::default(),
+            extra: u64::from(own.0),
+        };
+        let replica = Replica::restore(params, std::iter::empty());
+        let host = Host::start(replica, Time::ZERO, |_| {});
+        Self { own, host, said: VecDeque::new(), depth: 0 }
+    }
+
+    pub(crate) fn replica(&self) -> &Replica {
+        self.host.protocol()
+    }
+
+    pub(crate) fn height(&self) -> u64 {
+        self.replica().state().height().0
+    }
+
+    pub(crate) fn tip(&self) -> BlockId {
+        self.replica().tip()
+    }
+
+    pub(crate) fn step(&mut self, now: Time, input: Input<Replica>) {
+        let (said, depth) = (&mut self.said, &mut self.depth);
+        self.host.step(now, input, |effect| match effect {
+            Effect::Broadcast { message, .. } | Effect::Send { message, .. } => said.push_back(message),
+            Effect::Emit(event) => *depth = (*depth).max(taken_back(event)),
+            // None crashes, so what is written need not be kept.
+            Effect::Forget(_) | Effect::Persist { .. } => {}
+            Effect::Reject { peer, reason } => panic!("all are honest in what they say, but {peer:?}: {reason}"),
+            Effect::Cancel(_) | Effect::Set { .. } => unreachable!("the host keeps timers to itself"),
+        });
+    }
+
+    pub(crate) fn submit(&mut self, now: Time, tx: &Tx) {
+        self.step(now, Input::Command(Command::Submit { ticket: 0, tx: tx.clone() }));
+        assert!(self.replica().mempool().contains(&tx.id()), "the coin is there and not spent");
+    }
+
+    /// Seals a block on its own tip.
+    pub(crate) fn mine(&mut self, now: Time, draw: u64) {
+        let height = self.height();
+        let job = self.replica().job().expect("a miner is always at work").id;
+        self.step(now, Input::Command(Command::Mined { job, seen: Seen::Declared { draw } }));
+        assert_eq!(self.height(), height + 1, "a block of one's own is taken");
+    }
+
+    /// Whether a payment is in its chain; what it makes is spent by nobody.
+    pub(crate) fn has_confirmed(&self, tx: &Tx) -> bool {
+        let state = self.replica().state();
+        tx.made().any(|(name, _)| state.coin(&name).is_some())
+    }
+}
+
+fn taken_back(event: Event) -> u64 {
+    match event {
+        Event::Tip { depth, .. } => depth,
+        Event::Load(key) => panic!("all blocks are in memory: {key:?}"),
+        Event::Conflict(_)
+        | Event::Evidence(_)
+        | Event::Offence(_)
+        | Event::Mine(_)
+        | Event::Pooled(_)
+        | Event::Primary { .. }
+        | Event::Publish(_)
+        | Event::Replied { .. }
+        | Event::Stuck { .. }
+        | Event::Violation(_)
+        | Event::Submitted { .. }
+        | Event::Verdict { .. } => 0,
+    }
+}
