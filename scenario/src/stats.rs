@@ -3,10 +3,11 @@
 //! Everywhere `doubt` is the probability with which the statement is wrong though all is well, as 0.01 for 99 per cent. Who
 //! makes many statements divides it by their number (Bonferroni), so that all of them hold together.
 
+use serde::Serialize;
 use statrs::distribution::{Beta, ChiSquared, ContinuousCDF, StudentsT};
 
 /// From where to where a figure lies, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// The lower end.
     pub low: f64,

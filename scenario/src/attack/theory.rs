@@ -35,9 +35,13 @@ pub fn rosenfeld(share: f64, confirmations: u64) -> f64 {
 /// The probability that [`Stage::fight`](crate::duel::Stage::fight) ends with the payment taken back: with one block in hand
 /// and a large `behind_max` Rosenfeld's or, where the confirmations are held, Nakamoto's.
 pub fn success(terms: &Terms) -> f64 {
-    let share = terms.attacker as f64 / (terms.honest + terms.attacker) as f64;
-    let Terms { confirmations, in_hand, wait, behind_max, .. } = *terms;
-    Attack { share, confirmations, in_hand, wait, behind_max: Some(behind_max) }.success()
+    Attack::new(terms, Some(terms.behind_max)).success()
+}
+
+/// The same for an attacker that never gives up: with one block in hand Rosenfeld's or, where the confirmations are held,
+/// Nakamoto's.
+pub fn success_without_end(terms: &Terms) -> f64 {
+    Attack::new(terms, None).success()
 }
 
 /// W(d) of this module's introduction: the probability that an attacker with this share of the hash power which is `behind`
@@ -116,6 +120,12 @@ struct Attack {
 }
 
 impl Attack {
+    fn new(terms: &Terms, behind_max: Option<u64>) -> Self {
+        let share = terms.attacker as f64 / (terms.honest + terms.attacker) as f64;
+        let Terms { confirmations, in_hand, wait, .. } = *terms;
+        Self { share, confirmations, in_hand, wait, behind_max }
+    }
+
     /// The sum of W(z − in_hand − m) over all m with their probabilities. Nothing is subtracted, so that a probability of 10^-12
     /// has as many digits as one of a half; logarithms are added, since (1 − q)^z is too small a number where many wait.
     fn success(&self) -> f64 {

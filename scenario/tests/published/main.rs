@@ -7,6 +7,7 @@
 //!
 //! `SYNOD_RUNS=10` makes every sample ten times as large. The tables are printed with `-- --nocapture --test-threads 1`.
 
+mod attacks;
 mod averaging;
 mod chord;
 mod double_spend;

@@ -121,6 +121,8 @@ fn the_later_it_gives_up_the_more_it_is_as_published() {
             assert!(chances.is_sorted(), "{chances:?}");
             assert!(chances[0] < 0.8 * published, "giving up early costs: {chances:?}, {published}");
             assert!((given_up(400) - published).abs() < 1e-12 * published, "{chances:?}, {published}");
+            let terms = Terms { honest: 100 - attacker, attacker, confirmations: 6, in_hand: 1, wait, behind_max: 1 };
+            assert_eq!(success_without_end(&terms), published);
         }
     }
 }
