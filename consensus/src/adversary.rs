@@ -6,10 +6,14 @@
 //! "Making Byzantine Fault Tolerant Systems Tolerate Byzantine Faults" (NSDI 2009), for slow and selective ones; Bano et al.,
 //! "Twins: BFT Systems Made Robust" (OPODIS 2021), for equivocation. A twin needs no machine: it is two honest ones
 //! with one key.
+//!
+//! Where blocks are made by work or stake there are no votes to change: [`Selfish`] decides what a pool publishes, and
+//! [`MultiMinter`] makes the blocks of a wallet that keeps to no branch.
 
 mod block;
 mod party;
 mod scheme;
+mod selfish;
 mod stake;
 #[cfg(test)]
 mod tests;
@@ -17,6 +21,7 @@ mod tests;
 use core::time::Duration;
 
 pub use self::party::{Party, PartyParams, PartyTimer};
+pub use self::selfish::{Move, Selfish};
 pub use self::stake::{MultiMinter, accusations};
 use crate::pbft::Proposal;
 

@@ -149,7 +149,7 @@ impl<'a> Duel<'a> {
         match self.race.winner() {
             MERCHANT => self.merchant.mine(self.now, draw),
             _ => self.attacker.mine(self.now, draw),
-        }
+        };
     }
 
     fn race_until_confirmed(&mut self) {

@@ -1,11 +1,13 @@
 //! A replica of proof of work that is handed by hand what others say: no net, no disk, a miner who is told when it has found.
+//!
+//! Duels and pools are made of these. What happens between two blocks takes no time there.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_consensus::{Chain, Command, Event, Limits, Message, Params, Replica, Seen, pow};
-use synod_ledger::{Amount, BlockId, Engine, Genesis, LedgerParams, PowParams, Retarget, Tx};
+use synod_consensus::{Chain, Command, Event, Item, Limits, Message, Params, Replica, Seen, pow};
+use synod_ledger::{Address, Amount, Block, BlockId, Engine, Genesis, LedgerParams, PowParams, Retarget, Tx};
 use synod_machine::{Effect, Host, Input, PeerId, Protocol, Time};
 
 use crate::payer::{balances, miner};
@@ -48,6 +50,8 @@ pub(crate) struct Party {
     pub(crate) said: VecDeque<Message>,
     /// The deepest that it took blocks back.
     pub(crate) depth: u64,
+    /// The block that it published last.
+    published: Option<Block>,
 }
 
 impl Party {
@@ -64,7 +68,7 @@ impl Party {
         };
         let replica = Replica::restore(params, std::iter::empty());
         let host = Host::start(replica, Time::ZERO, |_| {});
-        Self { own, host, said: VecDeque::new(), depth: 0 }
+        Self { own, host, said: VecDeque::new(), depth: 0, published: None }
     }
 
     pub(crate) fn replica(&self) -> &Replica {
@@ -80,10 +84,10 @@ impl Party {
     }
 
     pub(crate) fn step(&mut self, now: Time, input: Input<Replica>) {
-        let (said, depth) = (&mut self.said, &mut self.depth);
-        self.host.step(now, input, |effect| match effect {
+        let Self { host, said, depth, published, .. } = self;
+        host.step(now, input, |effect| match effect {
             Effect::Broadcast { message, .. } | Effect::Send { message, .. } => said.push_back(message),
-            Effect::Emit(event) => *depth = (*depth).max(taken_back(event)),
+            Effect::Emit(event) => note(event, depth, published),
             // None crashes, so what is written need not be kept.
             Effect::Forget(_) | Effect::Persist { .. } => {}
             Effect::Reject { peer, reason } => panic!("all are honest in what they say, but {peer:?}: {reason}"),
@@ -97,11 +101,18 @@ impl Party {
     }
 
     /// Seals a block on its own tip.
-    pub(crate) fn mine(&mut self, now: Time, draw: u64) {
+    pub(crate) fn mine(&mut self, now: Time, draw: u64) -> Block {
         let height = self.height();
         let job = self.replica().job().expect("a miner is always at work").id;
         self.step(now, Input::Command(Command::Mined { job, seen: Seen::Declared { draw } }));
         assert_eq!(self.height(), height + 1, "a block of one's own is taken");
+        self.published.take().expect("a block of one's own is published")
+    }
+
+    /// Hears a block by gossip.
+    pub(crate) fn hear(&mut self, now: Time, from: PeerId, block: &Block) {
+        let id = block.id().0;
+        self.step(now, Input::Command(Command::Gossip { id, from, item: Item::Block(block.clone()) }));
     }
 
     /// Whether a payment is in its chain; what it makes is spent by nobody.
@@ -109,11 +120,21 @@ impl Party {
         let state = self.replica().state();
         tx.made().any(|(name, _)| state.coin(&name).is_some())
     }
+
+    /// Who is paid for each block of its chain, from the last one down.
+    pub(crate) fn miners(&self) -> impl Iterator<Item = Address> + '_ {
+        let replica = self.replica();
+        let headers = replica.tree().ancestry(&replica.tip()).take(self.height() as usize);
+        let ids: Vec<BlockId> = headers.map(|header| header.id()).collect();
+        let blocks = ids.into_iter().map(|id| replica.block(&id).expect("all blocks are in memory"));
+        blocks.filter_map(|block| block.coinbase().outputs.first().map(|output| output.to))
+    }
 }
 
-fn taken_back(event: Event) -> u64 {
+fn note(event: Event, taken_back: &mut u64, published: &mut Option<Block>) {
     match event {
-        Event::Tip { depth, .. } => depth,
+        Event::Tip { depth, .. } => *taken_back = (*taken_back).max(depth),
+        Event::Publish(Item::Block(block)) => *published = Some(block),
         Event::Load(key) => panic!("all blocks are in memory: {key:?}"),
         Event::Conflict(_)
         | Event::Evidence(_)
@@ -121,11 +142,11 @@ fn taken_back(event: Event) -> u64 {
         | Event::Mine(_)
         | Event::Pooled(_)
         | Event::Primary { .. }
-        | Event::Publish(_)
+        | Event::Publish(Item::Payment(_))
         | Event::Replied { .. }
         | Event::Stuck { .. }
         | Event::Violation(_)
         | Event::Submitted { .. }
-        | Event::Verdict { .. } => 0,
+        | Event::Verdict { .. } => {}
     }
 }

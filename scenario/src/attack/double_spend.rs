@@ -11,8 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use synod_machine::{Rng, Time};
 
-use super::crew;
-use super::theory;
+use super::{DOUBT, Progress, crew, theory};
 use crate::Watch;
 use crate::duel::{Fought, Stage, Terms, Wait};
 use crate::stats::{Interval, probability};
@@ -65,8 +64,6 @@ pub const BEHIND_MAX: u64 = 100;
 pub const RUNS_MAX: u64 = 10_000_000;
 /// With fewer successes to be expected a cell says little of its probability.
 pub const SUCCESSES_MIN: f64 = 100.0;
-/// The probability that an interval misses though all is well.
-pub const DOUBT: f64 = 0.01;
 
 /// Why a grid cannot be fought.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -106,19 +103,6 @@ pub enum GridError {
         /// What was asked for.
         got: f64,
     },
-}
-
-/// How far a grid is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Progress {
-    /// Cells that are done.
-    pub cells_done: u64,
-    /// All cells.
-    pub cells: u64,
-    /// Duels that are fought.
-    pub runs_done: u64,
-    /// All duels.
-    pub runs: u64,
 }
 
 /// What came of a grid.
