@@ -1,6 +1,7 @@
 //! Attacks by the thousand: what theory says of them, and real replicas that fight them.
 
 mod crew;
+mod delay;
 pub mod double_spend;
 pub mod selfish;
 pub mod theory;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use synod_consensus::Chain;
 use synod_ledger::{Amount, Coin, OutPoint, PaymentBuilder, SecretKey, Tx};
-use synod_machine::{Input, PeerId, Time};
+use synod_machine::{PeerId, Time};
 
-use crate::party::{BLOCK_TIME, BLOCKS_MAX, Party, chain, race};
+use crate::party::{BLOCK_TIME, BLOCKS_MAX, Party, chain, meet, race};
 use crate::payer::key;
 use crate::race::Race;
 
@@ -62,8 +62,8 @@ pub struct Fought {
 /// What all duels have in common: a chain without a retarget, and the two payments.
 #[derive(Debug)]
 pub struct Stage {
-    chain: Arc<Chain>,
-    payment: Tx,
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) payment: Tx,
     rival: Tx,
 }
 
@@ -91,6 +91,26 @@ impl Stage {
             Wait::Raced => duel.race_until_confirmed(),
         }
         duel.catch_up()
+    }
+
+    /// The attacker finds what it has in hand. When it is done the payment is made.
+    pub(crate) fn prepare(&self, terms: &Terms, race: &mut Race, attacker: &mut Party) -> Time {
+        let mut now = Time::ZERO;
+        attacker.submit(now, &self.rival);
+        for _ in 0..terms.in_hand {
+            now = now + BLOCK_TIME;
+            attacker.mine(now, race.draw());
+        }
+        now
+    }
+
+    /// The attacker, which is ahead, ends the cut, and what the two say to each other decides. Whether the payment is taken back.
+    pub(crate) fn release(&self, now: Time, attacker: &mut Party, merchant: &mut Party) -> bool {
+        meet(now, attacker, merchant);
+        assert_eq!(merchant.tip(), attacker.tip(), "the branch with more work is followed");
+        let is_reversed = merchant.has_confirmed(&self.rival);
+        assert!(is_reversed != merchant.has_confirmed(&self.payment), "one of the two is confirmed");
+        is_reversed
     }
 }
 
@@ -132,13 +152,8 @@ impl<'a> Duel<'a> {
         }
     }
 
-    /// The attacker finds what it has in hand, and the payment is made.
     fn begin(&mut self) {
-        self.attacker.submit(self.now, &self.stage.rival);
-        for _ in 0..self.terms.in_hand {
-            self.now = self.now + BLOCK_TIME;
-            self.attacker.mine(self.now, self.race.draw());
-        }
+        self.now = self.stage.prepare(self.terms, &mut self.race, &mut self.attacker);
         self.merchant.submit(self.now, &self.stage.payment);
     }
 
@@ -187,7 +202,8 @@ impl<'a> Duel<'a> {
             let (honest, attacker) = (self.merchant.height(), self.attacker.height());
             assert!(honest.max(attacker) < BLOCKS_MAX as u64, "a race so long is as good as impossible");
             if attacker > honest {
-                return self.release();
+                let is_reversed = self.stage.release(self.now, &mut self.attacker, &mut self.merchant);
+                return Fought { is_reversed, depth: self.merchant.depth, honest, attacker, at: self.now };
             }
             if honest - attacker >= self.terms.behind_max {
                 return Fought { is_reversed: false, depth: 0, honest, attacker, at: self.now };
@@ -195,32 +211,7 @@ impl<'a> Duel<'a> {
             self.tick();
         }
     }
-
-    /// The cut ends; what the two say to each other decides.
-    fn release(mut self) -> Fought {
-        let (honest, attacker) = (self.merchant.height(), self.attacker.height());
-        self.attacker.step(self.now, Input::PeerUp(MERCHANT));
-        self.merchant.step(self.now, Input::PeerUp(ATTACKER));
-        let said = |party: &mut Party| party.said.pop_front();
-        for _ in 0..MESSAGES_MAX {
-            if let Some(message) = said(&mut self.attacker) {
-                self.merchant.step(self.now, Input::Message { from: self.attacker.own, message });
-            } else if let Some(message) = said(&mut self.merchant) {
-                self.attacker.step(self.now, Input::Message { from: self.merchant.own, message });
-            } else {
-                break;
-            }
-        }
-        let is_followed = self.merchant.tip() == self.attacker.tip();
-        assert!(is_followed, "the branch with more work is followed");
-        let is_reversed = self.merchant.has_confirmed(&self.stage.rival);
-        assert!(is_reversed != self.merchant.has_confirmed(&self.stage.payment), "one of the two is confirmed");
-        Fought { is_reversed, depth: self.merchant.depth, honest, attacker, at: self.now }
-    }
 }
-
-/// Messages until both are on one tip, at most: headers, and each block asked for and given.
-const MESSAGES_MAX: usize = 4 * BLOCKS_MAX;
 
 #[cfg(test)]
 mod tests {

@@ -47,7 +47,7 @@ pub(crate) struct Party {
     pub(crate) own: PeerId,
     host: Host<Replica>,
     /// What it said and the others have not heard.
-    pub(crate) said: VecDeque<Message>,
+    said: VecDeque<Message>,
     /// The deepest that it took blocks back.
     pub(crate) depth: u64,
     /// The block that it published last.
@@ -83,7 +83,7 @@ impl Party {
         self.replica().tip()
     }
 
-    pub(crate) fn step(&mut self, now: Time, input: Input<Replica>) {
+    fn step(&mut self, now: Time, input: Input<Replica>) {
         let Self { host, said, depth, published, .. } = self;
         host.step(now, input, |effect| match effect {
             Effect::Broadcast { message, .. } | Effect::Send { message, .. } => said.push_back(message),
@@ -130,6 +130,24 @@ impl Party {
         blocks.filter_map(|block| block.coinbase().outputs.first().map(|output| output.to))
     }
 }
+
+/// Two who heard nothing of each other say what they have, until there is nothing more to say.
+pub(crate) fn meet(now: Time, one: &mut Party, other: &mut Party) {
+    one.step(now, Input::PeerUp(other.own));
+    other.step(now, Input::PeerUp(one.own));
+    for _ in 0..MESSAGES_MAX {
+        if let Some(message) = one.said.pop_front() {
+            other.step(now, Input::Message { from: one.own, message });
+        } else if let Some(message) = other.said.pop_front() {
+            one.step(now, Input::Message { from: other.own, message });
+        } else {
+            break;
+        }
+    }
+}
+
+/// Messages until both are on one tip, at most: headers, and each block asked for and given.
+const MESSAGES_MAX: usize = 4 * BLOCKS_MAX;
 
 fn note(event: Event, taken_back: &mut u64, published: &mut Option<Block>) {
     match event {

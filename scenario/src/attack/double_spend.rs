@@ -1,8 +1,9 @@
-//! Double spends by the thousand: over the attacker's share of the hash power and the merchant's confirmations, each duel fought
-//! by two real replicas ([`crate::duel`]), beside what theory says of exactly that duel ([`theory`]).
+//! Double spends by the thousand: over the attacker's share of the hash power, the merchant's confirmations and the honest miners'
+//! delay, each duel fought by real replicas ([`crate::duel`]), beside what theory says of exactly that duel ([`theory`]).
 //!
 //! A duel's seed is made of the grid's, the cell's share and confirmations, and its number. So a cell is the same in whatever
-//! grid it stands, on any number of threads, and more runs begin with the same ones.
+//! grid it stands, on any number of threads, and more runs begin with the same ones. Of two delays the same duels are fought, with
+//! the same blocks at the same times, so that what they differ by is the delay's doing.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,9 +12,10 @@ use std::time::Duration;
 use serde::Serialize;
 use synod_machine::{Rng, Time};
 
+use super::delay::{self, Delayed};
 use super::{DOUBT, Progress, crew, theory};
 use crate::Watch;
-use crate::duel::{Fought, Stage, Terms, Wait};
+use crate::duel::{Stage, Terms, Wait};
 use crate::stats::{Interval, probability};
 
 /// What is to be fought: every share against every number of confirmations.
@@ -23,9 +25,12 @@ pub struct Grid {
     pub shares: Vec<f64>,
     /// Confirmations at which the merchant hands over: from 1, the block with the payment, to [`BLOCKS_MAX`].
     pub confirmations: Vec<u64>,
+    /// How long a block of an honest miner takes to the others and to the merchant, in block times of all hash power together, from 0
+    /// to [`DELAY_MAX`]. Where there is none, the honest miners and the merchant are one replica.
+    pub delays: Vec<f64>,
     /// Blocks that the attacker has in hand when the payment is made, at most [`BLOCKS_MAX`].
     pub in_hand: u64,
-    /// How the time until the confirmations passes.
+    /// How the time until the confirmations passes. Where blocks are delayed, it can only be raced.
     pub wait: Wait,
     /// The attacker gives up when, the goods handed over, it is so many blocks behind: from 1 to [`BEHIND_MAX`].
     pub behind_max: u64,
@@ -44,6 +49,8 @@ impl Default for Grid {
             // Nakamoto 2008, section 11, prints 0.1 and 0.3; Rosenfeld 2014, table 1, goes on to one half.
             shares: vec![0.1, 0.2, 0.3, 0.4],
             confirmations: (1..=6).collect(),
+            // Nakamoto's and Rosenfeld's.
+            delays: vec![0.0],
             // Rosenfeld 2014, section 4: one block is mined before the attack begins.
             in_hand: 1,
             wait: Wait::Raced,
@@ -60,6 +67,8 @@ impl Default for Grid {
 pub const BLOCKS_MAX: u64 = 1_000;
 /// The most that an attacker can be willing to be behind: equal sides need about the square of it in blocks to decide a duel.
 pub const BEHIND_MAX: u64 = 100;
+/// The longest delay: a block time.
+pub const DELAY_MAX: f64 = 1.0;
 /// The most duels of a cell.
 pub const RUNS_MAX: u64 = 10_000_000;
 /// With fewer successes to be expected a cell says little of its probability.
@@ -80,9 +89,18 @@ pub enum GridError {
         /// What was asked for.
         got: u64,
     },
+    /// None, or too long a one.
+    #[error("blocks cannot be delayed for {got} block times: expected 0 to {DELAY_MAX}")]
+    Delay {
+        /// What was asked for.
+        got: f64,
+    },
     /// Nothing is to be fought.
-    #[error("there is nothing to fight: expected a share and a number of confirmations")]
+    #[error("there is nothing to fight: expected a share, a number of confirmations and a delay")]
     Empty,
+    /// Blocks that come at their expected times are found by one miner.
+    #[error("delayed blocks cannot come at their expected times: expected a wait that is raced, or no delay")]
+    Held,
     /// Too many.
     #[error("{got} blocks in hand are too many: expected at most {BLOCKS_MAX}")]
     InHand {
@@ -110,7 +128,7 @@ pub enum GridError {
 pub struct Report {
     /// What was fought.
     pub grid: Grid,
-    /// Share by share, and confirmations by confirmations, in the grid's order.
+    /// Share by share, of each confirmations by confirmations, of each delay by delay, in the grid's order.
     pub cells: Vec<Cell>,
     /// All duels that were fought.
     pub runs: u64,
@@ -122,13 +140,15 @@ pub struct Report {
     pub is_as_expected: bool,
 }
 
-/// What came of one share against one number of confirmations.
+/// What came of one share against one number of confirmations at one delay.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cell {
     /// The attacker's share of the hash power.
     pub share: f64,
     /// The merchant's confirmations.
     pub confirmations: u64,
+    /// How long honest blocks took, in block times.
+    pub delay: f64,
     /// Duels that were fought.
     pub runs: u64,
     /// Duels after which the payment was taken back at the merchant's replica and its rival confirmed.
@@ -139,10 +159,10 @@ pub struct Cell {
     pub interval: Interval,
     /// The same with 99 per cent for all tested cells of the grid together (Bonferroni).
     pub interval_together: Interval,
-    /// What theory says of this duel, giving up included ([`theory::success`]).
+    /// What theory says of this duel, giving up and delay included ([`theory::success`], [`theory::success_with_delay`]).
     pub expected: f64,
-    /// What it says if the attacker never gives up: Rosenfeld's or, where the confirmations are held, Nakamoto's, if one block is in
-    /// hand ([`theory::success_without_end`]).
+    /// What it says if the attacker never gives up and nothing is delayed: Rosenfeld's or, where the confirmations are held,
+    /// Nakamoto's, if one block is in hand ([`theory::success_without_end`]).
     pub expected_without_end: f64,
     /// Whether fewer than [`SUCCESSES_MIN`] successes were to be expected of so many runs, so that the cell is not judged.
     pub is_untested: bool,
@@ -156,6 +176,8 @@ pub struct Cell {
     pub attacker_blocks_lost_mean: f64,
     /// Blocks that the honest side found, in the mean.
     pub honest_blocks_mean: f64,
+    /// Those that were not on its longest branch in the end, in the mean: what the delay cost it.
+    pub honest_blocks_stale_mean: f64,
     /// How long a duel takes from the first block in hand to its end, in the mean: seconds of virtual time, at Bitcoin's ten minutes
     /// for a block of both sides together.
     pub seconds_mean: f64,
@@ -194,7 +216,7 @@ impl Grid {
     }
 
     fn check(&self) -> Result<(), GridError> {
-        if self.shares.is_empty() || self.confirmations.is_empty() {
+        if self.shares.is_empty() || self.confirmations.is_empty() || self.delays.is_empty() {
             return Err(GridError::Empty);
         }
         if let Some(&got) = self.shares.iter().find(|share| !(0.0..1.0).contains(*share) || parts(**share) == PARTS) {
@@ -202,6 +224,12 @@ impl Grid {
         }
         if let Some(&got) = self.confirmations.iter().find(|number| !(1..=BLOCKS_MAX).contains(*number)) {
             return Err(GridError::Confirmations { got });
+        }
+        if let Some(&got) = self.delays.iter().find(|delay| !(0.0..=DELAY_MAX).contains(*delay)) {
+            return Err(GridError::Delay { got });
+        }
+        if self.wait == Wait::Held && self.delays.iter().any(|delay| *delay > 0.0) {
+            return Err(GridError::Held);
         }
         if self.in_hand > BLOCKS_MAX {
             return Err(GridError::InHand { got: self.in_hand });
@@ -217,18 +245,19 @@ impl Grid {
 
     fn plans(&self) -> Vec<CellPlan> {
         let cells = self.shares.iter().flat_map(|share| self.confirmations.iter().map(move |number| (*share, *number)));
-        cells.map(|(share, confirmations)| self.plan(share, confirmations)).collect()
+        let cells = cells.flat_map(|(share, number)| self.delays.iter().map(move |delay| (share, number, *delay)));
+        cells.map(|(share, confirmations, delay)| self.plan(share, confirmations, delay)).collect()
     }
 
-    fn plan(&self, share: f64, confirmations: u64) -> CellPlan {
+    fn plan(&self, share: f64, confirmations: u64, delay: f64) -> CellPlan {
         let Self { in_hand, wait, behind_max, .. } = *self;
         let attacker = parts(share);
         let terms = Terms { honest: PARTS - attacker, attacker, confirmations, in_hand, wait, behind_max };
-        let expected = theory::success(&terms);
+        let expected = if delay > 0.0 { theory::success_with_delay(&terms, delay) } else { theory::success(&terms) };
         let wanted = (SUCCESSES_MIN / expected).ceil();
         let is_untested = wanted > self.runs_max as f64;
         let runs = if is_untested { self.runs_min } else { self.runs_min.max(wanted as u64) };
-        CellPlan { terms, runs, expected, is_untested }
+        CellPlan { terms, delay, runs, expected, is_untested }
     }
 
     fn report(&self, plans: &[CellPlan], sums: &[Sums], is_complete: bool) -> Report {
@@ -251,6 +280,7 @@ fn parts(share: f64) -> u64 {
 /// One cell, and how often it is fought.
 struct CellPlan {
     terms: Terms,
+    delay: f64,
     runs: u64,
     expected: f64,
     is_untested: bool,
@@ -275,7 +305,12 @@ impl CellPlan {
     fn fight(&self, stage: &Stage, seed: u64, runs: Range<u64>) -> Sums {
         let mut sums = Sums::default();
         for number in runs {
-            sums.note(&stage.fight(self.seed_of(seed, number), &self.terms));
+            let seed = self.seed_of(seed, number);
+            sums.note(&if self.delay > 0.0 {
+                delay::fight(stage, seed, &self.terms, self.delay)
+            } else {
+                Delayed { fought: stage.fight(seed, &self.terms), stale: 0 }
+            });
         }
         sums
     }
@@ -288,7 +323,7 @@ impl CellPlan {
     }
 
     fn cell(&self, sums: &Sums, together: f64) -> Cell {
-        let Self { terms, expected, is_untested, .. } = *self;
+        let Self { terms, delay, expected, is_untested, .. } = *self;
         let Sums { runs, ref depths, .. } = *sums;
         let mean = |sum: u64| sum as f64 / runs.max(1) as f64;
         let successes: u64 = depths.values().sum();
@@ -296,6 +331,7 @@ impl CellPlan {
         Cell {
             share: terms.attacker as f64 / PARTS as f64,
             confirmations: terms.confirmations,
+            delay,
             runs,
             successes,
             success: mean(successes),
@@ -309,6 +345,7 @@ impl CellPlan {
             attacker_blocks_mean: mean(sums.attacker_blocks),
             attacker_blocks_lost_mean: mean(sums.attacker_blocks_lost),
             honest_blocks_mean: mean(sums.honest_blocks),
+            honest_blocks_stale_mean: mean(sums.honest_blocks_stale),
             seconds_mean: sums.span.as_secs_f64() / runs.max(1) as f64,
         }
     }
@@ -327,12 +364,14 @@ struct Sums {
     attacker_blocks: u64,
     attacker_blocks_lost: u64,
     honest_blocks: u64,
+    honest_blocks_stale: u64,
     span: Duration,
 }
 
 impl Sums {
-    fn note(&mut self, fought: &Fought) {
+    fn note(&mut self, Delayed { fought, stale }: &Delayed) {
         self.runs += 1;
+        self.honest_blocks_stale += stale;
         self.attacker_blocks += fought.attacker;
         self.honest_blocks += fought.honest;
         self.span += fought.at.since(Time::ZERO);
@@ -351,6 +390,7 @@ impl Sums {
         self.attacker_blocks += other.attacker_blocks;
         self.attacker_blocks_lost += other.attacker_blocks_lost;
         self.honest_blocks += other.honest_blocks;
+        self.honest_blocks_stale += other.honest_blocks_stale;
         self.span += other.span;
     }
 }
@@ -430,6 +470,19 @@ mod tests {
     }
 
     #[test]
+    fn the_longer_blocks_take_the_more_duels_of_the_same_ones_are_lost() {
+        let grid = Grid { shares: vec![0.3], confirmations: vec![3], delays: vec![0.0, 0.1, 0.5], ..small() };
+        let [none, short, long] = &fight(&grid, 2).cells[..] else { panic!("there are three cells") };
+        assert_eq!([none.delay, short.delay, long.delay], [0.0, 0.1, 0.5]);
+        assert!(none.expected < short.expected && short.expected < long.expected);
+        assert!(none.success < long.success, "{} {}", none.success, long.success);
+        assert_eq!(none.honest_blocks_stale_mean, 0.0);
+        assert!(0.0 < short.honest_blocks_stale_mean, "{short:?}");
+        assert!(short.honest_blocks_stale_mean < long.honest_blocks_stale_mean, "{long:?}");
+        assert_eq!(none.expected_without_end, long.expected_without_end);
+    }
+
+    #[test]
     fn progress_grows_to_the_end_and_whoever_stops_it_has_the_first_runs() {
         let mut seen = Vec::new();
         let full = small().fight(2, |progress| {
@@ -458,9 +511,18 @@ mod tests {
         for share in [-0.1, 1.0, 0.999_999_9, f64::NAN] {
             assert!(refused(Grid { shares: vec![share], ..small() }).contains("share"), "{share}");
         }
-        for grid in [Grid { shares: vec![], ..small() }, Grid { confirmations: vec![], ..small() }] {
+        for grid in [
+            Grid { shares: vec![], ..small() },
+            Grid { confirmations: vec![], ..small() },
+            Grid { delays: vec![], ..small() },
+        ] {
             assert_eq!(refused(grid), GridError::Empty.to_string());
         }
+        for got in [-0.1, 1.1] {
+            assert_eq!(refused(Grid { delays: vec![0.0, got], ..small() }), GridError::Delay { got }.to_string());
+        }
+        let held = Grid { wait: Wait::Held, delays: vec![0.0, 0.1], ..small() };
+        assert_eq!(refused(held), GridError::Held.to_string());
         for got in [0, BLOCKS_MAX + 1] {
             let grid = Grid { confirmations: vec![got], ..small() };
             assert_eq!(refused(grid), GridError::Confirmations { got }.to_string());

@@ -17,6 +17,14 @@
 //!
 //! Without end, B grows, and W(d) becomes r^(d + 1), or 1 where q ≥ p. With one block in hand d + 1 = z − m: these are the papers'.
 //!
+//! **Delay.** Honest miners, many and small, hear of each other's blocks, and the merchant of theirs, after D block times. While a
+//! block is under way nothing can be found above it, and what is found beside it is lost; so the honest chain grows by one
+//! after D and then the time until the next honest block, 1/(D + 1/p) in the mean, which is the least that Sompolinsky and Zohar 2015,
+//! "Secure high-rate transaction processing in Bitcoin", show for any network. The attacker meanwhile finds as many
+//! blocks as ever: Poisson's law with the mean q·D for each block under way. So the race has two kinds of moments. V(d) is the
+//! chance where nothing is under way: V(d) = q·V(d − 1) + p·W(d + 1). W(d) is that of the moment at which an honest block was found: 0
+//! from `behind_max` on, and else the mean of V(d − a) over the attacker's a blocks until it is heard.
+//!
 //! **Selfish mining.** Eyal and Sirer 2014, "Majority is not enough: Bitcoin mining is vulnerable", section 4.
 
 use crate::duel::{Terms, Wait};
@@ -42,6 +50,22 @@ pub fn success(terms: &Terms) -> f64 {
 /// Nakamoto's.
 pub fn success_without_end(terms: &Terms) -> f64 {
     Attack::new(terms, None).success()
+}
+
+/// The same as [`success`] where honest miners and the merchant hear of blocks after `delay`, in block times of all hash power
+/// together. The honest blocks are raced for, whatever the terms say.
+pub fn success_with_delay(terms: &Terms, delay: f64) -> f64 {
+    let attack = Attack::new(&Terms { wait: Wait::Raced, ..*terms }, Some(terms.behind_max));
+    let Some(behind) = terms.confirmations.checked_sub(terms.in_hand) else { return 1.0 };
+    // What is found between the blocks, and while each is under way.
+    let (between, meanwhile) =
+        (attack.chances(behind), poisson(attack.share * delay * terms.confirmations as f64, behind));
+    let quiet = Quiet::solve(attack.share, delay, terms.behind_max);
+    let lost = (0..=behind as usize).map(|found| {
+        let chance: f64 = (0..=found).map(|first| between[first] * meanwhile[found - first]).sum();
+        chance * (1.0 - quiet.at(behind as i64 - found as i64))
+    });
+    (1.0 - lost.sum::<f64>()).max(0.0)
 }
 
 /// W(d) of this module's introduction: the probability that an attacker with this share of the hash power which is `behind`
@@ -144,6 +168,15 @@ impl Attack {
         sum.min(1.0)
     }
 
+    /// The probabilities that it finds nothing meanwhile, one, and so on.
+    fn chances(&self, upto: u64) -> Vec<f64> {
+        let steps = (0..upto).scan(self.log_of_none(), |log, found| {
+            *log += self.log_of_one_more(found);
+            Some(*log)
+        });
+        [self.log_of_none()].into_iter().chain(steps).map(f64::exp).collect()
+    }
+
     /// The mean of what the attacker finds meanwhile; no number is more probable than one of those up to it.
     fn mean(&self) -> f64 {
         self.confirmations as f64 * self.share / (1.0 - self.share)
@@ -166,6 +199,56 @@ impl Attack {
         }
     }
 }
+
+/// The probabilities of nothing, one, and so on.
+fn poisson(mean: f64, upto: u64) -> Vec<f64> {
+    let steps = (0..upto).scan((-mean).exp(), |chance, found| {
+        *chance *= mean / (found + 1) as f64;
+        Some(*chance)
+    });
+    [(-mean).exp()].into_iter().chain(steps).collect()
+}
+
+/// V(d), where nothing is under way, from d = 0 up to where the attacker gives up.
+struct Quiet(Vec<f64>);
+
+impl Quiet {
+    /// Each is put in the place of what its neighbours say of it, until nothing moves: this goes up from 0 and comes to a rest, since
+    /// the walk ends with certainty.
+    fn solve(share: f64, delay: f64, behind_max: u64) -> Self {
+        let meanwhile = poisson(share * delay, behind_max);
+        let mut quiet = Self(vec![0.0; behind_max as usize]);
+        loop {
+            let mut moved = 0.0_f64;
+            for behind in 0..behind_max as i64 {
+                let chance = share * quiet.at(behind - 1) + (1.0 - share) * quiet.found(&meanwhile, behind + 1);
+                let place = &mut quiet.0[behind as usize];
+                moved = moved.max((chance - *place).abs());
+                *place = chance;
+            }
+            if moved < MOVED {
+                return quiet;
+            }
+        }
+    }
+
+    fn at(&self, behind: i64) -> f64 {
+        usize::try_from(behind).map_or(1.0, |behind| self.0.get(behind).copied().unwrap_or(0.0))
+    }
+
+    /// W(d), where an honest block was found.
+    fn found(&self, meanwhile: &[f64], behind: i64) -> f64 {
+        if behind as usize >= self.0.len() {
+            return 0.0;
+        }
+        let fewer = &meanwhile[..=behind as usize];
+        let caught = 1.0 - fewer.iter().sum::<f64>();
+        (0..).zip(fewer).map(|(found, chance)| chance * self.at(behind - found)).sum::<f64>() + caught
+    }
+}
+
+/// Less than the last digits of a probability that anybody looks at.
+const MOVED: f64 = 1e-14;
 
 /// Terms below this share of the sum are left out, once they fall.
 const REST: f64 = 1e-19;

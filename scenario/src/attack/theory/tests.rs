@@ -149,6 +149,76 @@ fn a_majority_succeeds_but_for_where_it_gives_up() {
     assert_eq!(catch_up(0.0, 0, Some(10)), 0.0);
 }
 
+/// As the race goes, in slices of time so short that next to nothing happens twice in one.
+fn slowly_delayed(terms: &Terms, delay: f64) -> f64 {
+    let share = terms.attacker as f64 / (terms.honest + terms.attacker) as f64;
+    let slices = 1_000;
+    let rate = share * delay / f64::from(slices);
+    // While a block is under way the attacker may find one in each slice, and comes one place nearer; the first place is the end.
+    let hear = |mut chances: Vec<f64>| {
+        for _ in 0..slices {
+            for place in 1..chances.len() {
+                let nearer = chances[place] * rate;
+                chances[place] -= nearer;
+                chances[place - 1] += nearer;
+            }
+        }
+        chances
+    };
+    // Until the confirmations being ahead is no end: the place of `far` is level, and the first is never come to.
+    let far = 60;
+    let mut waiting = vec![0.0; far + 1 + terms.confirmations as usize];
+    waiting[far - terms.in_hand as usize] = 1.0;
+    for _ in 0..terms.confirmations {
+        let mut found = vec![0.0; waiting.len()];
+        for _ in 0..400 {
+            for place in 0..waiting.len() - 1 {
+                found[place + 1] += waiting[place] * (1.0 - share);
+            }
+            waiting = (0..waiting.len()).map(|place| waiting.get(place + 1).copied().unwrap_or(0.0) * share).collect();
+        }
+        waiting = hear(found);
+    }
+    // Now the first place is being ahead, and the last is one nearer than giving up.
+    let behind_max = terms.behind_max as usize;
+    let mut chances = vec![0.0; behind_max + 1];
+    chances[0] = waiting[..far].iter().sum();
+    for (place, chance) in waiting[far..].iter().enumerate().take(behind_max) {
+        chances[place + 1] = *chance;
+    }
+    for _ in 0..400 {
+        // The next honest block, before which the attacker finds any number.
+        let mut found = vec![0.0; behind_max + 1];
+        for _ in 0..200 {
+            found[0] += chances[0];
+            chances[0] = 0.0;
+            for place in 1..behind_max {
+                found[place + 1] += chances[place] * (1.0 - share);
+            }
+            chances = (0..=behind_max).map(|place| chances.get(place + 1).copied().unwrap_or(0.0) * share).collect();
+        }
+        chances = hear(found);
+    }
+    chances[0]
+}
+
+#[test]
+fn a_delayed_race_is_what_playing_it_through_says_and_without_a_delay_it_is_the_other_race() {
+    for (honest, attacker) in [(9, 1), (7, 3), (45, 55)] {
+        for (confirmations, in_hand) in [(1, 1), (3, 0), (4, 2), (2, 5)] {
+            let terms = Terms { honest, attacker, confirmations, in_hand, wait: Wait::Raced, behind_max: 5 };
+            let without = success(&terms);
+            assert!((success_with_delay(&terms, 0.0) - without).abs() < 1e-11, "{terms:?}");
+            let chances = [0.0, 0.02, 0.1, 0.5, 1.0].map(|delay| success_with_delay(&terms, delay));
+            assert!(chances.is_sorted(), "{terms:?}: {chances:?}");
+            for (delay, chance) in [(0.1, chances[2]), (0.5, chances[3])] {
+                let slow = slowly_delayed(&terms, delay);
+                assert!((chance - slow).abs() < 1e-4, "{terms:?}, {delay}: {chance}, but played through {slow}");
+            }
+        }
+    }
+}
+
 #[test]
 fn confirmations_are_the_least_that_are_enough() {
     for share in [0.01, 0.2, 0.35, 0.49] {
