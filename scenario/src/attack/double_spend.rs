@@ -506,6 +506,46 @@ mod tests {
     }
 
     #[test]
+    fn as_json_a_report_has_these_names() {
+        let report = serde_json::to_value(fight(&small(), 2)).expect("a report can be written");
+        let names =
+            |value: &serde_json::Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&report), ["cells", "cells_tested", "grid", "is_as_expected", "is_complete", "runs"]);
+        assert_eq!(
+            names(&report["grid"]),
+            ["behind_max", "confirmations", "delays", "in_hand", "runs_max", "runs_min", "seed", "shares", "wait"]
+        );
+        assert_eq!(report["grid"]["wait"], "raced");
+        let cell = &report["cells"][5];
+        assert_eq!(
+            names(cell),
+            [
+                "attacker_blocks_lost_mean",
+                "attacker_blocks_mean",
+                "confirmations",
+                "delay",
+                "depth_mean",
+                "depths",
+                "expected",
+                "expected_without_end",
+                "honest_blocks_mean",
+                "honest_blocks_stale_mean",
+                "interval",
+                "interval_together",
+                "is_untested",
+                "runs",
+                "seconds_mean",
+                "share",
+                "success",
+                "successes"
+            ]
+        );
+        assert_eq!(names(&cell["interval"]), ["high", "low"]);
+        assert!(names(&cell["depths"]).contains(&"3".to_string()), "{cell}");
+        assert!(report["cells"][0]["depth_mean"].is_null(), "nothing is taken back without hash power");
+    }
+
+    #[test]
     fn what_cannot_be_fought_is_refused_with_the_reason() {
         let refused = |grid: Grid| grid.fight(1, |_| Watch::Stop).expect_err("it cannot be fought").to_string();
         for share in [-0.1, 1.0, 0.999_999_9, f64::NAN] {

@@ -63,6 +63,36 @@ fn a_gain_is_what_the_whole_interval_says() {
 }
 
 #[test]
+fn as_json_a_report_has_these_names() {
+    let report = serde_json::to_value(mine(&small(), 2)).expect("a report can be written");
+    let names = |value: &serde_json::Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&report), ["cells", "grid", "is_as_expected", "is_complete"]);
+    assert_eq!(names(&report["grid"]), ["alphas", "blocks", "gammas", "runs", "seed"]);
+    let cell = &report["cells"][7];
+    assert_eq!(
+        names(cell),
+        [
+            "alpha",
+            "expected",
+            "gain",
+            "gamma",
+            "interval",
+            "interval_together",
+            "others_found",
+            "others_main",
+            "pool_found",
+            "pool_main",
+            "revenue",
+            "runs",
+            "threshold",
+            "ties"
+        ]
+    );
+    assert_eq!(names(&cell["ties"]), ["others_on_others", "others_on_pool", "pool"]);
+    assert!(["less", "more", "undecided"].map(Into::into).contains(&cell["gain"]), "{cell}");
+}
+
+#[test]
 fn whoever_stops_it_has_the_first_runs() {
     let stop = |progress: Progress| if progress.runs_done == 4 { Watch::Stop } else { Watch::GoOn };
     let stopped = small().mine(2, stop).expect("a grid like this can be mined");
