@@ -7,6 +7,8 @@
 mod adversaries;
 #[path = "system/attacker.rs"]
 mod attacker;
+#[path = "system/attacks.rs"]
+mod attacks;
 #[path = "system/bad_input.rs"]
 mod bad_input;
 #[path = "system/bad_stakes.rs"]

@@ -10,7 +10,6 @@ mod decode;
 mod find;
 mod grind;
 mod idle;
-mod process;
 mod simulator;
 mod sync;
 

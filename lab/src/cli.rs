@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and which module does it.
 
+mod attack;
 mod bench;
 mod chain;
 mod context;
@@ -7,6 +8,7 @@ mod discover;
 mod fault;
 mod load;
 mod logs;
+mod merchant;
 mod node;
 mod overlay;
 mod sim;
@@ -107,6 +109,14 @@ enum Command {
     Overlay(overlay::OverlayArgs),
     /// Pay around at a steady rate and measure
     Load(load::LoadArgs),
+    /// Watch what a merchant is paid, hand over, and see what is undone later
+    Merchant(merchant::MerchantArgs),
+    /// Mount an attack on the network, by real nodes, and report what came of it
+    #[command(
+        subcommand,
+        after_help = "Example:\n  synod attack double-spend --strategy majority --share 0.6 --confirmations 2"
+    )]
+    Attack(attack::AttackCommand),
     /// Cut, slow, pause, kill and restart peers
     #[command(
         subcommand,
@@ -172,6 +182,7 @@ fn run(cli: Cli, shell: Shell) -> Result<Exit, LabError> {
 async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError> {
     let done = match command {
         // Their reports say what happened, and so does the exit code.
+        Command::Attack(command) => return attack::run(context, command).await,
         Command::Load(args) => return load::run(context, args).await,
         Command::Sim(command) => return sim::run(context, command).await,
         Command::Swarm(args) => return swarm::run(context, args).await,
@@ -180,6 +191,7 @@ async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError
         Command::Chain(args) => return unless_interrupted(chain::chain(context, args)).await,
         Command::Find(args) => return unless_interrupted(discover::find(context, args)).await,
         Command::Status(args) => return status::run(context, args).await,
+        Command::Merchant(args) => merchant::run(context, args).await,
         Command::Up(args) => up::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::Block(command) => unless_interrupted(chain::block(context, command)).await,

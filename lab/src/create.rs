@@ -262,11 +262,11 @@ fn make_genesis(settings: &Settings, balances: Vec<Balance>, mut validators: Vec
             stake_depth: 32,
             unbonding: 256,
             future_max_ms: 500,
-            slasher: true,
+            slasher: settings.slasher,
             finder_share: 10,
         }),
         Consensus::Pow => Engine::Pow(PowParams {
-            target: target_for(settings.hash_rate.saturating_mul(settings.nodes as u64), settings.block_time),
+            target: target_for(settings.hash_rate.saturating_mul(settings.full_count() as u64), settings.block_time),
             block_time_ms,
             retarget,
             declared: false,

@@ -212,6 +212,14 @@ pub enum LabError {
         /// The last lines of its log.
         log: Vec<String>,
     },
+    /// An attack leaves this machine under no circumstances.
+    #[error("{peer} has the address {address}, which is not of this machine alone: no attack is mounted")]
+    NotLoopback {
+        /// The peer.
+        peer: String,
+        /// The address.
+        address: String,
+    },
     /// A peer that is not running.
     #[error("{peer} is not running")]
     NotRunning {

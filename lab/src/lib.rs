@@ -3,6 +3,7 @@
 //! The part that starts, finds, stops and breaks a local network ([`network`], [`create`], [`watch`], [`faults`],
 //! [`load`]) is a library, which the command line and the whole-system tests use alike. The commands are in [`cli`].
 
+pub mod attack;
 pub mod bench;
 pub mod cli;
 pub mod create;
@@ -11,13 +12,16 @@ mod exit;
 pub mod faults;
 mod files;
 pub mod load;
+pub mod merchant;
 pub mod network;
+pub mod plot;
 mod ports;
 pub mod process;
 pub mod proof;
 pub mod real;
 pub mod settings;
 pub mod shell;
+mod solo;
 pub mod tree;
 pub mod units;
 pub mod wallets;

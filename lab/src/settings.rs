@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use synod_consensus::adversary::Behaviour;
 use synod_ledger::{Address, Amount, LedgerParams, STAKE_BLOCK_TIME_MIN_MS, VALIDATORS_MAX, VALIDATORS_MIN};
-use synod_node::config::{ConfigError, DhtKind, GossipKind, SearchKind};
+use synod_node::config::{ConfigError, DhtKind, GossipKind, MULTI_MINTER, SearchKind};
 
 use crate::error::LabError;
 
@@ -92,6 +92,8 @@ pub struct Settings {
     /// The time between blocks, as `2s`.
     #[serde(with = "duration")]
     pub block_time: Duration,
+    /// Whether who signs two blocks loses its stake, where blocks are made by stake.
+    pub slasher: bool,
     /// What each peer has locked as stake from the beginning, where blocks are made by stake, in coins.
     #[serde(with = "coins")]
     pub stake: Amount,
@@ -105,7 +107,7 @@ pub struct Settings {
     pub dht: Vec<DhtKind>,
     /// Searches that all peers take part in. The first peer is the central index's server.
     pub search: Vec<SearchKind>,
-    /// Validators that are not honest, and how each behaves.
+    /// Validators or stakes' owners that are not honest, and how each behaves.
     pub adversaries: BTreeMap<String, String>,
     /// The rules of money.
     pub ledger: LedgerSettings,
@@ -160,12 +162,13 @@ impl Default for Settings {
             consensus: Consensus::Pow,
             hash_rate: 50_000, // Issue 2: `--hash-rate 50k`; twenty-five such peers take a tenth of a core.
             block_time: Duration::from_secs(2), // Issue 2: `--block-time 2s`.
+            slasher: true,
             stake: Amount::from_coins(1_000), // As much as each wallet has.
             retarget_window: 60, // LWMA's author advises 60; two minutes at two seconds, so a tour sees it work.
             transport: Transport::Tcp, // DESIGN section 3: shaped networks use TCP.
             gossip: Gossip::Gossipsub, // DESIGN section 3: what strangers' clients hear.
-            dht: Vec::new(),   // Upkeep costs; whoever compares overlays says which.
-            search: Vec::new(), // The same.
+            dht: Vec::new(),     // Upkeep costs; whoever compares overlays says which.
+            search: Vec::new(),  // The same.
             adversaries: BTreeMap::new(), // Peers are honest unless somebody experiments.
             ledger: LedgerSettings::default(),
             wallets: ["alice", "bob", "carol", "dave", "erin"].map(wallet).into(),
@@ -253,17 +256,25 @@ impl Settings {
     }
 
     fn check_adversaries(&self) -> Result<(), LabError> {
-        let validators: Vec<String> = (0..self.validator_count()).map(peer_name).collect();
+        let (count, who, known): (usize, &str, &[&str]) = match self.consensus {
+            Consensus::Pbft => (self.validator_count(), "validators", &Behaviour::NAMES),
+            Consensus::Pos => (self.nodes, "stakes' owners", &[MULTI_MINTER]),
+            Consensus::Pow => (0, "", &[]),
+        };
+        let those: Vec<String> = (0..count).map(peer_name).collect();
         for (peer, behaviour) in &self.adversaries {
-            if validators.is_empty() {
-                return Err(LabError::Setting { name: "adversary", expected: "consensus = pbft: nobody else votes" });
+            if those.is_empty() {
+                return Err(LabError::Setting {
+                    name: "adversary",
+                    expected: "consensus = pbft or pos: nobody else votes",
+                });
             }
-            if !validators.contains(peer) {
-                let known = format!("the validators {} to {}", validators[0], validators[validators.len() - 1]);
-                return Err(LabError::Adversary { expected: known, got: peer.clone() });
+            if !those.contains(peer) {
+                let named = format!("the {who} {} to {}", those[0], those[those.len() - 1]);
+                return Err(LabError::Adversary { expected: named, got: peer.clone() });
             }
-            if !Behaviour::NAMES.contains(&behaviour.as_str()) {
-                return Err(LabError::Adversary { expected: Behaviour::NAMES.join(", "), got: behaviour.clone() });
+            if !known.contains(&behaviour.as_str()) {
+                return Err(LabError::Adversary { expected: known.join(", "), got: behaviour.clone() });
             }
         }
         Ok(())

@@ -17,11 +17,14 @@ use synod_ledger::Address;
 
 pub use hash_rate::{ParseHashRateError, format_hash_rate, parse_hash_rate};
 pub use overlays::{DhtKind, OverlaysConfig, SearchKind};
-pub use read::{ConfigError, load_genesis, parse_genesis};
+pub use read::{ConfigError, adversaries, load_genesis, parse_genesis};
 pub use run_file::RunFile;
 
 /// The longest name of a node, in bytes. It stands in tables and log lines.
 pub const NAME_BYTES_MAX: usize = 64;
+
+/// What a peer is called that mints on every branch with its stake, where blocks are made by stake.
+pub const MULTI_MINTER: &str = "multi-minter";
 
 /// The most threads that a node mines with: more than any machine this runs on has cores.
 pub const THREADS_MAX: usize = 256;
@@ -52,7 +55,8 @@ pub struct Config {
     /// Whether and how it mines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mining: Option<MiningConfig>,
-    /// How it behaves as a validator, by the name of a behaviour; honest if nothing is said. For experiments.
+    /// How it behaves as a validator, by the name of a behaviour, or as a stake's owner ([`MULTI_MINTER`]); honest if nothing is said.
+    /// For experiments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adversary: Option<String>,
     /// Whether it keeps headers alone, and reads blocks and payments of others.

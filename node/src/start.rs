@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use synod_consensus::adversary::Behaviour;
 use synod_consensus::{Chain, ChainError, light};
 use synod_dht::{Identity as PublicIdentity, flood, mesh, neighbours};
-use synod_ledger::{BLOCK_BYTES_MAX, SecretKey, TX_BYTES_MAX};
+use synod_ledger::{BLOCK_BYTES_MAX, Engine, SecretKey, TX_BYTES_MAX};
 use synod_machine::{Bytes, Rng, Wire, wire};
 use synod_peer::{GossipParams, KeeperParams};
 use tokio::net::TcpListener;
@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api;
-use crate::config::{Config, ConfigError, DhtKind, GossipKind, MiningConfig, RunFile, load_genesis};
+use crate::config::{Config, ConfigError, DhtKind, GossipKind, MULTI_MINTER, MiningConfig, RunFile, load_genesis};
 use crate::driver::{self, EngineError, Records};
 use crate::handle::{NodeHandle, NodeInfo, Stopped};
 use crate::miner::Miner;
@@ -37,11 +37,13 @@ const WORKERS: usize = 2;
 /// Why a node could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Nobody votes on this chain, so that nobody can vote badly.
-    #[error("the node cannot be a {name}: its chain has no validators")]
+    /// Nobody votes on this chain, or nobody mints, so that nobody can do it badly.
+    #[error("the node cannot be a {name}: its chain has no {role}")]
     Adversary {
         /// What it was to be.
         name: String,
+        /// Who there would have to be.
+        role: &'static str,
     },
     /// The API's address is taken.
     #[error("the API's address {address} is in use by another process")]
@@ -124,7 +126,7 @@ impl StartError {
     /// What to do about it.
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Adversary { .. } => "remove `adversary` from the configuration, or make a chain with validators",
+            Self::Adversary { .. } => "remove `adversary` from the configuration, or make a chain that has them",
             Self::Api { .. } => "set `api` in the configuration to an address of this machine",
             Self::ApiInUse { .. } | Self::Net(NetError::PortInUse { .. }) => {
                 "stop the other process, or set another port in the configuration; port 0 takes a free one"
@@ -305,7 +307,11 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> Result<sy
     let key = public_key(identity);
     let extra = seed_of(identity);
     Ok(synod_peer::Params {
-        behaviour: synod_peer::Behaviour::Honest,
+        behaviour: if config.adversary.as_deref() == Some(MULTI_MINTER) {
+            synod_peer::Behaviour::MultiMint
+        } else {
+            synod_peer::Behaviour::Honest
+        },
         // The engine sets it: it depends on the names that the driver has for peers.
         discovery: None,
         gossip: gossip(config.network.gossip, Rng::new(extra, unix_ms(), "gossip")),
@@ -352,9 +358,14 @@ fn validators(chain: &Chain) -> BTreeSet<PublicIdentity> {
 /// How this node behaves as a validator.
 fn behaviour(config: &Config, chain: &Chain) -> Result<Behaviour, StartError> {
     let Some(name) = config.adversary.as_deref() else { return Ok(Behaviour::Honest) };
+    if name == MULTI_MINTER {
+        let has_stakes = matches!(chain.genesis().engine, Engine::Pos(_));
+        let missing = || StartError::Adversary { name: name.to_owned(), role: "stakes" };
+        return has_stakes.then_some(Behaviour::Honest).ok_or_else(missing);
+    }
     let timeout = chain.agreed().map(|agreed| Duration::from_millis(agreed.params().view_timeout_ms));
     let behaviour = timeout.and_then(|timeout| Behaviour::named(name, timeout));
-    behaviour.ok_or_else(|| StartError::Adversary { name: name.to_owned() })
+    behaviour.ok_or_else(|| StartError::Adversary { name: name.to_owned(), role: "validators" })
 }
 
 fn gossip(kind: GossipKind, rng: Rng) -> GossipParams {

@@ -17,9 +17,9 @@ use synod_node::net::Identity;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::process::{Node, write_config};
 use super::{Report, median, timed};
 use crate::LabError;
+use crate::solo::{Node, Solo, write_config};
 
 /// The validators: the smallest number with a faulty one among them.
 const VALIDATORS: usize = 4;
@@ -167,8 +167,9 @@ impl Group {
         let genesis = genesis(&owner, &keys);
         let (mut nodes, mut clients, mut bootstrap) = (Vec::new(), Vec::new(), Vec::new());
         for (place, folder) in folders.iter().enumerate() {
-            let behaviour = adversary.filter(|(of, _)| *of == place).map(|(_, name)| name);
-            let node = Node::start(program, &write_config(folder, &genesis, bootstrap.clone(), behaviour)?)?;
+            let behaviour = adversary.filter(|(of, _)| *of == place).map(|(_, name)| name.to_owned());
+            let solo = Solo { adversary: behaviour, bootstrap: bootstrap.clone(), ..Solo::default() };
+            let node = Node::start(program, &write_config(folder, &genesis, solo)?)?;
             let run = node.ready().await?;
             bootstrap.extend(run.listen.clone());
             clients.push(Client::new(&run.api.to_string()));

@@ -17,8 +17,8 @@ use synod_peer::{KeeperParams, Peer, Record};
 
 use super::Report;
 use super::chain::Maker;
-use super::process::{Node, write_config};
 use crate::LabError;
+use crate::solo::{Node, Solo, write_config};
 
 /// How far behind the peer is.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ pub async fn sync(size: SyncSize, folder: &Path, program: &Path) -> Result<Repor
     blocks.extend((0..size.full).map(|_| maker.next(size.payments)));
 
     let source = folder.join("source");
-    let config = write_config(&source, maker.chain.genesis(), Vec::new(), None)?;
+    let config = write_config(&source, maker.chain.genesis(), Solo::default())?;
     fill(&source, &maker, &blocks);
     let connect_time = connect_time(&maker, &blocks);
     drop(blocks);
@@ -58,7 +58,8 @@ pub async fn sync(size: SyncSize, folder: &Path, program: &Path) -> Result<Repor
     let from = full.ready().await?;
     let bootstrap = from.listen.clone();
     let target = folder.join("target");
-    let late = Node::start(program, &write_config(&target, maker.chain.genesis(), bootstrap, None)?)?;
+    let late =
+        Node::start(program, &write_config(&target, maker.chain.genesis(), Solo { bootstrap, ..Solo::default() })?)?;
     let run = late.ready().await?;
     let client = Client::new(&run.api.to_string());
     let begin = Instant::now();

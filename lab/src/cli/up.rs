@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use synod_consensus::adversary::Behaviour;
 use synod_ledger::{BlockId, Height};
-use synod_node::config::{DhtKind, SearchKind, format_hash_rate, parse_hash_rate};
+use synod_node::config::{DhtKind, SearchKind, adversaries, format_hash_rate, parse_hash_rate};
 
 use super::context::{Context, program};
 use super::status::{self, NetworkView};
@@ -43,11 +43,14 @@ pub(super) struct UpArgs {
     /// How many peers, the last ones, keep headers alone and read blocks of others, which needs --dht [default: none]
     #[arg(long, value_name = "N")]
     light: Option<usize>,
+    /// With --consensus pos: nobody loses a stake, whatever it signs
+    #[arg(long)]
+    no_slasher: bool,
     /// How many peers vote, with --consensus pbft [default: all, up to 64]
     #[arg(long, value_name = "N")]
     validators: Option<usize>,
-    /// A validator that is not honest, with --consensus pbft; may be said for several peers. They are so until a later `up`
-    /// says another behaviour. Behaviours: colluder, equivocating-primary, equivocating-voter, equivocator, forger, honest,
+    /// A peer that is not honest, with --consensus pbft or pos; may be said for several. They are so until a later `up` says
+    /// another behaviour. Where blocks are made by stake: multi-minter. Validators: colluder, equivocating-primary, equivocating-voter, equivocator, forger, honest,
     /// lying-changer, lying-donor, replayer, selective, silent, slow
     #[arg(long = "adversary", value_name = "PEER=BEHAVIOUR", value_parser = adversary)]
     adversaries: Vec<(String, String)>,
@@ -176,6 +179,7 @@ impl UpArgs {
         settings.nodes = self.nodes.map_or(settings.nodes, usize::from);
         settings.consensus = self.consensus.unwrap_or(settings.consensus);
         settings.light = self.light.unwrap_or(settings.light);
+        settings.slasher &= !self.no_slasher;
         settings.validators = self.validators.unwrap_or(settings.validators);
         settings.hash_rate = self.hash_rate.unwrap_or(settings.hash_rate);
         settings.block_time = self.block_time.unwrap_or(settings.block_time);
@@ -219,8 +223,9 @@ fn kinds<T: Copy + Ord>(text: &str, all: &[T], name: fn(T) -> &'static str) -> R
 /// `PEER=BEHAVIOUR`. Whether there is such a peer is seen when the settings are complete.
 fn adversary(text: &str) -> Result<(String, String), String> {
     let (peer, behaviour) = text.split_once('=').ok_or("expected PEER=BEHAVIOUR, as peer3=equivocator")?;
-    if !Behaviour::NAMES.contains(&behaviour) {
-        return Err(format!("there is no behaviour {behaviour}; there are {}", Behaviour::NAMES.join(", ")));
+    if !adversaries().any(|known| known == behaviour) {
+        let known: Vec<&str> = adversaries().collect();
+        return Err(format!("there is no behaviour {behaviour}; there are {}", known.join(", ")));
     }
     Ok((peer.to_owned(), behaviour.to_owned()))
 }

@@ -37,6 +37,7 @@ impl LabError {
             Self::NoPorts { .. } => "no_ports",
             Self::NoRandomness => "no_randomness",
             Self::NoStakes { .. } => "no_stakes",
+            Self::NotLoopback { .. } => "not_loopback",
             Self::NotRunning { .. } => "not_running",
             Self::NotShared { .. } => "not_shared",
             Self::Paused { .. } => "paused",
@@ -93,6 +94,7 @@ impl LabError {
             | Self::FaultsNeedTcp
             | Self::NoNetwork { .. }
             | Self::NoPorts { .. }
+            | Self::NotLoopback { .. }
             | Self::NotRunning { .. }
             | Self::Paused { .. }
             | Self::PeerStopped { .. }
@@ -125,6 +127,7 @@ impl LabError {
             }
             Self::NoNetwork { .. } => "`synod up` makes one; --dir or SYNOD_DIR names its directory",
             Self::NoPassphrase { .. } => "set SYNOD_PASSPHRASE or --passphrase-file",
+            Self::NotLoopback { .. } => "attacks are for networks that `synod up` made and that listen on 127.0.0.1",
             Self::NoPeerAnswers { .. } | Self::NotRunning { .. } => "`synod up` or `synod fault restart` starts peers",
             Self::NotShared { .. } => "`synod find HASH` shows who shares it",
             Self::TooFewPeers { .. } => "`synod fault restart PEER` starts a peer again",

@@ -12,7 +12,7 @@ use synod_consensus::adversary::Behaviour;
 use synod_ledger::{Genesis, GenesisError};
 use toml::de::DeTable;
 
-use super::{Config, NAME_BYTES_MAX, THREADS_MAX};
+use super::{Config, MULTI_MINTER, NAME_BYTES_MAX, THREADS_MAX};
 
 /// What is wrong with a configuration or genesis file.
 #[derive(Debug, thiserror::Error)]
@@ -84,8 +84,9 @@ impl Config {
             );
             return Some((&["listen"], message));
         }
-        if let Some(adversary) = adversary.as_ref().filter(|name| !Behaviour::NAMES.contains(&name.as_str())) {
-            let message = format!("no validator behaves like {adversary}, but {}", Behaviour::NAMES.join(", "));
+        if let Some(adversary) = adversary.as_ref().filter(|name| !adversaries().any(|known| known == name.as_str())) {
+            let known: Vec<&str> = adversaries().collect();
+            let message = format!("nobody behaves like {adversary}, but {}", known.join(", "));
             return Some((&["adversary"], message));
         }
         if let Some(mining) = mining
@@ -117,6 +118,11 @@ impl Config {
         }
         overlays.mistake()
     }
+}
+
+/// The names of all behaviours that a peer may have, honesty among them.
+pub fn adversaries() -> impl Iterator<Item = &'static str> {
+    Behaviour::NAMES.into_iter().chain([MULTI_MINTER])
 }
 
 /// Reads and checks the genesis file at `path`.

@@ -1,0 +1,22 @@
+//! Attacks on a running local network, by real processes: an [`Arena`] is the network with a merchant and an attacker's wallet, a
+//! [`Miner`] is the attacker's own node, and each attack is a plan of what they do.
+//!
+//! An attack acts only on a network whose directory this program made, and whose peers all listen on loopback.
+
+mod arena;
+mod double_spend;
+mod equivocation;
+mod flood;
+mod miner;
+mod page;
+mod report;
+mod stake;
+
+pub use arena::{Arena, Roles};
+pub use double_spend::{Strategy, Terms, run};
+pub use equivocation::{Equivocation, equivocate};
+pub use flood::{Flood, FloodTerms, Kind, flood};
+pub use page::page;
+pub(crate) use page::summary;
+pub use report::{Costs, Fate, Moment, Outcome, Report, Run, Standing};
+pub use stake::{NothingAtStake, mint_everywhere};

@@ -1,0 +1,305 @@
+//! The network that is attacked: its peers, who is paid, and who pays twice.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use synod_ledger::{
+    Address, Amount, BlockId, Coin, Genesis, OutPoint, Output, PaymentBuilder, SecretKey, Tx, TxId, U256,
+};
+use synod_node::api::client::{Client, ClientError};
+use synod_node::api::types::{AddressQuery, ChainQuery, Faults, Status, TransactionStatus};
+use synod_node::config::{Config, load_genesis};
+
+use super::report::{Fate, Standing};
+use crate::LabError;
+use crate::load::Payer;
+use crate::network::{Network, PeerState};
+
+/// How often a state is looked at.
+const POLL: Duration = Duration::from_millis(50);
+/// Coins of a wallet that are looked at.
+const COINS_MAX: u32 = 10_000;
+/// As deep as branches are compared.
+const APART_MAX: u32 = 200;
+/// What the merchant is paid in an attack, in units.
+const PRICE: Amount = Amount(Amount::COIN);
+
+/// Who is who.
+#[derive(Clone, Debug)]
+pub struct Roles {
+    /// The attacker's key, whose coins it spends twice.
+    pub attacker: SecretKey,
+    /// The attacker's wallet, as messages call it.
+    pub wallet: String,
+    /// Whom it pays.
+    pub merchant: Address,
+    /// The merchant's peer.
+    pub peer: Option<String>,
+}
+
+/// A network that may be attacked.
+pub struct Arena {
+    /// Its peers.
+    pub network: Network,
+    /// Those that keep blocks, all of them running.
+    pub full: Vec<usize>,
+    /// The merchant's peer.
+    pub at: usize,
+    roles: Roles,
+    genesis: Genesis,
+    /// Coins that were spent twice already.
+    used: BTreeSet<OutPoint>,
+}
+
+/// Two payments that spend one coin.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// To the merchant.
+    pub payment: Tx,
+    /// Back to the attacker.
+    pub rival: Tx,
+}
+
+impl Arena {
+    /// The network, if it may be attacked: all its peers run, on loopback.
+    pub async fn enter(network: Network, roles: Roles) -> Result<Self, LabError> {
+        let genesis = load_genesis(&network.genesis_path())?;
+        let full: Vec<usize> = (0..network.manifest().settings.full_count()).collect();
+        let mut arena = Self { at: 0, full, roles, genesis, used: BTreeSet::new(), network };
+        arena.check_loopback()?;
+        for &place in &arena.full {
+            let peer = arena.name(place).to_owned();
+            if !matches!(arena.network.state(place), PeerState::Ready(_)) {
+                return Err(LabError::NotRunning { peer });
+            }
+            let faults = arena.client(place).faults().await.map_err(|error| LabError::api(&peer, error))?;
+            if !faults.cut.is_empty() {
+                let message = format!("{peer} is cut off from others: `synod fault heal` first");
+                return Err(LabError::Usage { message });
+            }
+        }
+        arena.at = match &arena.roles.peer {
+            Some(name) => arena.network.find(name)?,
+            // The last one, so that the first can be the others' voice.
+            None => arena.full[arena.full.len() - 1],
+        };
+        if !arena.full.contains(&arena.at) {
+            return Err(LabError::Usage { message: "the merchant's peer must be one that keeps blocks".to_owned() });
+        }
+        Ok(arena)
+    }
+
+    /// Attacks leave this machine under no circumstances.
+    fn check_loopback(&self) -> Result<(), LabError> {
+        for place in 0..self.network.peers().len() {
+            let config = Config::load(&self.network.config_path(place))?;
+            let listens = config.listen.iter().chain(&config.bootstrap);
+            if let Some(address) = listens.into_iter().find(|address| !is_loopback(address)) {
+                let peer = self.network.peers()[place].name.clone();
+                return Err(LabError::NotLoopback { peer, address: address.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The chain's beginning.
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Whom the attacker pays.
+    pub const fn merchant(&self) -> Address {
+        self.roles.merchant
+    }
+
+    /// The attacker's address.
+    pub fn attacker(&self) -> Address {
+        self.roles.attacker.address()
+    }
+
+    /// The attacker, as one that pays.
+    pub fn payer(&self) -> Payer {
+        Payer { name: self.roles.wallet.clone(), secret: self.roles.attacker.clone() }
+    }
+
+    /// A peer's client.
+    pub fn client(&self, place: usize) -> Client {
+        self.network.client(place)
+    }
+
+    /// A peer's name.
+    pub fn name(&self, place: usize) -> &str {
+        &self.network.peers()[place].name
+    }
+
+    /// A peer's status.
+    pub async fn status(&self, place: usize) -> Result<Status, LabError> {
+        self.client(place).status().await.map_err(|error| LabError::api(self.name(place), error))
+    }
+
+    /// Two payments of a coin that all know and that no attack spent yet.
+    pub async fn pair(&mut self) -> Result<Pair, LabError> {
+        let status = self.status(self.at).await?;
+        let fee = status.chain.fee_min;
+        let expected = PRICE.checked_add(fee).unwrap_or(Amount::MAX);
+        let info = self.client(self.at).address(self.attacker(), AddressQuery { coins: Some(COINS_MAX) }).await;
+        let info = info.map_err(|error| LabError::api(self.name(self.at), error))?;
+        let usable = info.coins.into_iter().filter(|coin| coin.mature && !coin.pending && !coin.spent_by_pending);
+        let mut usable = usable.map(|coin| {
+            let output = Output::plain(coin.amount, self.roles.attacker.address());
+            let made = Coin { output, height: coin.height.unwrap_or_default(), coinbase: coin.coinbase };
+            (OutPoint { tx: coin.tx, index: coin.index }, made)
+        });
+        let found = usable.find(|(name, coin)| coin.output.amount >= expected && !self.used.contains(name));
+        let Some((name, coin)) = found else {
+            let wallet = self.roles.wallet.clone();
+            return Err(LabError::Funds { wallet, expected, got: Amount::ZERO });
+        };
+        self.used.insert(name);
+        let pay = |to: Address| {
+            let builder = PaymentBuilder::new(status.chain.id).spend(name, coin, &self.roles.attacker);
+            builder.pay(to, PRICE).fee(fee).build(self.roles.attacker.address())
+        };
+        Ok(Pair { payment: pay(self.roles.merchant)?, rival: pay(self.roles.attacker.address())? })
+    }
+
+    /// Hands a payment to a peer.
+    pub async fn submit(&self, place: usize, tx: &Tx) -> Result<(), LabError> {
+        let submitted = self.client(place).submit(tx).await;
+        submitted.map(|_| ()).map_err(|error| LabError::api(self.name(place), error))
+    }
+
+    /// Hands a payment to several peers at once. A refusal says that another payment of the coin was there first.
+    pub async fn submit_everywhere(&self, places: &[usize], tx: &Tx) -> Result<usize, LabError> {
+        let handed = join_all(places.iter().map(|&place| self.submit(place, tx))).await;
+        let mut accepted = 0;
+        for result in handed {
+            match result {
+                Ok(()) => accepted += 1,
+                Err(LabError::Api { source: ClientError::Api(_), .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// How the two payments stand at every peer that keeps blocks.
+    pub async fn fates(&self, pair: &Pair) -> Result<Vec<Fate>, LabError> {
+        let (payment, rival) = (pair.payment.id(), pair.rival.id());
+        let asked = join_all(self.full.iter().map(|&place| async move {
+            let peer = self.name(place).to_owned();
+            let payment = self.standing(place, payment).await?;
+            Ok(Fate { peer, payment, rival: self.standing(place, rival).await? })
+        }));
+        asked.await.into_iter().collect()
+    }
+
+    async fn standing(&self, place: usize, id: TxId) -> Result<Standing, LabError> {
+        match self.client(place).transaction(id).await {
+            Ok(info) => Ok(match info.status {
+                TransactionStatus::Confirmed => Standing::Confirmed,
+                TransactionStatus::Conflicted => Standing::Conflicted,
+                TransactionStatus::Pending => Standing::Pending,
+            }),
+            Err(ClientError::Api(error)) if error.code == "unknown_transaction" => Ok(Standing::Unknown),
+            Err(error) => Err(LabError::api(self.name(place), error)),
+        }
+    }
+
+    /// Waits until all peers that keep blocks, and the others given, are on one tip.
+    pub async fn wait_one_tip(&self, others: &[&Client], limit: Duration) -> Result<BlockId, LabError> {
+        let mut common = None;
+        wait("all peers to be on one tip", limit, async || {
+            let clients = self.full.iter().map(|&place| self.client(place));
+            let all: Vec<Client> = clients.chain(others.iter().map(|client| (*client).clone())).collect();
+            let statuses = join_all(all.iter().map(Client::status)).await;
+            let tips: BTreeSet<Option<BlockId>> = statuses.into_iter().map(|status| Some(status.ok()?.tip)).collect();
+            common = tips.first().copied().flatten().filter(|_| tips.len() == 1);
+            Ok(common.is_some())
+        })
+        .await?;
+        Ok(common.expect("just seen"))
+    }
+
+    /// How many blocks of a peer's chain are not on another's: what it takes back when it changes over to that.
+    pub async fn apart(&self, place: usize, other: &Client) -> Result<u64, LabError> {
+        let query = ChainQuery { before: None, limit: Some(APART_MAX) };
+        let failed = |error| LabError::api(self.name(place), error);
+        let own = self.client(place).chain(query).await.map_err(failed)?;
+        let others: BTreeSet<BlockId> =
+            other.chain(query).await.map_err(failed)?.into_iter().map(|block| block.id).collect();
+        Ok(own.iter().take_while(|block| !others.contains(&block.id)).count() as u64)
+    }
+
+    /// Sets who cannot talk to whom: for each peer that keeps blocks, the peers that it is cut off from.
+    pub async fn cut(&self, from: impl Fn(usize) -> Vec<String>) -> Result<(), LabError> {
+        let set = join_all(self.full.iter().map(|&place| {
+            let cut = from(place);
+            async move {
+                let (client, failed) = (self.client(place), |error| LabError::api(self.name(place), error));
+                // Delays and losses are the network's own.
+                let faults = client.faults().await.map_err(failed)?;
+                client.set_faults(&Faults { cut, ..faults }).await.map(|_| ()).map_err(failed)
+            }
+        }));
+        set.await.into_iter().collect()
+    }
+
+    /// The libp2p peer id of a peer.
+    pub fn peer_id(&self, place: usize) -> String {
+        self.network.peers()[place].peer_id.clone()
+    }
+}
+
+/// The cumulative work of a status's tip.
+pub(super) fn work(status: &Status) -> U256 {
+    U256::from_str_radix(&status.work, 16).unwrap_or(U256::ZERO)
+}
+
+/// Polls until `holds`.
+pub(super) async fn wait(
+    what: &str,
+    limit: Duration,
+    mut holds: impl AsyncFnMut() -> Result<bool, LabError>,
+) -> Result<(), LabError> {
+    let begin = Instant::now();
+    while !holds().await? {
+        if begin.elapsed() > limit {
+            return Err(LabError::TimedOut { what: format!("waiting for {what}"), limit, log: Vec::new() });
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+fn is_loopback(address: &synod_node::net::Multiaddr) -> bool {
+    let text = address.to_string();
+    let mut parts = text.split('/').skip(1);
+    match (parts.next(), parts.next()) {
+        (Some("ip4"), Some(ip)) => ip.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback()),
+        (Some("ip6"), Some(ip)) => ip.parse().is_ok_and(|ip: std::net::Ipv6Addr| ip.is_loopback()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_this_machine_are_loopback() {
+        let table = [
+            ("/ip4/127.0.0.1/tcp/4001", true),
+            ("/ip4/127.9.9.9/udp/4001/quic-v1", true),
+            ("/ip6/::1/tcp/4001", true),
+            ("/ip4/0.0.0.0/tcp/4001", false),
+            ("/ip4/192.168.0.1/tcp/4001", false),
+            ("/ip6/fe80::1/tcp/4001", false),
+            ("/dns4/localhost/tcp/4001", false),
+        ];
+        for (text, expected) in table {
+            assert_eq!(is_loopback(&text.parse().expect("an address")), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The attacker's own node: a real process that mines with its declared share of the hash rate, among the others or in secret.
+//!
+//! It is an honest node that is cut off: what it mines then is a private branch, and the end of the cut releases it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use synod_ledger::{Address, Tx};
+use synod_node::api::client::Client;
+use synod_node::api::types::{Faults, Status};
+use synod_node::config::MiningConfig;
+
+use super::arena::{Arena, wait};
+use crate::LabError;
+use crate::create::listen_addresses;
+use crate::settings::Transport;
+use crate::solo::{self, Node, Solo};
+
+/// What messages call it.
+const NAME: &str = "the attacker's node";
+/// The folder of attackers in a network's directory.
+const FOLDER: &str = "attackers";
+/// How long its process may take to join.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The attacker's node. Its process ends with it.
+pub(super) struct Miner {
+    client: Client,
+    /// Its key, its store and its log.
+    folder: PathBuf,
+    node: Node,
+}
+
+impl Miner {
+    /// Starts a node that mines with `share` of all hash power, its own counted, and joins the network.
+    pub(super) async fn start(arena: &Arena, program: &Path, address: Address, share: f64) -> Result<Self, LabError> {
+        let settings = &arena.network.manifest().settings;
+        let bootstrap = arena.full.iter().flat_map(|&place| {
+            let entry = &arena.network.peers()[place];
+            let addresses = listen_addresses(settings.transport, entry.port);
+            addresses.into_iter().map(|address| format!("{address}/p2p/{}", entry.peer_id))
+        });
+        let honest = settings.hash_rate.saturating_mul(arena.full.len() as u64);
+        let hash_rate = (honest as f64 * share / (1.0 - share)).round() as u64;
+        let node = Solo {
+            bootstrap: bootstrap.collect(),
+            faults: true,
+            gossip: settings.gossip.kind(),
+            mining: Some(MiningConfig { address, hash_rate, threads: 1 }),
+            neighbours: arena.full.len(),
+            quic: settings.transport == Transport::Quic,
+            ..Solo::default()
+        };
+        let folder = arena.network.dir().join(FOLDER).join(std::process::id().to_string());
+        let config = solo::write_config(&folder, arena.genesis(), node)?;
+        let node = Node::start(program, &config)?;
+        let run = node.ready().await?;
+        let client = Client::new(&run.api.to_string());
+        let miner = Self { client, folder, node };
+        miner.join(arena).await?;
+        Ok(miner)
+    }
+
+    /// Stops it, and leaves nothing behind. One that is dropped instead leaves its log.
+    pub(super) fn retire(self) -> Result<(), LabError> {
+        let Self { folder, node, .. } = self;
+        drop(node);
+        std::fs::remove_dir_all(&folder).map_err(|error| LabError::io(&folder, error))
+    }
+
+    /// Its client.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Its status.
+    pub(super) async fn status(&self) -> Result<Status, LabError> {
+        self.client.status().await.map_err(|error| LabError::api(NAME, error))
+    }
+
+    /// Ends the cut, and waits until it is connected to all and on their tip.
+    pub(super) async fn join(&self, arena: &Arena) -> Result<(), LabError> {
+        self.release().await?;
+        let wanted: BTreeSet<String> = arena.full.iter().map(|&place| arena.peer_id(place)).collect();
+        wait("the attacker's node to join", PATIENCE, async || {
+            let peers = self.client.peers().await.map_err(|error| LabError::api(NAME, error))?;
+            let there: BTreeSet<String> = peers.into_iter().map(|peer| peer.peer_id).collect();
+            Ok(wanted.is_subset(&there))
+        })
+        .await?;
+        arena.wait_one_tip(&[&self.client], PATIENCE).await.map(|_| ())
+    }
+
+    /// From now on nobody hears it, and it hears nobody, but those at these places.
+    pub(super) async fn hide(&self, arena: &Arena, but: &[usize]) -> Result<(), LabError> {
+        let cut = arena.full.iter().filter(|place| !but.contains(place)).map(|&place| arena.peer_id(place)).collect();
+        self.set(&Faults { cut, ..Faults::default() }).await
+    }
+
+    /// It is heard again: what it mined in secret is out.
+    pub(super) async fn release(&self) -> Result<(), LabError> {
+        self.set(&Faults::default()).await
+    }
+
+    async fn set(&self, faults: &Faults) -> Result<(), LabError> {
+        self.client.set_faults(faults).await.map(|_| ()).map_err(|error| LabError::api(NAME, error))
+    }
+
+    /// Hands it a payment.
+    pub(super) async fn submit(&self, tx: &Tx) -> Result<(), LabError> {
+        self.client.submit(tx).await.map(|_| ()).map_err(|error| LabError::api(NAME, error))
+    }
+
+    /// Whether a payment is in its chain.
+    pub(super) async fn has_confirmed(&self, tx: &Tx) -> Result<bool, LabError> {
+        let info = self.client.transaction(tx.id()).await.map_err(|error| LabError::api(NAME, error))?;
+        Ok(info.confirmations > 0)
+    }
+}

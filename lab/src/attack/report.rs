@@ -1,0 +1,203 @@
+//! What an attack reports: what happened, what it cost and what theory expects.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use synod_ledger::{Amount, TxId};
+use synod_scenario::attack::theory;
+use synod_scenario::duel::{self, Wait};
+use synod_scenario::stats;
+
+use super::double_spend::{Strategy, Terms};
+
+/// With so much doubt an interval is stated.
+const DOUBT: f64 = 0.05;
+
+/// How a payment stands at a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// In a block of the active chain.
+    Confirmed,
+    /// Its coin is spent otherwise.
+    Conflicted,
+    /// It waits.
+    Pending,
+    /// The peer has not heard of it, or has forgotten it.
+    Unknown,
+}
+
+impl Standing {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Conflicted => "conflicted",
+            Self::Pending => "pending",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How the two payments stand at one peer in the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fate {
+    /// The peer.
+    pub peer: String,
+    /// The payment to the merchant.
+    pub payment: Standing,
+    /// The payment back to the attacker.
+    pub rival: Standing,
+}
+
+/// Something that happened in an attack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// Milliseconds since the attack began.
+    pub at_ms: u64,
+    /// What happened.
+    pub what: String,
+}
+
+/// How one attack ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The attacker gave up.
+    GaveUp,
+    /// The goods were handed over and the payment stands.
+    Kept,
+    /// The goods were handed over, and the payment is undone at every peer that keeps blocks.
+    Undone,
+    /// The merchant did not hand over.
+    Undelivered,
+}
+
+impl Outcome {
+    /// Its name for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GaveUp => "gave up",
+            Self::Kept => "kept",
+            Self::Undone => "undone",
+            Self::Undelivered => "not delivered",
+        }
+    }
+}
+
+/// What an attack cost the attacker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Costs {
+    /// Hashes of its own node.
+    pub hashes: u64,
+    /// What they took, at the joules a hash that were stated.
+    pub joules: f64,
+    /// Blocks that it found in secret.
+    pub blocks: u64,
+}
+
+/// One attack.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Run {
+    /// From 1.
+    pub number: u64,
+    /// The payment to the merchant.
+    pub payment: TxId,
+    /// The payment back to the attacker.
+    pub rival: TxId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Blocks of the network that were taken back.
+    pub reorganisation: u64,
+    /// What it cost.
+    pub costs: Costs,
+    /// How the payments stand in the end.
+    pub fates: Vec<Fate>,
+    /// What happened.
+    pub timeline: Vec<Moment>,
+}
+
+/// All attacks of one command.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The attack's name.
+    pub attack: &'static str,
+    /// How it was done.
+    pub strategy: Strategy,
+    /// The network's directory.
+    pub dir: String,
+    /// The chain's id.
+    pub chain_id: String,
+    /// How many peers keep blocks.
+    pub peers: usize,
+    /// The terms.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// How many attacks there were.
+    pub tried: u64,
+    /// How many undid a payment for which the goods were handed over.
+    pub undone: u64,
+    /// The probability of that, from these attacks: Clopper and Pearson's interval of 95 per cent.
+    pub probability_low: f64,
+    /// Its upper end.
+    pub probability_high: f64,
+    /// What the closed form says, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<f64>,
+    /// What the merchant lost, in units.
+    pub lost: Amount,
+    /// The attacks.
+    pub runs: Vec<Run>,
+}
+
+/// What theory says of a branch in secret, with the attacker that gives up.
+fn expected(strategy: Strategy, terms: &Terms) -> Option<f64> {
+    let attacker = (terms.share * SHARE_PARTS).round() as u64;
+    let duel = duel::Terms {
+        honest: SHARE_PARTS as u64 - attacker,
+        attacker,
+        confirmations: terms.confirmations,
+        in_hand: 0,
+        wait: Wait::Raced,
+        behind_max: terms.give_up,
+    };
+    // What is handed over unconfirmed is no race for blocks.
+    (strategy == Strategy::Majority && terms.confirmations > 0).then(|| theory::success(&duel))
+}
+
+/// Shares are taken to a millionth.
+const SHARE_PARTS: f64 = 1e6;
+
+impl Report {
+    /// Sums up.
+    pub(super) fn of(strategy: Strategy, terms: Terms, network: (String, String, usize), runs: Vec<Run>) -> Self {
+        let undone = runs.iter().filter(|run| run.outcome == Outcome::Undone).count() as u64;
+        let tried = runs.len() as u64;
+        let interval = stats::probability(undone, tried, DOUBT);
+        let (dir, chain_id, peers) = network;
+        Self {
+            attack: "double-spend",
+            strategy,
+            dir,
+            chain_id,
+            peers,
+            terms,
+            tried,
+            undone,
+            probability_low: interval.low,
+            probability_high: interval.high,
+            expected: expected(strategy, &terms),
+            lost: Amount(undone * Amount::COIN),
+            runs,
+        }
+    }
+
+    /// How many attacks ended how.
+    pub fn outcomes(&self) -> BTreeMap<&'static str, u64> {
+        let mut outcomes = BTreeMap::new();
+        for run in &self.runs {
+            *outcomes.entry(run.outcome.name()).or_default() += 1;
+        }
+        outcomes
+    }
+}

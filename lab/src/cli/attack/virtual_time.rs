@@ -1,0 +1,297 @@
+//! Attacks by the thousand in virtual time, beside what theory says of them: `attack double-spend --sim` and `attack selfish-mining`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use serde::Serialize;
+use synod_scenario::Watch;
+use synod_scenario::attack::{Progress, double_spend, selfish, theory};
+use synod_scenario::duel::Wait;
+use synod_scenario::stats::Interval;
+
+use crate::cli::context::Context;
+use crate::cli::sim::{COMMIT, until_stopped};
+use crate::error::LabError;
+use crate::exit::Exit;
+use crate::plot::{Plot, Point, Series};
+use crate::shell::{Shell, render, show_figure};
+use crate::units;
+
+/// What is common to attacks in virtual time.
+#[derive(Clone, Debug, Args)]
+pub(in crate::cli) struct VirtualArgs {
+    /// What all runs are drawn from
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "sim")]
+    seed: u64,
+    /// Runs at a time [default: one for each core]
+    #[arg(long, value_name = "N", requires = "sim", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    jobs: Option<u16>,
+    /// Write a plot, theory as lines
+    #[arg(long, value_name = "FILE", requires = "sim")]
+    svg: Option<PathBuf>,
+}
+
+impl VirtualArgs {
+    fn jobs(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.map_or_else(cores, usize::from)
+    }
+}
+
+/// `synod attack double-spend --sim`.
+#[derive(Clone, Debug)]
+pub(super) struct Duels {
+    pub(super) shares: Vec<f64>,
+    pub(super) confirmations: Vec<u64>,
+    pub(super) delays: Vec<f64>,
+    pub(super) in_hand: u64,
+    pub(super) wait: Wait,
+    pub(super) give_up: u64,
+    pub(super) runs: u64,
+    pub(super) runs_max: u64,
+    pub(super) common: VirtualArgs,
+}
+
+/// `synod attack selfish-mining`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Example:
+  synod attack selfish-mining --sim
+  synod attack selfish-mining --sim --alpha 0.25,0.33,0.4 --gamma 0.5 --runs 50 --svg revenue.svg
+
+The pool and the others are real replicas; who is paid is read from the main chain's coinbases. Exit code 5: not as theory says.")]
+pub(in crate::cli) struct SelfishArgs {
+    /// In virtual time; it is not mounted on real networks
+    #[arg(long, required = true)]
+    sim: bool,
+    /// The pool's shares of all hash power
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = units::share)]
+    alpha: Vec<f64>,
+    /// The shares of the others that mine on the pool's block where there are two
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = units::share)]
+    gamma: Vec<f64>,
+    /// Independent runs of each cell
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=selfish::RUNS_MAX))]
+    runs: Option<u64>,
+    /// Blocks of each run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=selfish::BLOCKS_MAX))]
+    blocks: Option<u64>,
+    #[command(flatten)]
+    common: VirtualArgs,
+}
+
+/// A report, and the program that made it.
+#[derive(Serialize)]
+struct Told<R> {
+    attack: &'static str,
+    commit: &'static str,
+    #[serde(flatten)]
+    report: R,
+}
+
+/// Watches over a grid: a bar, and a stop.
+fn watcher<'a>(shell: Shell, stop: &'a AtomicBool) -> impl FnMut(Progress) -> Watch + use<'a> {
+    let mut bar = None;
+    move |progress: Progress| {
+        let bar = bar.get_or_insert_with(|| shell.bar(progress.runs));
+        bar.set_position(progress.runs_done);
+        bar.set_message(format!("{} of {} cells", progress.cells_done, progress.cells));
+        if progress.runs_done == progress.runs {
+            bar.finish_and_clear();
+        }
+        if stop.load(Ordering::Relaxed) { Watch::Stop } else { Watch::GoOn }
+    }
+}
+
+const fn exit(is_as_expected: bool, is_complete: bool) -> Exit {
+    match (is_as_expected, is_complete) {
+        (false, _) => Exit::Check,
+        (true, false) => Exit::Interrupted,
+        (true, true) => Exit::Ok,
+    }
+}
+
+fn draw(common: &VirtualArgs, plot: &Plot) -> Result<(), LabError> {
+    match &common.svg {
+        Some(path) => crate::files::write(path, plot.svg().as_bytes()),
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn duels(context: &Context, args: Duels) -> Result<Exit, LabError> {
+    let grid = double_spend::Grid {
+        shares: args.shares,
+        confirmations: args.confirmations,
+        delays: args.delays,
+        in_hand: args.in_hand,
+        wait: args.wait,
+        behind_max: args.give_up,
+        runs_min: args.runs,
+        runs_max: args.runs_max.max(args.runs),
+        seed: args.common.seed,
+    };
+    let (shell, common) = (context.shell, args.common);
+    until_stopped(move |stop| {
+        let report = grid.fight(common.jobs(), watcher(shell, stop));
+        let report = report.map_err(|error| LabError::Usage { message: error.to_string() })?;
+        draw(&common, &success_plot(&report))?;
+        let exit = exit(report.is_as_expected, report.is_complete);
+        let told = Told { attack: "double-spend", commit: COMMIT, report };
+        shell.result(&told, || duels_text(shell, &told.report));
+        Ok(exit)
+    })
+    .await
+}
+
+fn show(interval: &Interval) -> String {
+    format!("{} to {}", show_figure(interval.low), show_figure(interval.high))
+}
+
+fn duels_text(shell: Shell, report: &double_spend::Report) -> String {
+    let mut table = shell.table(&[
+        "#SHARE",
+        "#Z",
+        "#DELAY",
+        "#RUNS",
+        "#WON",
+        "#SUCCESS",
+        "99 %",
+        "#THEORY",
+        "",
+        "#DEPTH",
+        "#BLOCKS LOST",
+    ]);
+    for cell in &report.cells {
+        let verdict = match (cell.is_untested, cell.is_as_expected()) {
+            (true, _) => "untested",
+            (false, true) => "as expected",
+            (false, false) => "NOT AS EXPECTED",
+        };
+        table.add_row([
+            cell.share.to_string(),
+            cell.confirmations.to_string(),
+            cell.delay.to_string(),
+            cell.runs.to_string(),
+            cell.successes.to_string(),
+            show_figure(cell.success),
+            show(&cell.interval),
+            show_figure(cell.expected),
+            verdict.to_owned(),
+            cell.depth_mean.map_or_else(|| "-".to_owned(), show_figure),
+            show_figure(cell.attacker_blocks_lost_mean),
+        ]);
+    }
+    let end = match (report.is_complete, report.is_as_expected) {
+        (false, _) => "Stopped before all was fought.",
+        (true, _) if report.cells_tested == 0 => "No cell has a hundred successes to be expected: raise --runs-max.",
+        (true, true) => "All tested cells are as theory says, with 99 % for all of them together.",
+        (true, false) => "Not all tested cells are as theory says.",
+    };
+    format!("{}\n\n{} duels of two real replicas. {end}", render(&table), report.runs)
+}
+
+fn success_plot(report: &double_spend::Report) -> Plot {
+    let delays = &report.grid.delays;
+    let kinds = report.grid.shares.iter().flat_map(|share| delays.iter().map(move |delay| (*share, *delay)));
+    let series = kinds.map(|(share, delay)| {
+        let of_share = || report.cells.iter().filter(move |cell| cell.share == share && cell.delay == delay);
+        let points = of_share().filter(|cell| !cell.is_untested).map(|cell| Point {
+            x: cell.confirmations as f64,
+            y: cell.success,
+            low: cell.interval.low,
+            high: cell.interval.high,
+        });
+        let line = of_share().map(|cell| (cell.confirmations as f64, cell.expected));
+        let name = if delay > 0.0 { format!("share {share}, delay {delay}") } else { format!("share {share}") };
+        Series { name, points: points.collect(), line: line.collect() }
+    });
+    Plot {
+        title: "Double spends: success over confirmations, theory as lines".into(),
+        x: "confirmations z".into(),
+        y: "probability of success".into(),
+        is_log: true,
+        series: series.collect(),
+    }
+}
+
+pub(super) async fn selfish(context: &Context, args: SelfishArgs) -> Result<Exit, LabError> {
+    let usual = selfish::Grid::default();
+    let or_usual = |given: &[f64], usual: Vec<f64>| if given.is_empty() { usual } else { given.to_vec() };
+    let grid = selfish::Grid {
+        alphas: or_usual(&args.alpha, usual.alphas),
+        gammas: or_usual(&args.gamma, usual.gammas),
+        runs: args.runs.unwrap_or(usual.runs),
+        blocks: args.blocks.unwrap_or(usual.blocks),
+        seed: args.common.seed,
+    };
+    let (shell, common) = (context.shell, args.common);
+    until_stopped(move |stop| {
+        let report = grid.mine(common.jobs(), watcher(shell, stop));
+        let report = report.map_err(|error| LabError::Usage { message: error.to_string() })?;
+        draw(&common, &revenue_plot(&report))?;
+        let exit = exit(report.is_as_expected, report.is_complete);
+        let told = Told { attack: "selfish-mining", commit: COMMIT, report };
+        shell.result(&told, || selfish_text(shell, &told.report));
+        Ok(exit)
+    })
+    .await
+}
+
+fn selfish_text(shell: Shell, report: &selfish::Report) -> String {
+    let mut table =
+        shell.table(&["#GAMMA", "#ALPHA", "#BLOCKS", "#REVENUE", "99 %", "#EQUATION 8", "", "PAYS", "#FROM"]);
+    for cell in &report.cells {
+        let verdict = if cell.is_as_expected() { "as expected" } else { "NOT AS EXPECTED" };
+        let pays = match cell.gain {
+            selfish::Gain::Less => "no",
+            selfish::Gain::More => "yes",
+            selfish::Gain::Undecided => "undecided",
+        };
+        table.add_row([
+            cell.gamma.to_string(),
+            show_figure(cell.alpha),
+            (cell.pool_found + cell.others_found).to_string(),
+            show_figure(cell.revenue),
+            show(&cell.interval),
+            show_figure(cell.expected),
+            verdict.to_owned(),
+            pays.to_owned(),
+            show_figure(cell.threshold),
+        ]);
+    }
+    let end = match (report.is_complete, report.is_as_expected) {
+        (false, _) => "Stopped before all was mined.",
+        (true, true) => "All cells are as equation 8 of Eyal and Sirer 2014 says, with 99 % for all of them together.",
+        (true, false) => "Not all cells are as equation 8 says.",
+    };
+    format!("{}\n\n{end}", render(&table))
+}
+
+fn revenue_plot(report: &selfish::Report) -> Plot {
+    let series = report.grid.gammas.iter().map(|gamma| {
+        let cells = report.cells.iter().filter(|cell| cell.gamma == *gamma);
+        let points = cells.map(|cell| Point {
+            x: cell.alpha,
+            y: cell.revenue,
+            low: cell.interval.low,
+            high: cell.interval.high,
+        });
+        let line = (0..=LINE_STEPS).map(|step| {
+            let alpha = selfish::ALPHA_MAX * f64::from(step) / f64::from(LINE_STEPS);
+            (alpha, theory::selfish_revenue(alpha, *gamma))
+        });
+        Series { name: format!("γ = {gamma}"), points: points.collect(), line: line.collect() }
+    });
+    let honest = Series { name: "honest".into(), points: Vec::new(), line: vec![(0.0, 0.0), (0.5, 0.5)] };
+    Plot {
+        title: "Selfish mining: the pool's share of revenue, equation 8 as lines".into(),
+        x: "the pool's share of hash power α".into(),
+        y: "its share of revenue".into(),
+        is_log: false,
+        series: series.chain([honest]).collect(),
+    }
+}
+
+/// Points of a line of theory.
+const LINE_STEPS: u32 = 98;
