@@ -4,7 +4,7 @@ use plotters::chart::ChartBuilder;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::coord::{Shift, combinators::IntoLogRange};
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::element::{Circle, ErrorBar, PathElement};
+use plotters::element::{ErrorBar, PathElement};
 use plotters::series::LineSeries;
 use plotters::style::{BLACK, Color, Palette, Palette99, WHITE};
 use plotters_svg::SVGBackend;
@@ -102,8 +102,6 @@ impl Plot {
                 ErrorBar::new_vertical(x, above(low), above(y), above(high), color.filled(), 8)
             });
             chart.draw_series(bars).expect(SURE);
-            let dots = series.points.iter().map(|point| Circle::new((point.x, above(point.y)), 3, color.filled()));
-            chart.draw_series(dots).expect(SURE);
         }
         chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw().expect(SURE);
     }
