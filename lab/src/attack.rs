@@ -11,12 +11,14 @@ mod miner;
 mod page;
 mod report;
 mod stake;
+mod terms;
 
 pub use arena::{Arena, Roles};
-pub use double_spend::{Strategy, Terms, run};
+pub use double_spend::run;
 pub use equivocation::{Equivocation, equivocate};
 pub use flood::{Flood, FloodTerms, Kind, flood};
 pub use page::page;
 pub(crate) use page::summary;
 pub use report::{Costs, Fate, Moment, Outcome, Report, Run, Standing};
 pub use stake::{NothingAtStake, mint_everywhere};
+pub use terms::{Strategy, Terms};

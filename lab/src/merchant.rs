@@ -14,6 +14,9 @@ use crate::LabError;
 /// Coins of an address and conflicts that are looked at.
 const LIST_MAX: u32 = 10_000;
 
+/// At so many confirmations, or ten times those at which it hands over if that is more, a merchant looks at a payment no more.
+const BURIED: u64 = 100;
+
 /// What a merchant tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -76,6 +79,8 @@ struct Entry {
     is_delivered: bool,
     is_shaken: bool,
     is_undone: bool,
+    /// So deep that it is looked at no more.
+    is_buried: bool,
     rivals: BTreeSet<TxId>,
 }
 
@@ -105,9 +110,9 @@ impl Book {
         Self { confirmations, entries: BTreeMap::new() }
     }
 
-    /// The payments that are watched.
+    /// The payments that are watched: those that lie deep are not.
     pub fn ids(&self) -> impl Iterator<Item = TxId> + '_ {
-        self.entries.keys().copied()
+        self.entries.iter().filter(|(_, entry)| !entry.is_buried).map(|(id, _)| *id)
     }
 
     /// Takes note of what is seen, and says what follows from it.
@@ -117,7 +122,14 @@ impl Book {
         let confirmations_min = self.confirmations;
         let entry = self.entries.entry(id).or_insert_with(|| {
             notices.push(Notice::Seen { id, amount, confirmations });
-            Entry { amount, is_delivered: false, is_shaken: false, is_undone: false, rivals: BTreeSet::new() }
+            Entry {
+                amount,
+                is_delivered: false,
+                is_shaken: false,
+                is_undone: false,
+                is_buried: false,
+                rivals: BTreeSet::new(),
+            }
         });
         if !entry.is_delivered {
             if !is_lost && confirmations >= confirmations_min {
@@ -126,6 +138,7 @@ impl Book {
             }
             return notices;
         }
+        entry.is_buried = confirmations >= BURIED && confirmations >= confirmations_min.saturating_mul(10);
         // Without confirmations nothing was promised that could be shaken.
         let is_shaken = !is_lost && confirmations == 0 && confirmations_min > 0;
         if is_shaken && !entry.is_shaken {
@@ -147,6 +160,10 @@ impl Book {
     /// Whether goods were handed over for a payment.
     pub fn is_delivered(&self, id: &TxId) -> bool {
         self.entries.get(id).is_some_and(|entry| entry.is_delivered)
+    }
+
+    fn is_buried(&self, id: &TxId) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.is_buried)
     }
 
     /// Whether a payment for which goods were handed over is undone as things stand.
@@ -204,7 +221,7 @@ impl Merchant {
     /// Looks at its peer once.
     pub async fn look(&mut self) -> Result<Vec<Notice>, LabError> {
         let mut paid = self.paid().await?;
-        paid.retain(|id, _| !self.before.contains(id));
+        paid.retain(|id, _| !self.before.contains(id) && !self.book.is_buried(id));
         for id in self.book.ids() {
             paid.entry(id).or_default();
         }
@@ -283,6 +300,18 @@ mod tests {
         ];
         for (confirmations, sightings, expected) in cases {
             assert_eq!(told(confirmations, sightings), expected, "{confirmations}: {sightings:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_deep_is_looked_at_no_more() {
+        for (confirmations, deep) in [(2, 100), (20, 200)] {
+            let mut book = Book::new(confirmations);
+            book.see(seen(confirmations, false));
+            book.see(seen(deep - 1, false));
+            assert_eq!(book.ids().count(), 1);
+            book.see(seen(deep, false));
+            assert_eq!(book.ids().count(), 0);
         }
     }
 

@@ -92,7 +92,8 @@ impl Plot {
         for (number, series) in self.series.iter().enumerate() {
             let color = Palette99::pick(number).to_rgba();
             let above = |y: f64| y.max(floor);
-            let line = series.line.iter().map(|&(x, y)| (x, above(y)));
+            // Where a line falls below what is shown it ends.
+            let line = series.line.iter().copied().filter(|(_, y)| *y >= floor);
             let drawn = chart.draw_series(LineSeries::new(line, color.stroke_width(1))).expect(SURE);
             drawn
                 .label(&series.name)

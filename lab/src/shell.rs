@@ -156,7 +156,11 @@ pub fn short(hash: impl ToString) -> String {
 
 /// A measured figure with as many digits as mean something.
 pub fn show_figure(value: f64) -> String {
-    if value >= 1e4 { crate::units::show_count(value) } else { format!("{value:.3}") }
+    match value {
+        value if value >= 1e4 => crate::units::show_count(value),
+        value if value > 0.0 && value < 0.01 => format!("{value:.2e}"),
+        value => format!("{value:.3}"),
+    }
 }
 
 fn pretty<T: Serialize>(value: &T) -> String {
@@ -168,6 +172,15 @@ mod tests {
     use super::*;
 
     const PLAIN: Shell = Shell { json: false, terminal: false, color: false };
+
+    #[test]
+    fn a_figure_has_the_digits_that_mean_something() {
+        let table = [(0.0, "0.000"), (5.913e-4, "5.91e-4"), (0.0099, "9.90e-3"), (0.5, "0.500"), (1234.5, "1234.500")];
+        for (value, expected) in table {
+            assert_eq!(show_figure(value), expected);
+        }
+        assert_eq!(show_figure(20_000.0), crate::units::show_count(20_000.0));
+    }
 
     #[test]
     fn a_table_lines_numbers_up_on_the_right() {

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use synod_ledger::Genesis;
 use synod_node::config::{Config, GossipKind, MiningConfig, NetworkConfig, OverlaysConfig, RunFile};
 
-use crate::LabError;
+use crate::{LabError, process};
 
 /// How long a process may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -20,6 +20,8 @@ pub(crate) struct Solo {
     pub(crate) adversary: Option<String>,
     /// Whom it looks for.
     pub(crate) bootstrap: Vec<String>,
+    /// Whether it knows nobody but those.
+    pub(crate) closed: bool,
     /// Whether its links may be cut.
     pub(crate) faults: bool,
     /// Who carries blocks and payments.
@@ -51,6 +53,7 @@ pub(crate) fn write_config(folder: &Path, genesis: &Genesis, solo: Solo) -> Resu
         adversary: solo.adversary,
         light: false,
         network: NetworkConfig {
+            discover: !solo.closed,
             gossip: solo.gossip,
             neighbours_min: usual.neighbours_min.max(solo.neighbours),
             neighbours_max: usual.neighbours_max.max(solo.neighbours),
@@ -71,18 +74,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Call it from a thread that lives as long as the node should: the node ends with that.
     pub(crate) fn start(program: &Path, config: &Path) -> Result<Self, LabError> {
         let folder = config.parent().unwrap_or(Path::new("."));
-        let log = fs::File::create(folder.join("node.log")).map_err(|error| LabError::io(folder, error))?;
-        let child = Command::new(program)
-            .arg("node")
-            .arg("--config")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .map_err(|error| LabError::io(program, error))?;
+        let log = folder.join("node.log");
+        let child = process::spawn(program, config, &log, true).map_err(|error| LabError::io(program, error))?;
         Ok(Self { child, data: folder.join("data") })
     }
 

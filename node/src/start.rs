@@ -292,7 +292,8 @@ fn net_config(config: &Config, chain: &Chain, identity: &Identity) -> NetConfig 
         connections_max: config.network.connections_max,
         discover: config.network.discover,
         gossip: config.network.gossip,
-        // A light peer follows by headers; whole blocks would be wasted on it, and it forwards none.
+        // A light peer follows by headers; whole blocks would be wasted on it, and it forwards none. Where our own machines carry
+        // gossip it hears them all the same, since all peers must have the same carrier.
         gossip_heard: !config.light,
         gossip_signed: config.network.gossip_signed,
         kad_public: config.network.kad_public,

@@ -102,7 +102,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use synod_consensus::{Message as ReplicaMessage, Seen};
-    use synod_machine::{Effect, Host, Reject, Time};
+    use synod_machine::{Effect, Host, Reject, Time, Wire};
 
     use super::*;
     use crate::tests::{chain, params, submit};

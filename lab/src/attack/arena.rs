@@ -1,6 +1,7 @@
 //! The network that is attacked: its peers, who is paid, and who pays twice.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -13,17 +14,24 @@ use synod_node::config::{Config, load_genesis};
 
 use super::report::{Fate, Standing};
 use crate::LabError;
-use crate::load::Payer;
+use crate::load::{Payer, is_usable};
 use crate::network::{Network, PeerState};
+use crate::settings::{Settings, peer_name};
 
 /// How often a state is looked at.
-const POLL: Duration = Duration::from_millis(50);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 /// Coins of a wallet that are looked at.
 const COINS_MAX: u32 = 10_000;
+/// Held by an attack.
+const LOCK: &str = "attack.lock";
+/// How long it may take until a node that has ended is missed.
+const STRANGER_MAX: Duration = Duration::from_secs(5);
+/// How long turned peers may take to start again.
+const RESTART_MAX: Duration = Duration::from_secs(60);
 /// As deep as branches are compared.
 const APART_MAX: u32 = 200;
 /// What the merchant is paid in an attack, in units.
-const PRICE: Amount = Amount(Amount::COIN);
+pub(super) const PRICE: Amount = Amount(Amount::COIN);
 
 /// Who is who.
 #[derive(Clone, Debug)]
@@ -68,6 +76,9 @@ impl Arena {
         let full: Vec<usize> = (0..network.manifest().settings.full_count()).collect();
         let mut arena = Self { at: 0, full, roles, genesis, used: BTreeSet::new(), network };
         arena.check_loopback()?;
+        if arena.full.len() < 2 {
+            return Err(LabError::TooFewPeers { wanted: 2, running: arena.full.len() });
+        }
         for &place in &arena.full {
             let peer = arena.name(place).to_owned();
             if !matches!(arena.network.state(place), PeerState::Ready(_)) {
@@ -78,6 +89,7 @@ impl Arena {
                 let message = format!("{peer} is cut off from others: `synod fault heal` first");
                 return Err(LabError::Usage { message });
             }
+            arena.check_links(place).await?;
         }
         arena.at = match &arena.roles.peer {
             Some(name) => arena.network.find(name)?,
@@ -101,6 +113,69 @@ impl Arena {
             }
         }
         Ok(())
+    }
+
+    /// Whoever is connected is one of the network's, on this machine: what an attacker says goes no further.
+    async fn check_links(&self, place: usize) -> Result<(), LabError> {
+        let peer = self.name(place);
+        let begun = Instant::now();
+        loop {
+            let links = self.client(place).peers().await.map_err(|error| LabError::api(peer, error))?;
+            if let Some(link) = links.iter().find(|link| !link.address.parse().is_ok_and(|at| is_loopback(&at))) {
+                return Err(LabError::NotLoopback { peer: peer.to_owned(), address: link.address.clone() });
+            }
+            let is_known = |id: &String| self.network.peers().iter().any(|entry| entry.peer_id == *id);
+            let Some(stranger) = links.iter().map(|link| &link.peer_id).find(|id| !is_known(id)) else { return Ok(()) };
+            // The last attack's node may not be missed yet.
+            if begun.elapsed() > STRANGER_MAX {
+                let message =
+                    format!("{peer} is connected to {stranger}, which is none of the network's: stop that first");
+                return Err(LabError::Usage { message });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Keeps other attacks from this network for as long as the returned file lives.
+    pub fn lock(&self) -> Result<File, LabError> {
+        let path = self.network.dir().join(LOCK);
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|error| LabError::io(&path, error))?;
+        let message = "another attack is mounted on this network: wait until it has ended".to_owned();
+        file.try_lock().map_err(|_| LabError::Usage { message })?;
+        Ok(file)
+    }
+
+    /// Turns peers, does `work`, and turns them back, whatever came of it.
+    pub(super) async fn while_turned<T>(
+        &mut self,
+        places: &[usize],
+        behaviour: &str,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, LabError>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<T, LabError> {
+        // A `synod up` that watches would end with its peers.
+        let message = "a `synod up` in the foreground keeps this network: start it with --detach".to_owned();
+        let _lock = self.network.lock().map_err(|_| LabError::Usage { message })?;
+        let honest = self.network.manifest().settings.clone();
+        let mut turned = honest.clone();
+        turned.adversaries.extend(places.iter().map(|&place| (peer_name(place), behaviour.to_owned())));
+        let working = async {
+            self.turn(places, turned).await?;
+            work(self).await
+        };
+        let done = tokio::select! {
+            done = working => done,
+            () = stop => Err(LabError::Interrupted),
+        };
+        let back = self.turn(places, honest).await;
+        let done = done?;
+        back.map(|()| done)
+    }
+
+    async fn turn(&mut self, places: &[usize], settings: Settings) -> Result<(), LabError> {
+        self.network.reconfigure(settings)?;
+        self.network.restart(places, RESTART_MAX).await
     }
 
     /// The chain's beginning.
@@ -145,7 +220,8 @@ impl Arena {
         let expected = PRICE.checked_add(fee).unwrap_or(Amount::MAX);
         let info = self.client(self.at).address(self.attacker(), AddressQuery { coins: Some(COINS_MAX) }).await;
         let info = info.map_err(|error| LabError::api(self.name(self.at), error))?;
-        let usable = info.coins.into_iter().filter(|coin| coin.mature && !coin.pending && !coin.spent_by_pending);
+        let usable = info.coins.into_iter().filter(is_usable);
+        let greatest = usable.clone().map(|coin| coin.amount).max().unwrap_or_default();
         let mut usable = usable.map(|coin| {
             let output = Output::plain(coin.amount, self.roles.attacker.address());
             let made = Coin { output, height: coin.height.unwrap_or_default(), coinbase: coin.coinbase };
@@ -154,7 +230,7 @@ impl Arena {
         let found = usable.find(|(name, coin)| coin.output.amount >= expected && !self.used.contains(name));
         let Some((name, coin)) = found else {
             let wallet = self.roles.wallet.clone();
-            return Err(LabError::Funds { wallet, expected, got: Amount::ZERO });
+            return Err(LabError::Funds { wallet, expected, got: greatest });
         };
         self.used.insert(name);
         let pay = |to: Address| {
@@ -177,7 +253,7 @@ impl Arena {
         for result in handed {
             match result {
                 Ok(()) => accepted += 1,
-                Err(LabError::Api { source: ClientError::Api(_), .. }) => {}
+                Err(LabError::Api { source: ClientError::Api(error), .. }) if is_passing(&error.code) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -202,7 +278,10 @@ impl Arena {
                 TransactionStatus::Conflicted => Standing::Conflicted,
                 TransactionStatus::Pending => Standing::Pending,
             }),
-            Err(ClientError::Api(error)) if error.code == "unknown_transaction" => Ok(Standing::Unknown),
+            // It has not heard of it, or is changing over and says so in a moment.
+            Err(ClientError::Api(error)) if ["unknown_transaction", "unsettled"].contains(&error.code.as_str()) => {
+                Ok(Standing::Unknown)
+            }
             Err(error) => Err(LabError::api(self.name(place), error)),
         }
     }
@@ -232,6 +311,14 @@ impl Arena {
         Ok(own.iter().take_while(|block| !others.contains(&block.id)).count() as u64)
     }
 
+    /// How many of another's last blocks down to a height pay the attacker.
+    pub async fn found(&self, other: &Client, above: u64) -> Result<u64, LabError> {
+        let blocks = other.chain(ChainQuery { before: None, limit: Some(APART_MAX) }).await;
+        let blocks = blocks.map_err(|error| LabError::api("the attacker's node", error))?;
+        let own = blocks.iter().filter(|block| block.height.0 > above && block.miner == Some(self.attacker()));
+        Ok(own.count() as u64)
+    }
+
     /// Sets who cannot talk to whom: for each peer that keeps blocks, the peers that it is cut off from.
     pub async fn cut(&self, from: impl Fn(usize) -> Vec<String>) -> Result<(), LabError> {
         let set = join_all(self.full.iter().map(|&place| {
@@ -255,6 +342,11 @@ impl Arena {
 /// The cumulative work of a status's tip.
 pub(super) fn work(status: &Status) -> U256 {
     U256::from_str_radix(&status.work, 16).unwrap_or(U256::ZERO)
+}
+
+/// Whether a refusal says something of the moment: the rival was there first, or the peer changes over.
+pub(super) fn is_passing(code: &str) -> bool {
+    ["tx_conflict", "tx_missing_coin", "unsettled"].contains(&code)
 }
 
 /// Polls until `holds`.

@@ -2,71 +2,17 @@
 //! over before it learns which of the two stands.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde::Serialize;
+use synod_node::api::client::ClientError;
 
-use super::arena::{Arena, Pair, wait, work};
+use super::arena::{Arena, POLL, Pair, is_passing, work};
 use super::miner::Miner;
-use super::report::{Costs, Fate, Moment, Outcome, Report, Run, Standing};
+use super::report::{Costs, Fate, Outcome, Report, Run, Standing, Story};
+use super::terms::{Strategy, Terms};
 use crate::LabError;
 use crate::merchant::{Merchant, Notice};
-use crate::settings::Consensus;
-
-/// How the merchant is deceived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strategy {
-    /// All of the merchant's connections are the attacker's: a branch of its own is shown to it (Heilman et al. 2015).
-    Eclipse,
-    /// A block with the rival is mined in secret before the merchant is paid (Hal Finney, 2011).
-    Finney,
-    /// A whole branch is mined in secret, and released when it has more work (Nakamoto 2008, section 11; Rosenfeld 2014).
-    Majority,
-    /// The network is split; each side hears of one payment, and the side with more work wins.
-    Partition,
-    /// The merchant's peer hears of one payment and all others of its rival at once (Karame et al. 2012).
-    Race,
-}
-
-impl Strategy {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Eclipse => "eclipse",
-            Self::Finney => "finney",
-            Self::Majority => "majority",
-            Self::Partition => "partition",
-            Self::Race => "race",
-        }
-    }
-
-    /// Whether the attacker mines.
-    const fn mines(self, share: f64) -> bool {
-        match self {
-            Self::Eclipse | Self::Finney | Self::Majority => true,
-            Self::Partition | Self::Race => share > 0.0,
-        }
-    }
-}
-
-/// What an attack is about.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Terms {
-    /// The attacker's share of all hash power.
-    pub share: f64,
-    /// Confirmations at which the merchant hands over.
-    pub confirmations: u64,
-    /// The attacker gives up when its branch is so many blocks behind.
-    pub give_up: u64,
-    /// How often it is tried.
-    pub tries: u64,
-    /// How long one attack may take.
-    #[serde(skip)]
-    pub limit: Duration,
-    /// What a hash takes, in joules.
-    pub joules_per_hash: f64,
-}
+use crate::settings::{Consensus, Transport};
 
 /// One attack while it goes on.
 struct Attack<'a> {
@@ -75,15 +21,15 @@ struct Attack<'a> {
     pair: Pair,
     terms: &'a Terms,
     merchant: Merchant,
-    begun: Instant,
-    timeline: Vec<Moment>,
+    story: Story,
     /// Blocks of the network that were there when it began.
     height: u64,
     reorganisation: u64,
     blocks: u64,
 }
 
-/// Mounts the attack as often as the terms say, or until `stop`. `on_run` hears of each as it ends.
+/// Mounts the attack as often as the terms say, or until `stop`. `on_run` hears of each as it ends. What was begun when it is stopped, or
+/// takes too long, is not in the report; without any that ended that is an error.
 pub async fn run(
     mut arena: Arena,
     program: &Path,
@@ -92,37 +38,64 @@ pub async fn run(
     stop: impl Future<Output = ()>,
     mut on_run: impl FnMut(&Run),
 ) -> Result<Report, LabError> {
-    if arena.network.manifest().settings.consensus != Consensus::Pow {
+    let settings = &arena.network.manifest().settings;
+    if settings.consensus != Consensus::Pow {
         let message = "these double spends are of chains of work: make one with `synod up --consensus pow`".to_owned();
         return Err(LabError::Usage { message });
     }
-    let miner = match strategy.mines(terms.share) {
-        true => Some(Miner::start(&arena, program, arena.attacker(), terms.share).await?),
-        false => None,
-    };
+    if settings.transport == Transport::Quic && strategy.mines(terms.share) {
+        return Err(LabError::FaultsNeedTcp);
+    }
+    let _lock = arena.lock()?;
     let mut runs = Vec::new();
-    tokio::pin!(stop);
-    for number in 1..=terms.tries {
-        let pair = arena.pair().await?;
-        let fought = tokio::select! {
-            fought = fight(&arena, miner.as_ref(), pair, strategy, &terms, number) => fought,
-            () = &mut stop => Err(LabError::Interrupted),
-        };
-        // Whatever happened, the network is left as it was found.
-        let healed = arena.cut(|_| Vec::new()).await;
-        let run = fought?;
-        healed?;
+    let fighting = fight_all(&mut arena, program, strategy, &terms, |run| {
         on_run(&run);
         runs.push(run);
+    });
+    let fought = tokio::select! {
+        fought = fighting => fought,
+        () = stop => Err(LabError::Interrupted),
+    };
+    // Whatever happened, the network is left as it was found.
+    let healed = arena.cut(|_| Vec::new()).await;
+    match fought {
+        Err(LabError::Interrupted | LabError::TimedOut { .. }) if !runs.is_empty() => {}
+        other => other?,
     }
-    if let Some(miner) = miner {
-        miner.retire()?;
-    }
-    let network =
-        (arena.network.dir().display().to_string(), arena.network.manifest().chain_id.clone(), arena.full.len());
-    Ok(Report::of(strategy, terms, network, runs))
+    healed?;
+    Ok(Report::of(&arena, strategy, terms, runs))
 }
 
+async fn fight_all(
+    arena: &mut Arena,
+    program: &Path,
+    strategy: Strategy,
+    terms: &Terms,
+    mut on_run: impl FnMut(Run),
+) -> Result<(), LabError> {
+    let miner = match strategy.mines(terms.share) {
+        true => Some(Miner::start(arena, program, arena.attacker(), terms.share).await?),
+        false => None,
+    };
+    for number in 1..=terms.tries {
+        let begun = Instant::now();
+        loop {
+            let pair = arena.pair().await?;
+            let run = fight(arena, miner.as_ref(), pair, strategy, terms, number).await?;
+            if let Some(run) = run {
+                on_run(run);
+                break;
+            }
+            if begun.elapsed() > terms.limit {
+                let what = "mining a block in secret before the others find one".to_owned();
+                return Err(LabError::TimedOut { what, limit: terms.limit, log: Vec::new() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One attack; nothing if it was not even begun, since the merchant was never paid.
 async fn fight(
     arena: &Arena,
     miner: Option<&Miner>,
@@ -130,7 +103,7 @@ async fn fight(
     strategy: Strategy,
     terms: &Terms,
     number: u64,
-) -> Result<Run, LabError> {
+) -> Result<Option<Run>, LabError> {
     if let Some(miner) = miner {
         miner.join(arena).await?;
     }
@@ -143,23 +116,42 @@ async fn fight(
         pair,
         terms,
         merchant: merchant.await?,
-        begun: Instant::now(),
-        timeline: Vec::new(),
+        story: Story::begin(),
         height: arena.status(arena.at).await?.height.0,
         reorganisation: 0,
         blocks: 0,
     };
-    let gave_up = match strategy {
+    let end = match strategy {
         Strategy::Eclipse => attack.eclipse().await?,
         Strategy::Finney => attack.finney().await?,
         Strategy::Majority => attack.majority().await?,
         Strategy::Partition => attack.partition().await?,
         Strategy::Race => attack.race().await?,
     };
-    let fates = attack.settle().await?;
     let spent = self::hashes(miner).await?.saturating_sub(hashes);
+    if end == End::Unbegun {
+        return Ok(None);
+    }
+    let fates = attack.settle().await?;
     let costs = Costs { hashes: spent, joules: spent as f64 * terms.joules_per_hash, blocks: attack.blocks };
-    Ok(attack.end(number, gave_up, costs, fates))
+    Ok(Some(attack.end(number, end, costs, fates)))
+}
+
+/// What an attack came to before all hear each other again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The attacker left it.
+    GaveUp,
+    /// It did all it could.
+    Played,
+    /// The merchant was never paid.
+    Unbegun,
+}
+
+impl End {
+    const fn played(is_played: bool) -> Self {
+        if is_played { Self::Played } else { Self::GaveUp }
+    }
 }
 
 async fn hashes(miner: Option<&Miner>) -> Result<u64, LabError> {
@@ -171,8 +163,15 @@ async fn hashes(miner: Option<&Miner>) -> Result<u64, LabError> {
 
 impl Attack<'_> {
     fn note(&mut self, what: impl Into<String>) {
-        let at_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.timeline.push(Moment { at_ms, what: what.into() });
+        self.story.note(what);
+    }
+
+    /// What the attacker found, of its own, since it began.
+    async fn count_blocks(&mut self) -> Result<(), LabError> {
+        if let Some(miner) = self.miner {
+            self.blocks = self.arena.found(miner.client(), self.height).await?;
+        }
+        Ok(())
     }
 
     fn miner(&self) -> &Miner {
@@ -240,8 +239,7 @@ impl Attack<'_> {
         loop {
             self.look().await?;
             let (secret, public) = (self.miner().status().await?, self.arena.status(seen_at).await?);
-            self.blocks = secret.height.0.saturating_sub(self.height);
-            if work(&secret) > work(&public) {
+            if work(&secret) > work(&public) && self.miner().has_confirmed(&self.pair.rival).await? {
                 return Ok(true);
             }
             let behind = public.height.0.saturating_sub(secret.height.0);
@@ -277,48 +275,54 @@ impl Attack<'_> {
     /// Shows what was mined in secret to everybody.
     async fn release(&mut self) -> Result<(), LabError> {
         self.reorganisation = self.arena.apart(self.witness(), self.miner().client()).await?;
+        self.count_blocks().await?;
         self.miner().release().await?;
         let (own, theirs) = (self.blocks, self.reorganisation);
         self.note(format!("the attacker releases {own} blocks against {theirs}"));
         Ok(())
     }
 
-    async fn majority(&mut self) -> Result<bool, LabError> {
+    async fn majority(&mut self) -> Result<End, LabError> {
         self.miner().hide(self.arena, &[]).await?;
         self.note("the attacker mines in secret");
         self.miner().submit(&self.pair.rival).await?;
         self.arena.submit(self.arena.at, &self.pair.payment).await?;
         self.note("the payment goes to the merchant's peer");
         if !self.wait_delivered().await? || !self.overtake(self.witness()).await? {
-            return Ok(true);
+            self.count_blocks().await?;
+            return Ok(End::GaveUp);
         }
         self.release().await?;
-        Ok(false)
+        Ok(End::Played)
     }
 
-    async fn finney(&mut self) -> Result<bool, LabError> {
+    async fn finney(&mut self) -> Result<End, LabError> {
         self.miner().hide(self.arena, &[]).await?;
         self.miner().submit(&self.pair.rival).await?;
         self.note("the attacker mines a block with the rival in secret");
-        let (arena, miner) = (self.arena, self.miner());
-        let witness = self.witness();
-        let pair = &self.pair;
-        wait("a secret block that is ahead", self.terms.limit, async || {
-            let (secret, public) = (miner.status().await?, arena.status(witness).await?);
-            Ok(work(&secret) > work(&public) && miner.has_confirmed(&pair.rival).await?)
-        })
-        .await?;
-        self.blocks = self.miner().status().await?.height.0.saturating_sub(self.height);
+        let begun = Instant::now();
+        loop {
+            let (secret, public) = (self.miner().status().await?, self.arena.status(self.witness()).await?);
+            if work(&secret) > work(&public) && self.miner().has_confirmed(&self.pair.rival).await? {
+                break;
+            }
+            // The others were first. To begin again on their block would tell them of the rival: another coin is taken.
+            if work(&public) > work(&secret) || begun.elapsed() > self.terms.limit {
+                return Ok(End::Unbegun);
+            }
+            tokio::time::sleep(POLL).await;
+        }
         self.arena.submit(self.arena.at, &self.pair.payment).await?;
         self.note("the payment goes to the merchant's peer");
         if !self.wait_delivered().await? {
-            return Ok(true);
+            self.count_blocks().await?;
+            return Ok(End::GaveUp);
         }
         self.release().await?;
-        Ok(false)
+        Ok(End::Played)
     }
 
-    async fn race(&mut self) -> Result<bool, LabError> {
+    async fn race(&mut self) -> Result<End, LabError> {
         let others = self.others();
         let to_merchant = self.arena.submit(self.arena.at, &self.pair.payment);
         let to_others = self.arena.submit_everywhere(&others, &self.pair.rival);
@@ -334,17 +338,19 @@ impl Attack<'_> {
         match paid {
             Ok(()) => {}
             // The rival was there first.
-            Err(LabError::Api { source: synod_node::api::client::ClientError::Api(_), .. }) => {
+            Err(LabError::Api { source: ClientError::Api(error), .. }) if is_passing(&error.code) => {
                 self.note("the merchant's peer has the rival already");
-                return Ok(true);
+                return Ok(End::GaveUp);
             }
             Err(error) => return Err(error),
         }
-        Ok(!self.wait_delivered().await?)
+        let is_played = self.wait_delivered().await?;
+        self.count_blocks().await?;
+        Ok(End::played(is_played))
     }
 
-    async fn partition(&mut self) -> Result<bool, LabError> {
-        let half = self.arena.full.len() / 2;
+    async fn partition(&mut self) -> Result<End, LabError> {
+        let half = self.arena.full.len() / 2 - 1;
         let others = self.others();
         let with_merchant =
             |place: usize| place == self.arena.at || others.iter().position(|of| *of == place) < Some(half);
@@ -363,16 +369,17 @@ impl Attack<'_> {
         self.note(format!("the network is split: {near} peers with the merchant's, {} others", far.len()));
         self.arena.submit(self.arena.at, &self.pair.payment).await?;
         self.arena.submit_everywhere(&far, &self.pair.rival).await?;
-        let won = self.wait_delivered().await? && self.outweigh(far[0]).await?;
+        let is_played = self.wait_delivered().await? && self.outweigh(far[0]).await?;
+        self.count_blocks().await?;
         self.arena.cut(|_| Vec::new()).await?;
         if let Some(miner) = self.miner {
             miner.release().await?;
         }
         self.note("the split ends");
-        Ok(!won)
+        Ok(End::played(is_played))
     }
 
-    async fn eclipse(&mut self) -> Result<bool, LabError> {
+    async fn eclipse(&mut self) -> Result<End, LabError> {
         let (arena, at) = (self.arena, self.arena.at);
         let everybody: Vec<String> = self.others().into_iter().map(|place| arena.peer_id(place)).collect();
         arena
@@ -385,12 +392,12 @@ impl Attack<'_> {
         self.note("all of the merchant's connections are the attacker's");
         arena.submit(at, &self.pair.payment).await?;
         arena.submit_everywhere(&self.others(), &self.pair.rival).await?;
-        let won = self.wait_delivered().await? && self.outweigh(self.witness()).await?;
-        self.blocks = self.miner().status().await?.height.0.saturating_sub(self.height);
+        let is_played = self.wait_delivered().await? && self.outweigh(self.witness()).await?;
+        self.count_blocks().await?;
         arena.cut(|_| Vec::new()).await?;
         self.miner().release().await?;
         self.note("the merchant's peer hears the others again");
-        Ok(!won)
+        Ok(End::played(is_played))
     }
 
     /// Waits until all agree again and one of the two payments is confirmed everywhere.
@@ -419,14 +426,14 @@ impl Attack<'_> {
         }
     }
 
-    fn end(self, number: u64, gave_up: bool, costs: Costs, fates: Vec<Fate>) -> Run {
+    fn end(self, number: u64, end: End, costs: Costs, fates: Vec<Fate>) -> Run {
         let id = self.pair.payment.id();
         let is_delivered = self.merchant.book.is_delivered(&id);
         let is_undone = fates.iter().all(|fate| fate.rival == Standing::Confirmed);
         let outcome = match (is_delivered, is_undone) {
             (false, _) => Outcome::Undelivered,
             (true, true) => Outcome::Undone,
-            (true, false) if gave_up => Outcome::GaveUp,
+            (true, false) if end == End::GaveUp => Outcome::GaveUp,
             (true, false) => Outcome::Kept,
         };
         Run {
@@ -437,10 +444,7 @@ impl Attack<'_> {
             reorganisation: self.reorganisation,
             costs,
             fates,
-            timeline: self.timeline,
+            timeline: self.story.timeline,
         }
     }
 }
-
-/// How often a state is looked at.
-const POLL: Duration = Duration::from_millis(50);

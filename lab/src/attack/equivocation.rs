@@ -7,16 +7,11 @@ use serde::Serialize;
 use synod_consensus::adversary::Behaviour;
 use synod_node::api::types::ViolationInfo;
 
-use super::arena::Arena;
-use super::report::{Fate, Moment};
+use super::arena::{Arena, POLL};
+use super::report::{Fate, Moment, Story};
 use crate::LabError;
-use crate::settings::{Consensus, Settings, peer_name};
-use crate::watch;
-
-/// How long the turned validators may take to start again.
-const START_MAX: Duration = Duration::from_secs(60);
-/// How often a state is looked at.
-const POLL: Duration = Duration::from_millis(50);
+use crate::settings::{Consensus, peer_name};
+use crate::watch::{self, Fork};
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -74,22 +69,14 @@ pub async fn equivocate(
             format!("{} is one of the colluders: choose the merchant's --peer among others", arena.name(arena.at));
         return Err(LabError::Usage { message });
     }
-    let mut story = Story { begun: Instant::now(), timeline: Vec::new() };
-    let mut adversaries = settings.adversaries.clone();
-    adversaries.extend(turned.iter().map(|&place| (peer_name(place), Behaviour::Colluder.name().to_owned())));
-    turn(&mut arena, &turned, Settings { adversaries, ..settings.clone() }).await?;
-    story.note(format!("{count} of {validators} validators collude, {faulty_max} may"));
-    tokio::pin!(stop);
-    let watched = tokio::select! {
-        watched = provoke(&mut arena, &mut story, span) => watched,
-        () = &mut stop => Err(LabError::Interrupted),
+    let _lock = arena.lock()?;
+    let mut story = Story::begin();
+    let provoking = async |arena: &mut Arena| {
+        story.note(format!("{count} of {validators} validators collude, {faulty_max} may"));
+        provoke(arena, &mut story, span).await
     };
-    // Whatever happened, they are honest again; a chain that forked stays forked.
-    let turned_back = turn(&mut arena, &turned, settings).await;
-    let (pairs, fates) = watched?;
-    turned_back?;
-    let statuses = watch::look(&arena.network).await;
-    let fork = watch::fork(statuses.iter().filter_map(|peer| peer.status.as_ref()));
+    let Provoked { pairs, fates, fork } =
+        arena.while_turned(&turned, Behaviour::Colluder.name(), provoking, stop).await?;
     if let Some(fork) = &fork {
         story.note(format!("two blocks of height {} were agreed on", fork.shown.height));
     }
@@ -109,29 +96,27 @@ pub async fn equivocate(
     })
 }
 
-struct Story {
-    begun: Instant,
-    timeline: Vec<Moment>,
-}
-
-impl Story {
-    fn note(&mut self, what: impl Into<String>) {
-        let at_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.timeline.push(Moment { at_ms, what: what.into() });
-    }
-}
-
-async fn turn(arena: &mut Arena, places: &[usize], settings: Settings) -> Result<(), LabError> {
-    arena.network.reconfigure(settings)?;
-    arena.network.restart(places, START_MAX).await
+/// What came of paying two ways.
+struct Provoked {
+    pairs: u64,
+    fates: Vec<Fate>,
+    fork: Option<Fork>,
 }
 
 /// Pays one coin two ways, again and again: who gets which of two blocks varies.
-async fn provoke(arena: &mut Arena, story: &mut Story, span: Duration) -> Result<(u64, Vec<Fate>), LabError> {
+async fn provoke(arena: &mut Arena, story: &mut Story, span: Duration) -> Result<Provoked, LabError> {
     let begun = Instant::now();
     let mut pairs = 0;
+    let mut fates = Vec::new();
     loop {
-        let pair = arena.pair().await?;
+        let pair = match arena.pair().await {
+            Ok(pair) => pair,
+            Err(LabError::Funds { .. }) if pairs > 0 => {
+                story.note("the attacker has no coin left to pay two ways");
+                return Ok(Provoked { pairs, fates, fork: None });
+            }
+            Err(error) => return Err(error),
+        };
         let honest: Vec<usize> = arena.full.iter().copied().filter(|place| *place != arena.at).collect();
         let at = [arena.at];
         let paid = arena.submit_everywhere(&at, &pair.payment);
@@ -140,15 +125,16 @@ async fn provoke(arena: &mut Arena, story: &mut Story, span: Duration) -> Result
         pairs += 1;
         let handed = Instant::now();
         loop {
-            let fates = arena.fates(&pair).await?;
             let statuses = watch::look(&arena.network).await;
-            if let Some(fork) = watch::fork(statuses.iter().filter_map(|peer| peer.status.as_ref())) {
+            let fork = watch::fork(statuses.iter().filter_map(|peer| peer.status.as_ref()));
+            fates = arena.fates(&pair).await?;
+            if let Some(fork) = fork {
                 story.note(format!("{} stopped after {pairs} pairs of payments", fork.peers.join(", ")));
-                return Ok((pairs, fates));
+                return Ok(Provoked { pairs, fates, fork: Some(fork) });
             }
             if begun.elapsed() > span {
                 story.note(format!("nothing was forked by {pairs} pairs of payments"));
-                return Ok((pairs, fates));
+                return Ok(Provoked { pairs, fates, fork: None });
             }
             let is_decided = fates.iter().any(|fate| {
                 use super::report::Standing::Confirmed;

@@ -1,16 +1,14 @@
 //! Floods: more payments or connections than a peer can serve, and what an honest client is still served meanwhile.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use synod_ledger::Amount;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::arena::Arena;
@@ -70,9 +68,9 @@ pub struct Flood {
     pub before: LoadReport,
     /// What it was served meanwhile.
     pub during: LoadReport,
-    /// What was thrown and taken: payments that were acknowledged, or connections that were opened.
+    /// What was thrown: payments that the attacker's node took and spread, or connections that were opened.
     pub taken: u64,
-    /// What was thrown and refused, or never got there.
+    /// What was to be thrown and was not: payments that its node refused or that no coin was free for, connections that were refused.
     pub refused: u64,
 }
 
@@ -84,6 +82,7 @@ pub async fn flood(
     honest: Payer,
     stop: impl Future<Output = ()>,
 ) -> Result<Flood, LabError> {
+    let _lock = arena.lock()?;
     let (stopping, stopped) = watch::channel(false);
     let flooding = flood_until(&arena, program, terms, honest, stopped);
     tokio::pin!(flooding);
@@ -92,7 +91,8 @@ pub async fn flood(
         () = stop => {
             stopping.send_replace(true);
             // What was begun is ended in order; what it found is of no use.
-            flooding.await.and(Err(LabError::Interrupted))
+            let _ = flooding.await;
+            Err(LabError::Interrupted)
         }
     }
 }
@@ -115,9 +115,7 @@ async fn flood_until(
         Kind::Transactions => {
             let node = Miner::start(arena, program, arena.attacker(), 0.0).await?;
             let (during, thrown) = tokio::join!(paying, spend(arena, &node, terms, stop));
-            let (during, thrown) = (during?, thrown?);
-            node.retire()?;
-            (during, thrown)
+            (during?, thrown?)
         }
     };
     Ok(Flood {
@@ -186,34 +184,26 @@ fn victim(arena: &Arena) -> Result<SocketAddr, LabError> {
     Ok(SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
-/// Opens connections at the rate and says nothing on them: opened ones, and refused ones.
+/// Opens connections at the rate, says nothing on them, and lets the oldest go when there are too many: opened ones, and refused ones.
 async fn connect(address: SocketAddr, terms: FloodTerms, stop: watch::Receiver<bool>) -> (u64, u64) {
-    let opened = Arc::new(AtomicU64::new(0));
-    let refused = Arc::new(AtomicU64::new(0));
-    let mut open = JoinSet::new();
+    let (mut opened, mut refused) = (0, 0);
+    let mut open = VecDeque::new();
     let mut beat = tokio::time::interval(Duration::from_secs_f64(1.0 / terms.rate));
     let end = Instant::now() + terms.span;
     while Instant::now() < end && !*stop.borrow() {
         beat.tick().await;
-        // The oldest ones make room: a process has only so many descriptors.
-        while open.len() >= OPEN_MAX {
-            open.join_next().await;
-        }
-        let (opened, refused) = (Arc::clone(&opened), Arc::clone(&refused));
-        open.spawn(async move {
-            match TcpStream::connect(address).await {
-                Ok(_silent) => {
-                    opened.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(SILENCE).await;
-                }
-                Err(_) => {
-                    refused.fetch_add(1, Ordering::Relaxed);
-                }
+        match TcpStream::connect(address).await {
+            Ok(silent) => {
+                opened += 1;
+                open.push_back(silent);
             }
-        });
+            Err(_) => refused += 1,
+        }
+        if open.len() > OPEN_MAX {
+            open.pop_front();
+        }
     }
-    open.abort_all();
-    (opened.load(Ordering::Relaxed), refused.load(Ordering::Relaxed))
+    (opened, refused)
 }
 
 /// How much more than the lowest fee an honest client pays.
@@ -224,5 +214,3 @@ const SETTLE: Duration = Duration::from_secs(30);
 const CLIENTS: usize = 8;
 /// Connections that are open at a time.
 const OPEN_MAX: usize = 400;
-/// How long a silent connection is held.
-const SILENCE: Duration = Duration::from_secs(2);

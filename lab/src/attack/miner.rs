@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use synod_ledger::{Address, Tx};
-use synod_node::api::client::Client;
+use synod_node::api::client::{Client, ClientError};
 use synod_node::api::types::{Faults, Status};
 use synod_node::config::MiningConfig;
 
@@ -29,7 +29,17 @@ pub(super) struct Miner {
     client: Client,
     /// Its key, its store and its log.
     folder: PathBuf,
-    node: Node,
+    /// Until it is dropped.
+    node: Option<Node>,
+}
+
+/// Nothing of it is left behind.
+impl Drop for Miner {
+    fn drop(&mut self) {
+        drop(self.node.take());
+        // What cannot be removed is in nobody's way.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 impl Miner {
@@ -45,6 +55,8 @@ impl Miner {
         let hash_rate = (honest as f64 * share / (1.0 - share)).round() as u64;
         let node = Solo {
             bootstrap: bootstrap.collect(),
+            // It meets nobody but those that it attacks.
+            closed: true,
             faults: true,
             gossip: settings.gossip.kind(),
             mining: Some(MiningConfig { address, hash_rate, threads: 1 }),
@@ -57,16 +69,9 @@ impl Miner {
         let node = Node::start(program, &config)?;
         let run = node.ready().await?;
         let client = Client::new(&run.api.to_string());
-        let miner = Self { client, folder, node };
+        let miner = Self { client, folder, node: Some(node) };
         miner.join(arena).await?;
         Ok(miner)
-    }
-
-    /// Stops it, and leaves nothing behind. One that is dropped instead leaves its log.
-    pub(super) fn retire(self) -> Result<(), LabError> {
-        let Self { folder, node, .. } = self;
-        drop(node);
-        std::fs::remove_dir_all(&folder).map_err(|error| LabError::io(&folder, error))
     }
 
     /// Its client.
@@ -114,7 +119,11 @@ impl Miner {
 
     /// Whether a payment is in its chain.
     pub(super) async fn has_confirmed(&self, tx: &Tx) -> Result<bool, LabError> {
-        let info = self.client.transaction(tx.id()).await.map_err(|error| LabError::api(NAME, error))?;
-        Ok(info.confirmations > 0)
+        match self.client.transaction(tx.id()).await {
+            Ok(info) => Ok(info.confirmations > 0),
+            // It reorganises, or has forgotten it.
+            Err(ClientError::Api(_)) => Ok(false),
+            Err(error) => Err(LabError::api(NAME, error)),
+        }
     }
 }

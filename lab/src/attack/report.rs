@@ -1,6 +1,7 @@
 //! What an attack reports: what happened, what it cost and what theory expects.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde::Serialize;
 use synod_ledger::{Amount, TxId};
@@ -8,7 +9,8 @@ use synod_scenario::attack::theory;
 use synod_scenario::duel::{self, Wait};
 use synod_scenario::stats;
 
-use super::double_spend::{Strategy, Terms};
+use super::arena::{Arena, PRICE};
+use super::terms::{Strategy, Terms};
 
 /// With so much doubt an interval is stated.
 const DOUBT: f64 = 0.05;
@@ -59,11 +61,28 @@ pub struct Moment {
     pub what: String,
 }
 
+/// What happens in an attack, as it happens.
+pub(super) struct Story {
+    begun: Instant,
+    pub(super) timeline: Vec<Moment>,
+}
+
+impl Story {
+    pub(super) fn begin() -> Self {
+        Self { begun: Instant::now(), timeline: Vec::new() }
+    }
+
+    pub(super) fn note(&mut self, what: impl Into<String>) {
+        let at_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.timeline.push(Moment { at_ms, what: what.into() });
+    }
+}
+
 /// How one attack ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The attacker gave up.
+    /// The attacker gave up, too far behind or after too long, and the payment stands.
     GaveUp,
     /// The goods were handed over and the payment stands.
     Kept,
@@ -133,7 +152,9 @@ pub struct Report {
     /// The terms.
     #[serde(flatten)]
     pub terms: Terms,
-    /// How many attacks there were.
+    /// Whether all were mounted that were asked for; if not, it was stopped, or one took too long.
+    pub is_complete: bool,
+    /// How many attacks ended.
     pub tried: u64,
     /// How many undid a payment for which the goods were handed over.
     pub undone: u64,
@@ -170,24 +191,24 @@ const SHARE_PARTS: f64 = 1e6;
 
 impl Report {
     /// Sums up.
-    pub(super) fn of(strategy: Strategy, terms: Terms, network: (String, String, usize), runs: Vec<Run>) -> Self {
+    pub(super) fn of(arena: &Arena, strategy: Strategy, terms: Terms, runs: Vec<Run>) -> Self {
         let undone = runs.iter().filter(|run| run.outcome == Outcome::Undone).count() as u64;
         let tried = runs.len() as u64;
         let interval = stats::probability(undone, tried, DOUBT);
-        let (dir, chain_id, peers) = network;
         Self {
             attack: "double-spend",
             strategy,
-            dir,
-            chain_id,
-            peers,
+            dir: arena.network.dir().display().to_string(),
+            chain_id: arena.network.manifest().chain_id.clone(),
+            peers: arena.full.len(),
+            is_complete: tried == terms.tries,
             terms,
             tried,
             undone,
             probability_low: interval.low,
             probability_high: interval.high,
             expected: expected(strategy, &terms),
-            lost: Amount(undone * Amount::COIN),
+            lost: Amount(undone * PRICE.0),
             runs,
         }
     }

@@ -9,12 +9,10 @@ use synod_node::api::types::{AddressQuery, ChainQuery};
 use synod_node::config::MULTI_MINTER;
 
 use super::arena::Arena;
-use super::report::Moment;
+use super::report::{Moment, Story};
 use crate::LabError;
-use crate::settings::{Consensus, Settings, peer_name};
+use crate::settings::Consensus;
 
-/// How long the turned peer may take to start again.
-const START_MAX: Duration = Duration::from_secs(60);
 /// How often a state is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -62,29 +60,23 @@ pub async fn mint_everywhere(
         let message = format!("{} looks on: choose another --peer", arena.name(place));
         return Err(LabError::Usage { message });
     }
-    let begun = Instant::now();
-    let mut timeline = Vec::new();
-    let mut note = |what: String| {
-        let at_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        timeline.push(Moment { at_ms, what });
-    };
+    let _lock = arena.lock()?;
     let before = standing(&arena, place).await?;
+    if before.0 == Amount::ZERO {
+        let message = format!("{} has nothing at stake: choose another --minter", arena.name(place));
+        return Err(LabError::Usage { message });
+    }
+    let mut story = Story::begin();
     let first = arena.status(arena.at).await?.height;
-    let mut adversaries = settings.adversaries.clone();
-    adversaries.insert(peer_name(place), MULTI_MINTER.to_owned());
-    turn(&mut arena, place, Settings { adversaries, ..settings.clone() }).await?;
-    note(format!("{} mints on every branch with {} coins of {}", arena.name(place), before.0, before.1));
-    tokio::pin!(stop);
-    let watched = tokio::select! {
-        watched = wait_lost(&arena, place, begun, span) => watched,
-        () = &mut stop => Err(LabError::Interrupted),
+    let minting = async |arena: &mut Arena| {
+        let name = arena.name(place);
+        story.note(format!("{name} mints on every branch with {} coins of {}", before.0, before.1));
+        wait_lost(arena, place, first, span).await
     };
-    let turned_back = turn(&mut arena, place, settings).await;
-    let lost_at = watched?;
-    turned_back?;
+    let lost_at = arena.while_turned(&[place], MULTI_MINTER, minting, stop).await?;
     match lost_at {
-        Some(height) => note(format!("its stake is gone at every other peer, by block {height}")),
-        None => note("its stake is there still".to_owned()),
+        Some(height) => story.note(format!("its stake is gone at every other peer, by block {height}")),
+        None => story.note("its stake is there still"),
     }
     let (blocks, minted) = minted(&arena, place, first).await?;
     Ok(NothingAtStake {
@@ -98,7 +90,7 @@ pub async fn mint_everywhere(
         lost_at,
         blocks,
         minted,
-        timeline,
+        timeline: story.timeline,
     })
 }
 
@@ -125,11 +117,6 @@ const PAGE: u32 = 200;
 /// Blocks that are looked back on.
 const BLOCKS_MAX: u64 = 1_000;
 
-async fn turn(arena: &mut Arena, place: usize, settings: Settings) -> Result<(), LabError> {
-    arena.network.reconfigure(settings)?;
-    arena.network.restart(&[place], START_MAX).await
-}
-
 /// The peer's stake and all stake there is, as the onlooker sees them.
 async fn standing(arena: &Arena, place: usize) -> Result<(Amount, Amount), LabError> {
     let stake = stake_at(arena, arena.at, place).await?;
@@ -146,13 +133,15 @@ async fn stake_at(
     Ok(info.map_err(|error| LabError::api(arena.name(witness), error))?.stake)
 }
 
-/// Waits until every other peer says that the stake was lost, and gives the height.
-async fn wait_lost(arena: &Arena, place: usize, begun: Instant, span: Duration) -> Result<Option<Height>, LabError> {
+/// Waits until every other peer says that the stake was lost above a height, and gives where.
+async fn wait_lost(arena: &Arena, place: usize, first: Height, span: Duration) -> Result<Option<Height>, LabError> {
+    let begun = Instant::now();
     let others: Vec<usize> = arena.full.iter().copied().filter(|other| *other != place).collect();
     while begun.elapsed() < span {
         let mut lost = Vec::new();
         for &witness in &others {
-            lost.push(stake_at(arena, witness, place).await?.and_then(|stake| stake.lost_at));
+            let lost_at = stake_at(arena, witness, place).await?.and_then(|stake| stake.lost_at);
+            lost.push(lost_at.filter(|height| *height > first));
         }
         if lost.iter().all(Option::is_some) {
             return Ok(lost.into_iter().flatten().min());

@@ -186,13 +186,13 @@ pub(super) struct DoubleSpendArgs {
     #[arg(long = "runs", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     tries: Option<u64>,
     /// How long one attack may take
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::positive_duration)]
+    #[arg(long, conflicts_with = "sim", value_name = "TIME", default_value = "10m", value_parser = units::positive_duration)]
     timeout: Duration,
     /// What a hash takes, in joules
     #[arg(long, value_name = "JOULES", default_value_t = JOULES_PER_HASH, value_parser = joules)]
     joules_per_hash: f64,
     /// Write the report as a page of its own
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, conflicts_with = "sim", value_name = "FILE")]
     html: Option<PathBuf>,
     #[command(flatten)]
     roles: RolesArgs,
@@ -217,7 +217,7 @@ fn joules(text: &str) -> Result<f64, String> {
 pub(super) async fn run(context: &Context, command: AttackCommand) -> Result<Exit, LabError> {
     match command {
         AttackCommand::DoubleSpend(args) if args.sim => duels(context, args).await,
-        AttackCommand::DoubleSpend(args) => double_spend(context, args).await.map(|()| Exit::Ok),
+        AttackCommand::DoubleSpend(args) => double_spend(context, args).await,
         AttackCommand::Equivocation(args) => equivocation(context, args).await,
         AttackCommand::Flood(args) => flood(context, args).await.map(|()| Exit::Ok),
         AttackCommand::NothingAtStake(args) => nothing_at_stake(context, args).await.map(|()| Exit::Ok),
@@ -263,7 +263,7 @@ async fn flood(context: &Context, args: FloodArgs) -> Result<(), LabError> {
         }
         let (kind, peer) = (kind.name(), &report.peer);
         let Flood { taken, refused, .. } = &report;
-        format!("{}\n\n{peer} was thrown {kind}: {taken} taken, {refused} refused or late.", render(&table))
+        format!("{}\n\n{peer} was flooded with {kind}: {taken} thrown, {refused} not.", render(&table))
     });
     Ok(())
 }
@@ -278,7 +278,7 @@ async fn nothing_at_stake(context: &Context, args: NothingAtStakeArgs) -> Result
         let NothingAtStake { peer, stake, blocks, .. } = &report;
         let end = match report.lost_at {
             Some(height) => {
-                format!("{peer} lost its stake of {stake} coins in block {height}, {blocks} blocks after it began")
+                format!("{peer} lost its stake of {stake} coins in block {height}")
             }
             None => format!("{peer} has its stake of {stake} coins still, after {blocks} blocks"),
         };
@@ -335,7 +335,7 @@ async fn duels(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabErro
     virtual_time::duels(context, duels).await
 }
 
-async fn double_spend(context: &Context, args: DoubleSpendArgs) -> Result<(), LabError> {
+async fn double_spend(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabError> {
     let roles = args.roles.roles(context)?;
     let (share, confirmations) = (one(&args.share, "--share", 0.51)?, one(&args.confirmations, "--confirmations", 6)?);
     let tries = args.tries.unwrap_or(1);
@@ -362,7 +362,7 @@ async fn double_spend(context: &Context, args: DoubleSpendArgs) -> Result<(), La
         crate::files::write(path, attack::page(&report).as_bytes())?;
     }
     context.shell.result(&report, || text(context.shell, &report));
-    Ok(())
+    Ok(if report.is_complete { Exit::Ok } else { Exit::Interrupted })
 }
 
 fn text(shell: Shell, report: &Report) -> String {

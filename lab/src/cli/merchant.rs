@@ -99,7 +99,7 @@ pub(super) async fn run(context: &Context, args: MerchantArgs) -> Result<(), Lab
         () = closing => Ok(()),
         () = super::interrupted() => Ok(()),
     };
-    done?;
+    // What it saw is said whatever came between.
     let tally = merchant.book.tally();
     match context.shell.json {
         true => context.shell.json_line(&json!({ "event": "closed", "tally": tally })),
@@ -108,7 +108,7 @@ pub(super) async fn run(context: &Context, args: MerchantArgs) -> Result<(), Lab
             tally.seen, tally.delivered, tally.undone, tally.lost
         )),
     }
-    Ok(())
+    done
 }
 
 fn text(notice: &Notice) -> String {

@@ -147,6 +147,11 @@ fn serve(context: &Context, config: &Path, light: bool, attached: Option<u32>) -
     log.init();
     let mut config = Config::load(config).map_err(StartError::Config)?;
     if light {
+        if config.adversary.is_some() {
+            return Err(LabError::Usage {
+                message: "--light: a light peer cannot be the `adversary` of its configuration".to_owned(),
+            });
+        }
         (config.light, config.mining) = (true, None);
     }
     synod_node::run(config, |run| {

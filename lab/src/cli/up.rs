@@ -238,6 +238,11 @@ fn check_same_chain(current: &Settings, wanted: &Settings) -> Result<(), LabErro
     if wanted.nodes != current.nodes {
         return differ("nodes", current.nodes.to_string(), wanted.nodes.to_string());
     }
+    // Who votes is in the genesis.
+    if wanted.validator_count() != current.validator_count() {
+        let count = |settings: &Settings| settings.validator_count().to_string();
+        return differ("validators", count(current), count(wanted));
+    }
     if wanted.block_time != current.block_time {
         let show = units::show_duration;
         return differ("block_time", show(current.block_time), show(wanted.block_time));

@@ -21,8 +21,8 @@ use crate::handle::{Kept, View};
 use crate::ledger_items::SharedPayment;
 use crate::net::PeerId;
 
-/// Longer than any search takes: those of our machines end by themselves, libp2p's after ten seconds.
-const FIND_MAX: Duration = Duration::from_secs(25);
+/// Shorter than a client waits for an answer, so that it hears why there is none.
+const READ_MAX: Duration = Duration::from_secs(20);
 /// Anybody can tell the tables of another thing under the same name; so many are looked at.
 const ITEMS_MAX: usize = 8;
 /// With so many different answers a search may end: one may be a lie.
@@ -78,6 +78,25 @@ async fn read<T: Wire + Send + 'static>(
     name: &Bytes<32>,
     check: impl Fn(&Light, &T) -> Result<Proven, String> + Clone + Send + 'static,
 ) -> Result<(T, Proven), Failure> {
+    let mut reasons = Vec::new();
+    match timeout(READ_MAX, search(api, what, name, check, &mut reasons)).await {
+        Ok(Ok(Some(read))) => return Ok(read),
+        Ok(Ok(None)) => {}
+        Ok(Err(failure)) => return Err(failure),
+        Err(_) => reasons.push("others did not answer in time".to_owned()),
+    }
+    let message = format!("nobody gave {what}: {}", reasons.join("; "));
+    let failure = Failure::new(StatusCode::NOT_FOUND, "unread", message);
+    Err(failure.hint("it may be too new to be found, or of no block at all; ask again in a moment, or a full peer"))
+}
+
+async fn search<T: Wire + Send + 'static>(
+    api: &Api,
+    what: &str,
+    name: &Bytes<32>,
+    check: impl Fn(&Light, &T) -> Result<Proven, String> + Clone + Send + 'static,
+    reasons: &mut Vec<String>,
+) -> Result<Option<(T, Proven)>, Failure> {
     let tables = api.handle.query(tables).await?;
     if tables.is_empty() {
         let message = format!("this peer keeps headers alone, and takes part in no table by which to find {what}");
@@ -85,15 +104,10 @@ async fn read<T: Wire + Send + 'static>(
         return Err(failure.hint("start the network with `synod up --dht kademlia`, or ask a full peer"));
     }
     let question = Question::Name(Name::new(&name.to_string())?);
-    let mut reasons = Vec::new();
     for (table, by) in tables {
         let question = question.clone();
         let found = api.handle.discover(|reply| Request::Find { by, question, wanted: WANTED, reply });
-        let hits = match timeout(FIND_MAX, found).await {
-            Ok(found) => found?.result.map_err(|failure| failure.to_string()),
-            Err(_) => Err("no answer".to_owned()),
-        };
-        let hits = match hits {
+        let hits = match found.await?.result {
             Ok(hits) => hits,
             Err(reason) => {
                 reasons.push(format!("{table}: {reason}"));
@@ -102,14 +116,12 @@ async fn read<T: Wire + Send + 'static>(
         };
         for (item, holders) in by_item(hits) {
             match fetch(api, item, holders, check.clone()).await? {
-                Ok(read) => return Ok(read),
+                Ok(read) => return Ok(Some(read)),
                 Err(reason) => reasons.push(format!("{table}: {reason}")),
             }
         }
     }
-    let message = format!("nobody gave {what}: {}", reasons.join("; "));
-    let failure = Failure::new(StatusCode::NOT_FOUND, "unread", message);
-    Err(failure.hint("it may be too new to be found, or of no block at all; ask again in a moment, or a full peer"))
+    Ok(None)
 }
 
 /// The tables that it can find things by, and how each is called.

@@ -192,10 +192,13 @@ fn duels_text(shell: Shell, report: &double_spend::Report) -> String {
 }
 
 fn success_plot(report: &double_spend::Report) -> Plot {
-    let delays = &report.grid.delays;
-    let kinds = report.grid.shares.iter().flat_map(|share| delays.iter().map(move |delay| (*share, *delay)));
+    let (delays, numbers) = (report.grid.delays.len(), report.grid.confirmations.len());
+    // The cells lie share by share, of each confirmations by confirmations, of each delay by delay.
+    let kinds = (0..report.grid.shares.len()).flat_map(|share| (0..delays).map(move |delay| (share, delay)));
     let series = kinds.map(|(share, delay)| {
-        let of_share = || report.cells.iter().filter(move |cell| cell.share == share && cell.delay == delay);
+        let place = move |number: usize| (share * numbers + number) * delays + delay;
+        let of_share = || (0..numbers).filter_map(move |number| report.cells.get(place(number)));
+        let (share, delay) = (report.grid.shares[share], report.grid.delays[delay]);
         let points = of_share().filter(|cell| !cell.is_untested).map(|cell| Point {
             x: cell.confirmations as f64,
             y: cell.success,
@@ -269,8 +272,9 @@ fn selfish_text(shell: Shell, report: &selfish::Report) -> String {
 }
 
 fn revenue_plot(report: &selfish::Report) -> Plot {
-    let series = report.grid.gammas.iter().map(|gamma| {
-        let cells = report.cells.iter().filter(|cell| cell.gamma == *gamma);
+    // The cells lie γ by γ, of each α by α.
+    let series = report.grid.gammas.iter().zip(report.cells.chunks(report.grid.alphas.len())).map(|(gamma, cells)| {
+        let cells = cells.iter();
         let points = cells.map(|cell| Point {
             x: cell.alpha,
             y: cell.revenue,
