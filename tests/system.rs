@@ -11,6 +11,8 @@ mod attacker;
 mod attacks;
 #[path = "system/bad_input.rs"]
 mod bad_input;
+#[path = "system/bad_overlays.rs"]
+mod bad_overlays;
 #[path = "system/bad_stakes.rs"]
 mod bad_stakes;
 #[path = "system/bad_votes.rs"]

@@ -63,7 +63,7 @@ impl Scene {
     }
 
     /// The node still answers and still makes blocks.
-    async fn is_well(&self) {
+    pub(crate) async fn is_well(&self) {
         let before = self.net.status(0).await.height;
         wait("the node to go on mining", async || self.net.status(0).await.height > before).await;
     }
