@@ -1,5 +1,5 @@
 //! Attacks on a running local network, by real processes: an [`Arena`] is the network with a merchant and an attacker's wallet, a
-//! [`Miner`] is the attacker's own node, and each attack is a plan of what they do.
+//! `miner` is the attacker's own node, and each attack is a plan of what they do.
 //!
 //! An attack acts only on a network whose directory this program made, and whose peers all listen on loopback.
 
