@@ -316,7 +316,8 @@ impl Network {
         self.wait_ready(places, limit, |_| {}).await
     }
 
-    /// Takes over settings that do not touch the chain and writes them into the peers' configurations. Nothing runs.
+    /// Takes over settings that do not touch the chain and writes them into the peers' configurations. Those that run go on as they
+    /// were until they are started again.
     pub fn reconfigure(&mut self, settings: Settings) -> Result<(), LabError> {
         if settings == self.manifest.settings {
             return Ok(());
