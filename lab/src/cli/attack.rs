@@ -123,6 +123,8 @@ struct RolesArgs {
 
 impl RolesArgs {
     fn roles(&self, context: &Context) -> Result<Roles, LabError> {
+        // Where there is no network there are no wallets either, and the former is what is to be said.
+        context.network()?;
         let wallets = context.wallets();
         let roles = Roles {
             attacker: wallets.unlock(&self.from, &self.passphrase.source())?,
@@ -239,11 +241,12 @@ async fn equivocation(context: &Context, args: EquivocationArgs) -> Result<Exit,
 }
 
 async fn flood(context: &Context, args: FloodArgs) -> Result<(), LabError> {
+    let roles = args.roles.roles(context)?;
     let honest = Payer {
         name: args.payer.clone(),
         secret: context.wallets().unlock(&args.payer, &args.roles.passphrase.source())?,
     };
-    let arena = Arena::enter(context.network()?, args.roles.roles(context)?).await?;
+    let arena = Arena::enter(context.network()?, roles).await?;
     if honest.secret.address() == arena.attacker() {
         return Err(LabError::Usage { message: "--payer and --from are the same".to_owned() });
     }

@@ -71,8 +71,8 @@ impl MerchantArgs {
 }
 
 pub(super) async fn run(context: &Context, args: MerchantArgs) -> Result<(), LabError> {
-    let address = context.wallets().resolve(&args.address)?.address;
     let peer = context.reach(&args.peer).await?;
+    let address = context.wallets().resolve(&args.address)?.address;
     let count = args.count()?;
     let mut merchant = Merchant::open(peer.client.clone(), &peer.name, address, count).await?;
     let open = format!("Open at {}: {address} hands over at {count} confirmations. Ctrl-C closes.", peer.name);

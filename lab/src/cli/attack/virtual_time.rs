@@ -162,7 +162,8 @@ fn duels_text(shell: Shell, report: &double_spend::Report) -> String {
         "#DEPTH",
         "#BLOCKS LOST",
     ]);
-    for cell in &report.cells {
+    // Of one that was not begun when it was stopped there is nothing to say.
+    for cell in report.cells.iter().filter(|cell| cell.runs > 0) {
         let verdict = match (cell.is_untested, cell.is_as_expected()) {
             (true, _) => "untested",
             (false, true) => "as expected",
@@ -244,7 +245,8 @@ pub(super) async fn selfish(context: &Context, args: SelfishArgs) -> Result<Exit
 fn selfish_text(shell: Shell, report: &selfish::Report) -> String {
     let mut table =
         shell.table(&["#GAMMA", "#ALPHA", "#BLOCKS", "#REVENUE", "99 %", "#EQUATION 8", "", "PAYS", "#FROM"]);
-    for cell in &report.cells {
+    // Of one that was not begun when it was stopped there is nothing to say.
+    for cell in report.cells.iter().filter(|cell| cell.runs > 0) {
         let verdict = if cell.is_as_expected() { "as expected" } else { "NOT AS EXPECTED" };
         let pays = match cell.gain {
             selfish::Gain::Less => "no",
