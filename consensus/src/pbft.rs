@@ -118,6 +118,8 @@ pub enum Event<P> {
     },
     /// A validator said two things of which an honest one says one at most.
     Evidence(Evidence),
+    /// This request has waited for long without progress. Perhaps nobody else knows of it: hand it to all validators.
+    Overdue(RequestId),
     /// A view has started.
     Primary {
         /// The view.

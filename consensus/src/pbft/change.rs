@@ -65,11 +65,18 @@ impl<P: Proposal> Agreement<P> {
     }
 
     /// As the primary of the view that we move to, starts it once a quorum moves there.
-    fn start_new_view(&mut self, out: &mut Out<Self>) {
+    ///
+    /// A change that shows a decision which is not to be had here does not count until it is: whoever is faulty may be the only
+    /// one who has the proofs of what lies between, and a view that starts above them would go nowhere. Changes of honest
+    /// replicas count in the end, since they give what they show.
+    pub(super) fn start_new_view(&mut self, out: &mut Out<Self>) {
+        if self.stage != Stage::Changing || !self.is_primary() {
+            return;
+        }
         let view = self.view;
-        let changes: Vec<_> = self.changes.values().filter(|change| change.body().view == view).cloned().collect();
-        let is_ready = changes.len() >= self.rules.validators.quorum();
-        if self.stage != Stage::Changing || !self.is_primary() || !is_ready {
+        let counts = |change: &ViewChange| change.view == view && change.base.height <= self.decided.height;
+        let changes: Vec<_> = self.changes.values().filter(|change| counts(change.body())).cloned().collect();
+        if changes.len() < self.rules.validators.quorum() {
             return;
         }
         let orders = choose(view, &changes).into_iter().map(|order| self.sign(PrePrepare(order))).collect();
@@ -149,9 +156,17 @@ impl<P: Proposal> Agreement<P> {
 
     /// The primary, or the one that should have started the view, was too slow.
     pub(super) fn on_view_timeout(&mut self, out: &mut Out<Self>) {
-        if self.stage == Stage::Active && self.is_behind() {
+        if self.stage == Stage::Active && self.is_behind() && (self.watching.has_progress || self.is_far_behind()) {
             return self.watching.again(); // Others go on: it is not the primary who keeps us waiting.
         }
+        self.tell_overdue(out);
         self.start_view_change(self.view.next(), out);
+    }
+
+    /// The request that waits longest, if there is one, may be known to nobody else: whoever it came from is gone.
+    pub(super) fn tell_overdue(&self, out: &mut Out<Self>) {
+        if let Some(request) = self.proposing.oldest {
+            out.emit(Event::Overdue(request));
+        }
     }
 }

@@ -136,6 +136,12 @@ impl<P: Proposal> Agreement<P> {
         self.ahead.as_ref().is_some_and(|ahead| ahead.height > self.decided.height)
     }
 
+    /// Whether honest replicas must be ahead of us: who committed that block knew what is decided [`DEPTH_MAX`] below it, and
+    /// gives it. What is nearer may be known to a faulty replica alone.
+    pub(super) fn is_far_behind(&self) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.height.0 > self.decided.height.0 + DEPTH_MAX)
+    }
+
     pub(super) fn tell_behind(&self, out: &mut Out<Self>) {
         if self.is_behind()
             && let Some(base) = &self.ahead

@@ -17,6 +17,7 @@ impl<P: Proposal> Agreement<P> {
         loop {
             while self.deliver(out) {}
             self.rejoin(out);
+            self.start_new_view(out);
             if self.stage == Stage::Active && !self.follow_chain(out) {
                 self.start_view_change(self.view.next(), out);
             }

@@ -73,6 +73,12 @@ impl<P: Proposal> Agreement<P> {
         Some(top)
     }
 
+    /// The block that the next proposal would continue, as far as the orders of this view are known: what is proposed is in
+    /// it and in those below, and in no proposal of another view.
+    pub fn tail(&self) -> Option<BlockId> {
+        self.top().map(|(_, id)| id)
+    }
+
     pub(super) fn on_requests(&mut self, pending: u32, oldest: Option<RequestId>) {
         self.proposing.pending = pending;
         self.proposing.oldest = oldest;
@@ -85,13 +91,16 @@ impl<P: Proposal> Agreement<P> {
 
     pub(super) fn on_propose(&mut self, proposal: Option<P>, out: &mut Out<Self>) {
         let Some(asked) = self.proposing.asked.take() else { return };
-        self.proposing.pending = 0;
-        let Some(proposal) = proposal else { return };
+        let Some(proposal) = proposal else {
+            self.proposing.pending = 0;
+            return;
+        };
         let (height, id, parent) = (proposal.height(), proposal.id(), proposal.parent());
         let is_next = self.top().is_some_and(|(top, id)| (top.next(), id) == (height, parent));
         if (height, parent) != asked || !is_next {
-            return; // The question has become another one meanwhile.
+            return; // The question has become another one meanwhile, and what waits still does.
         }
+        self.proposing.pending = 0;
         let order = self.sign(PrePrepare(Order { view: self.view, height, id, parent }));
         let slot = self.log.at(height);
         assert!(slot.order.is_none(), "the primary gives one order for a height in a view");

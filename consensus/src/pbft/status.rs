@@ -96,6 +96,7 @@ impl<P: Proposal> Agreement<P> {
         self.audience().into_iter().for_each(|peer| self.ask_mark(peer, out));
         self.fetch_missing(None, out);
         self.tell_behind(out);
+        self.tell_overdue(out);
         self.back_off(now, out);
     }
 

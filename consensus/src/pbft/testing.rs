@@ -411,6 +411,7 @@ impl World {
                 self.evidence.push(evidence);
                 vec![]
             }
+            Event::Overdue(_) => vec![], // Every owner here has heard of every request.
             Event::Primary { view, .. } => {
                 self.tally.views = self.tally.views.max(view.0);
                 self.nodes[node].owner.enter()

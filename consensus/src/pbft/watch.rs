@@ -1,9 +1,9 @@
 //! What a replica waits for, and for how long (sections 4.4 and 4.5.2).
 //!
 //! The view's time runs while a request waits that is not executed, and starts anew when its turn has come and another
-//! waits, so that a primary that serves everybody else is replaced all the same. It doubles with every view that brings
-//! no progress: the exponent is the number of views since the last one that did, which is the same on replicas that saw
-//! the same, so that their waits meet.
+//! waits, so that a primary that serves everybody else is replaced all the same. It doubles with every view: the exponent is
+//! the number of views since the last calm one, which is the same on replicas that saw the same, so that their waits meet. A
+//! view that brings progress takes most of the doublings back, and is calm when it has brought enough.
 
 use core::time::Duration;
 
@@ -19,6 +19,12 @@ const DOUBLINGS_MAX: u64 = 14;
 /// So often the interval between status messages doubles.
 const BACKOFF_MAX: u32 = 5;
 
+/// The doublings that are left when something got done …
+const DOUBLINGS_SERVED: u64 = 2;
+/// … until so much did in one view. Were none left at once, a network in which a decision takes a little longer than the first
+/// time-out would change its view at every other one; were all left, a primary that is slow on purpose would have that long.
+const CALM_AFTER: u32 = 16;
+
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
@@ -32,12 +38,14 @@ enum Awaited {
 #[derive(Clone, Debug)]
 pub(super) struct Watching {
     awaited: Option<Awaited>,
-    /// The view in which something last got done.
+    /// The view from which doublings count.
     calm: View,
+    /// How often what was waited for got done in this view.
+    served: u32,
     /// The last decision that was looked at.
     decided: Height,
     /// Whether something was decided since this began to be waited for.
-    has_progress: bool,
+    pub(super) has_progress: bool,
     /// Whether the time of the view that we move to runs.
     is_timed: bool,
     /// Whether a status message is due some time.
@@ -54,6 +62,7 @@ impl Watching {
         Self {
             awaited: None,
             calm: view,
+            served: 0,
             decided,
             has_progress: false,
             is_timed: false,
@@ -75,9 +84,17 @@ impl Watching {
     pub(super) const fn enter(&mut self, view: View) {
         assert!(view.0 >= self.calm.0, "views ascend");
         self.awaited = None;
+        self.served = 0;
         self.is_timed = false;
         self.has_progress = false;
         self.backoff = 0;
+    }
+
+    /// What was waited for got done.
+    fn serve(&mut self, view: View) {
+        self.served = self.served.saturating_add(1);
+        let doublings = if self.served >= CALM_AFTER { 0 } else { DOUBLINGS_SERVED };
+        self.calm = self.calm.max(View(view.0.saturating_sub(doublings)));
     }
 
     /// Waits the same time again.
@@ -104,7 +121,7 @@ impl<P: Proposal> Agreement<P> {
         let awaited = self.awaited();
         if self.stage == Stage::Active && awaited != self.watching.awaited {
             if core::mem::take(&mut self.watching.has_progress) {
-                self.watching.calm = self.view;
+                self.watching.serve(self.view);
             }
             match awaited {
                 Some(_) => out.set(Timer::View, now + self.view_time()),

@@ -145,6 +145,16 @@ impl Agreeing {
             address,
         }))
     }
+
+    /// How many payments are in proposals of this view. What was proposed in a view that was given up waits again.
+    fn proposed(&self) -> usize {
+        let (mut count, mut at) = (0, self.party.agreement().tail());
+        while let Some(open) = at.and_then(|id| self.open.get(&id)) {
+            count += open.block.payments().len();
+            at = Some(open.block.header().parent);
+        }
+        count
+    }
 }
 
 impl Parent<Party<Block>> for Replica {
@@ -223,7 +233,16 @@ impl Replica {
                 out.emit(Event::Evidence(Box::new(evidence)));
                 None
             }
+            pbft::Event::Overdue(request) => {
+                if let Some(tx) = self.mempool.get(&TxId(request)).cloned() {
+                    self.request_of_all(&[tx], out);
+                }
+                None
+            }
             pbft::Event::Primary { view, validator } => {
+                if let Some(agreeing) = &mut self.agreeing {
+                    agreeing.requests.told = None; // What could not be proposed before may be possible now.
+                }
                 out.emit(Event::Primary { view, validator });
                 None
             }
@@ -362,8 +381,7 @@ impl Replica {
         }
         let agreeing = self.agreeing.as_mut()?;
         agreeing.requests.retain(|id| self.mempool.contains(id));
-        let proposed: usize = agreeing.open.values().map(|open| open.block.payments().len()).sum();
-        let pending = agreeing.requests.arrivals.len().saturating_sub(proposed);
+        let pending = agreeing.requests.arrivals.len().saturating_sub(agreeing.proposed());
         let oldest = agreeing.requests.by_arrival.values().next().map(|id| id.0);
         let news = (u32::try_from(pending).unwrap_or(u32::MAX), oldest);
         if agreeing.requests.told == Some(news) {

@@ -21,7 +21,12 @@ pub enum Fate {
 struct Own {
     tx: Tx,
     fate: Fate,
+    /// For how many offers it has been open.
+    age: u32,
 }
+
+/// A payment is handed to all validators at every such offer at least.
+const OFFERS_APART_MAX: u32 = 32;
 
 /// Acknowledged payments by id. They stay until a block decided them long ago.
 #[derive(Debug, Default)]
@@ -37,7 +42,7 @@ impl Promises {
     pub(super) fn insert(&mut self, tx: Tx) {
         let id = tx.id();
         self.spends.extend(tx.inputs.iter().map(|input| (input.coin, id)));
-        self.list.insert(id, Own { tx, fate: Fate::Open });
+        self.list.insert(id, Own { tx, fate: Fate::Open, age: 0 });
     }
 
     pub(super) fn remove(&mut self, id: &TxId) {
@@ -62,6 +67,18 @@ impl Promises {
     /// Those that no block decided.
     pub(super) fn open(&self) -> impl Iterator<Item = &Tx> + '_ {
         self.list.values().filter(|own| own.fate == Fate::Open).map(|own| &own.tx)
+    }
+
+    /// Those that no block decided and that are to be handed to all validators now: at every first, second, fourth … offer since
+    /// they were promised, so that what waits for long does not fill the links on which it would be agreed on.
+    pub(super) fn due(&mut self) -> Vec<Tx> {
+        let open = self.list.values_mut().filter(|own| own.fate == Fate::Open);
+        let due = open.filter_map(|own| {
+            own.age = own.age.saturating_add(1);
+            let is_due = own.age.is_power_of_two() || own.age.is_multiple_of(OFFERS_APART_MAX);
+            is_due.then(|| own.tx.clone())
+        });
+        due.collect()
     }
 
     /// Those that were decided at `height` or below.

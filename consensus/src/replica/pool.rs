@@ -155,7 +155,7 @@ impl Replica {
 
     /// What a new neighbour is told: this peer's own payments first, then the mempool's best.
     pub(super) fn inventory(&self) -> Vec<TxId> {
-        let mut ids = self.pending_own();
+        let mut ids = self.with_parents(self.own.open());
         let own: BTreeSet<TxId> = ids.iter().copied().collect();
         let room = INVENTORY_MAX - ids.len();
         ids.extend(self.mempool.ids().filter(|id| !own.contains(id)).take(room));
@@ -164,9 +164,9 @@ impl Replica {
 
     /// Own payments that wait, as many as one message may name, each after those that it depends on: who had only the others
     /// could take none of them, and would be offered the same again.
-    fn pending_own(&self) -> Vec<TxId> {
+    fn with_parents<'a>(&self, payments: impl Iterator<Item = &'a Tx>) -> Vec<TxId> {
         let (mut ids, mut chosen) = (Vec::new(), BTreeSet::new());
-        for tx in self.own.open() {
+        for tx in payments {
             let mut open = alloc::vec![(tx.id(), false)];
             while let Some((id, has_parents)) = open.pop() {
                 let Some(tx) = self.mempool.get(&id).filter(|_| !chosen.contains(&id)) else { continue };
@@ -195,13 +195,17 @@ impl Replica {
         if self.is_halted() {
             return;
         }
-        let ids = self.pending_own();
         if self.agreement().is_some() {
+            let due = self.own.due();
+            let ids = self.with_parents(due.iter());
             let payments: Vec<Tx> = ids.iter().filter_map(|id| self.mempool.get(id).cloned()).collect();
             self.introduce(&payments, out);
             self.request_of_all(&payments, out);
-        } else if !ids.is_empty() {
-            out.broadcast(self.links.peers(), Message::Pool(ids));
+        } else {
+            let ids = self.with_parents(self.own.open());
+            if !ids.is_empty() {
+                out.broadcast(self.links.peers(), Message::Pool(ids));
+            }
         }
         self.offer_soon(now, out);
     }

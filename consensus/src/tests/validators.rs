@@ -13,7 +13,7 @@ use synod_ledger::{
 };
 use synod_machine::{Bytes, Time};
 
-use crate::pbft::{self, Base, Hello, Identity, Rules, Signed, ValidatorId, Validators, View};
+use crate::pbft::{self, Base, Hello, Identity, Rules, Signed, ValidatorId, Validators, View, ViewChange};
 use crate::testing::bench::{Bench, P1, P2, P3};
 use crate::testing::{address, chain_with, coin, key, name, params, pay};
 use crate::{Answer, Chain, Claim, Message, Params, Reply, Timer};
@@ -255,6 +255,20 @@ fn client(chain: &Arc<Chain>) -> (Bench, Tx) {
     (bench, tx)
 }
 
+/// A validator with links to two others and to a client, and the client's payment.
+fn voter(chain: &Arc<Chain>, place: u8) -> (Bench, Tx) {
+    let mut bench = Bench::new(Params { signer: Some(validator(place)), ..observer(chain) });
+    let others = (0..3).filter(|other| *other != place);
+    for (peer, other) in [P1, P2].into_iter().zip(others) {
+        bench.up(peer);
+        bench.hear(peer, hello(chain, other));
+    }
+    bench.up(P3);
+    let tx = pay(chain, 1, coin(chain.state(), 1, 0), 2, 10);
+    bench.call("tx", &tx);
+    (bench, tx)
+}
+
 #[test]
 fn a_client_asks_the_primary_then_all_and_accepts_what_f_plus_one_say() {
     let chain = chain();
@@ -282,6 +296,48 @@ fn a_client_asks_the_primary_then_all_and_accepts_what_f_plus_one_say() {
         Answer { height: Height(1), block: BlockId(name(7)), validators: vec![ValidatorId(0), ValidatorId(1)] };
     assert_eq!(bench.replica.answer(&tx.id()), Some(&answer));
     assert!(bench.hear(P3, reply(&chain, 2, 7, &tx)).is_empty(), "more are not needed");
+}
+
+#[test]
+fn what_waits_for_long_is_handed_to_all_more_and_more_rarely() {
+    let chain = chain();
+    let (mut bench, tx) = client(&chain);
+    bench.submit(&tx);
+    let mut handed = Vec::new();
+    for offer in 1..=100 {
+        bench.wait(Duration::from_millis(500));
+        if bench.timer(Timer::Offer).contains(&String::from("[p1, p2, p3] < request tx")) {
+            handed.push(offer);
+        }
+    }
+    assert_eq!(handed, [1, 2, 4, 8, 16, 32, 64, 96]);
+}
+
+/// Whoever it came from is gone, and what was handed to the primary was lost.
+#[test]
+fn a_validator_hands_what_waits_for_long_to_all_others() {
+    let chain = chain();
+    let (mut bench, tx) = voter(&chain, 1);
+    assert_eq!(bench.hear(P3, Message::Request(tx))[..2], ["pooled tx", "[p1] < request tx"]);
+    bench.wait(Duration::from_millis(500));
+    let texts = bench.timer(Timer::Agreement(crate::adversary::PartyTimer::Agreement(pbft::Timer::Resend)));
+    assert!(texts.contains(&String::from("[p1, p2] < request tx")), "{texts:?}");
+}
+
+/// What a view that was given up left undecided is proposed by nobody, unless somebody has prepared it.
+#[test]
+fn a_primary_proposes_again_what_it_proposed_in_a_view_that_was_given_up() {
+    let chain = chain();
+    let (mut bench, tx) = voter(&chain, 0);
+    let is_proposed = |texts: &[String]| texts.iter().any(|text| text.contains("pre_prepare"));
+    assert!(is_proposed(&bench.hear(P3, Message::Request(tx))));
+    let change = ViewChange { view: View(4), base: Base::genesis(chain.id()), prepared: vec![] };
+    let said = |place| {
+        Message::Agreement(pbft::Message::ViewChange(Signed::new(&rules(&chain), &identity(place), change.clone())))
+    };
+    assert!(!is_proposed(&bench.hear(P1, said(1))));
+    let texts = bench.hear(P2, said(2));
+    assert!(is_proposed(&texts), "{texts:?}");
 }
 
 #[test]

@@ -214,6 +214,7 @@ impl Bench {
                 format!("committed {}{} in v{}", self.called(id), proposal.height.0, certificate.view())
             }
             Event::Evidence(evidence) => format!("evidence against {}", evidence.by().0),
+            Event::Overdue(request) => format!("overdue {}", request.0[0]),
             Event::Primary { view, validator } => format!("v{view} has {}", validator.0),
             Event::Validate(toy) => format!("validate {}{}", self.called(crate::pbft::Proposal::id(toy)), toy.height.0),
             Event::WantProposal { view, height, parent } => {

@@ -90,9 +90,9 @@ fn a_primary_that_proposes_what_is_invalid_is_replaced_before_its_time_is_over()
     assert_eq!(world.view(), View(1));
 }
 
-#[test]
-fn the_time_doubles_with_each_view_that_brings_nothing_and_is_as_before_after_progress() {
-    // Orders and new views are lost, so that all replicas move on together.
+/// A world that has moved through five views without a decision, since orders and new views were lost and all replicas moved on
+/// together, and when it came to each of them, in milliseconds from the first request.
+fn pressed() -> (World, Vec<u128>) {
     let mut world = World::new(4, 1);
     world.filter = Some(|_, _, message| matches!(message, Message::NewView(_) | Message::PrePrepare { .. }));
     world.request_all(1);
@@ -103,22 +103,54 @@ fn the_time_doubles_with_each_view_that_brings_nothing_and_is_as_before_after_pr
         assert!(world.run_until(Time::MAX, is_there), "view {view}:\n{}", world.describe());
         moved.push(world.now.since(begin).as_millis());
     }
+    world.filter = None;
+    world.expect_executed(1, &[0, 1, 2, 3], 40_000);
+    (world, moved)
+}
+
+#[test]
+fn the_time_doubles_with_each_view_that_brings_nothing() {
+    let (_, moved) = pressed();
     // Half a second, then one, two, four, eight, each from when a quorum had moved, which a delay of a message later all know.
     let between: Vec<u128> = moved.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(moved[0], 500);
     for (waited, expected) in between.iter().zip([1_000, 2_000, 4_000, 8_000]) {
         assert!((expected..expected + 30).contains(waited), "{between:?}");
     }
-    world.filter = None;
-    world.expect_executed(1, &[0, 1, 2, 3], 40_000);
-    // Back to half a second.
-    let view = world.view();
-    let primary = (view.0 % 4) as usize;
-    world.crash(primary);
-    let others: Vec<usize> = (0..4).filter(|node| *node != primary).collect();
-    world.request_all(2);
-    world.expect_executed(2, &others, 700);
-    assert_eq!(world.view(), view.next());
+}
+
+/// Two doublings are left, of five, when something got done, and none after sixteen requests in one view.
+#[test]
+fn the_time_is_as_before_after_enough_progress() {
+    for (served, expected) in [(1, 2_000..2_200), (16, 500..700)] {
+        let (mut world, _) = pressed();
+        for request in 2..=served {
+            world.request_all(request);
+            world.expect_executed(request, &[0, 1, 2, 3], 200);
+        }
+        let view = world.view();
+        let primary = (view.0 % 4) as usize;
+        world.crash(primary);
+        let (others, begin): (Vec<usize>, Time) = ((0..4).filter(|node| *node != primary).collect(), world.now);
+        world.request_all(100);
+        world.expect_executed(100, &others, 3_000);
+        let took = world.now.since(begin).as_millis();
+        assert!(expected.contains(&took), "after {served}: {took} ms");
+        assert_eq!(world.view(), view.next());
+    }
+}
+
+#[test]
+fn a_network_that_is_slower_than_the_first_time_out_does_not_change_its_view_at_every_decision() {
+    let mut world = World::new(4, 1);
+    // Three delays to a decision: up to 750 ms, and the first time-out is 500.
+    (world.net.delay_ms_min, world.net.delay_ms_max) = (200, 250);
+    for request in 1..=64 {
+        world.request_all(request);
+        world.expect_executed(request, &[0, 1, 2, 3], 20_000);
+    }
+    // A view, and two more for each sixteen requests.
+    assert!(world.view() <= View(3 + 2 * 64 / 16), "{:?}", world.view());
 }
 
 #[test]

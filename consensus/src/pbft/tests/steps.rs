@@ -1,5 +1,6 @@
 //! Step tables: one replica, what it is told, and everything that it does about it.
 
+use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
@@ -182,6 +183,74 @@ fn a_replica_joins_the_smallest_view_that_one_honest_replica_has_moved_to() {
     assert_eq!(bench.deadline(), Some(2_000));
     bench.fire();
     assert_eq!(bench.agreement().view(), View(3));
+}
+
+/// A certificate for a toy, of the first three.
+fn certified(bench: &Bench, toy: &Toy) -> Base {
+    let (height, id) = (toy.height, toy.id());
+    let vote = |by: usize| (by as u8, bench.sign(by, Commit { view: View(0), height, id }).signature());
+    Base { height, id, certificate: Certificate::new(0, [0, 1, 2].map(vote).to_vec()) }
+}
+
+/// Catches: a new view starts above what anybody but a faulty replica has (`start_new_view` in `change.rs`: all changes count).
+#[test]
+fn a_view_change_counts_when_what_it_shows_to_be_decided_is_here() {
+    let mut bench = Bench::new(4, 1);
+    let a = chain(&mut bench, "A").remove(0);
+    let base = certified(&bench, &a);
+    let far = bench.sign(0, change(1, base.clone()));
+    assert_eq!(bench.say(0, Message::ViewChange(far)), NOTHING);
+    let two = bench.sign(2, change(1, genesis()));
+    let moved = ["disk: to v1", "all: view change 1 with []"];
+    assert_eq!(
+        bench.say(2, Message::ViewChange(two)),
+        moved,
+        "three have moved, and one of them shows what nobody has"
+    );
+    let given = bench.say(0, Message::Decided { base, proposal: Some(a) });
+    let started = ["disk: in v1", "v1 has 1", "all: new view 1 with []"];
+    assert_eq!(given[given.len() - 3..], started, "{given:?}");
+}
+
+/// Catches: who waits for decisions that nobody gives waits for ever (`on_view_timeout` in `change.rs`: whoever is behind stays).
+#[test]
+fn who_is_behind_leaves_a_view_that_brings_nothing_unless_honest_replicas_must_be_ahead() {
+    for (height, leaves) in [(16, true), (17, false)] {
+        let mut bench = Bench::new(4, 3);
+        let base = certified(&bench, &toy('Z', height, GENESIS));
+        let changes = (0..3).map(|by| bench.sign(by, change(1, base.clone()))).collect();
+        let new_view = bench.sign(1, NewView { view: View(1), changes, orders: vec![] });
+        bench.say(1, Message::NewView(new_view));
+        let mut said = Vec::new();
+        while bench.now < Time::from_secs(2) {
+            said.extend(bench.fire());
+        }
+        assert_eq!(said.contains(&String::from("disk: to v2")), leaves, "from {height}: {said:?}");
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_long_is_told_of_and_once_more_when_its_view_is_left() {
+    let mut bench = Bench::new(4, 1);
+    bench.command(Command::Requests { pending: 1, oldest: Some(Bytes([7; 32])) });
+    assert_eq!(bench.deadline(), Some(100));
+    assert_eq!(bench.fire(), ["overdue 7"]);
+    let mut said = bench.fire();
+    while said == ["overdue 7"] {
+        said = bench.fire();
+    }
+    assert_eq!(said, ["overdue 7", "disk: to v1", "all: view change 1 with []"]);
+}
+
+/// Catches: what waits is forgotten with an answer to a question of before (`on_propose` in `propose.rs`).
+#[test]
+fn an_answer_that_does_not_fit_is_asked_for_again() {
+    let mut bench = Bench::new(4, 0);
+    let toys = chain(&mut bench, "AB");
+    let waits = Command::Requests { pending: 1, oldest: Some(Bytes([1; 32])) };
+    assert_eq!(bench.command(waits), ["want v0 1 on 0"]);
+    assert_eq!(bench.command(Command::Propose(Some(toys[1].clone()))), ["want v0 1 on 0"]);
+    assert_eq!(bench.command(Command::Propose(None)), NOTHING, "until it is told what waits");
 }
 
 #[test]
