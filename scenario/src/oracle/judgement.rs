@@ -97,6 +97,8 @@ const PACE_WINDOW_MIN: u32 = 10;
 const SERVED_HEALED: u32 = 8;
 /// … and so many times a view's first time-out.
 const SERVED_BEATS: u32 = 60;
+/// What waits then is worked off, for each block that it makes within so many more.
+const SERVED_BEATS_EACH: u32 = 8;
 /// A payment may find its coin spent by one that came from elsewhere. So many are tried.
 const SERVED_TRIES: u32 = 20;
 /// Views that may pass until then, beside twice as many as there may be faulty primaries in a row.
@@ -234,7 +236,8 @@ impl<G: FnMut(&mut World<Trial>, Time) -> Result<Option<Status>, Broken>> Course
         self.set_mining(false);
         let patience = healed.since(Time::ZERO) * SERVED_HEALED + beat(&self.plan.chain) * SERVED_BEATS;
         let since = self.now().max(self.plan.stop.time);
-        if !self.watch_until(since + patience, |_, world| waiting(world) == 0)? {
+        let rest = beat(&self.plan.chain) * (SERVED_BEATS_EACH * self.blocks_to_come());
+        if !self.watch_until(since + patience + rest, |_, world| waiting(world) == 0)? {
             let reason = format!("{} payments wait at validators since {since}", waiting(self.world));
             return Err(Verdict::NoProgress(reason));
         }
@@ -271,6 +274,13 @@ impl<G: FnMut(&mut World<Trial>, Time) -> Result<Option<Status>, Broken>> Course
             }
         }
         Ok(false)
+    }
+
+    /// How many blocks at least what waits at validators makes.
+    fn blocks_to_come(&self) -> u32 {
+        let batch_max = self.plan.chain.agreed().map_or(1, |agreed| agreed.params().batch_max.max(1));
+        let most = validators(self.world).map(|replica| replica.mempool().len()).max().unwrap_or_default();
+        u32::try_from(most).unwrap_or(u32::MAX).div_ceil(batch_max)
     }
 
     fn validators(&self) -> usize {
@@ -399,9 +409,13 @@ fn highest_view(world: &World<Trial>) -> u64 {
 
 /// Payments that wait at validators.
 fn waiting(world: &World<Trial>) -> usize {
+    validators(world).map(|replica| replica.mempool().len()).sum()
+}
+
+/// The honest validators that are up.
+fn validators(world: &World<Trial>) -> impl Iterator<Item = &Replica> {
     let replicas = honest(world).filter_map(|peer| world.net().protocol(peer)).map(Peer::replica);
-    let is_validator = |replica: &&Replica| replica.agreement().is_some_and(|agreement| agreement.my_id().is_some());
-    replicas.filter(is_validator).map(|replica| replica.mempool().len()).sum()
+    replicas.filter(|replica| replica.agreement().is_some_and(|agreement| agreement.my_id().is_some()))
 }
 
 /// All but the validators that are faulty as long as the run lasts.

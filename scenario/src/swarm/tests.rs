@@ -10,12 +10,17 @@ use crate::config::Action;
 /// for lost whose rival waited elsewhere.
 const FAILED_ONCE: [u64; 2] = [4_959, 7_397];
 const SEEDS: Range<u64> = 0..40;
+/// More of them among validators, where who lies, when views change and who is cut off are many things to combine.
+const PBFT_SEEDS: Range<u64> = 0..200;
 /// Seeds that failed once among stakes: in 76 a wallet that mints everywhere paid itself a reward of nothing, which the model let
 /// pass; in 75 and 248 a ring of which nobody knew that it was one lost what was sent along with a lost message, and who had
 /// once lost a branch's blocks believed nobody who had it.
 const POS_FAILED_ONCE: [u64; 3] = [75, 76, 248];
-/// Seeds that failed once among validators: in 12 a proposal that had come in by another way was held against its primary.
-const PBFT_FAILED_ONCE: [u64; 1] = [12];
+/// Seeds that failed once among validators: in 12 a proposal that had come in by another way was held against its primary; in 415
+/// a primary held for proposed what it had proposed in a view that was given up; in 235 one replica alone knew of a payment; in
+/// 2059 one that lied alone had the proofs of what a view started above; in 456 what clients handed to all again and again
+/// filled the links; in 2074 a network a little slower than the first time-out changed its view at every other decision.
+const PBFT_FAILED_ONCE: [u64; 6] = [12, 235, 415, 456, 2_059, 2_074];
 
 /// Runs seeds, of which none may fail, and says in how many of them what happened.
 fn sweep(of: Swarm, seeds: Range<u64>) -> BTreeMap<&'static str, u64> {
@@ -55,7 +60,7 @@ fn nothing_that_a_seed_draws_breaks_what_must_hold_among_stakes() {
 
 #[test]
 fn nothing_that_a_seed_draws_breaks_what_must_hold_among_validators_of_which_some_lie() {
-    let met = sweep(Swarm::Pbft, SEEDS);
+    let met = sweep(Swarm::Pbft, PBFT_SEEDS);
     let vices = Behaviour::NAMES.into_iter().filter(|name| *name != "honest");
     for name in vices.chain(["crashes", "recoveries", "state transfers", "view changes"]) {
         assert!(met.get(name).is_some_and(|runs| *runs > 0), "{name}: {met:?}");
@@ -63,7 +68,7 @@ fn nothing_that_a_seed_draws_breaks_what_must_hold_among_validators_of_which_som
     assert_eq!((met["forks"], met["reorganisations"]), (0, 0), "what is decided is final");
     PBFT_FAILED_ONCE
         .into_iter()
-        .filter(|seed| !SEEDS.contains(seed))
+        .filter(|seed| !PBFT_SEEDS.contains(seed))
         .for_each(|seed| drop(sweep(Swarm::Pbft, seed..seed + 1)));
 }
 
