@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The only edges between our crates (`ARCHITECTURE.md`, the drawing): arrows go down.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 10] = [
     ("consensus", &["ledger", "machine"]),
     ("dht", &["machine"]),
-    ("lab", &["consensus", "dht", "ledger", "machine", "node", "peer", "scenario", "sim"]),
+    ("experiment", &["consensus", "dht", "ledger", "machine", "peer", "scenario", "sim"]),
+    ("lab", &["consensus", "dht", "experiment", "ledger", "machine", "node", "peer", "scenario", "sim"]),
     ("ledger", &["machine"]),
     ("machine", &[]),
     ("node", &["consensus", "dht", "ledger", "machine", "peer"]),
