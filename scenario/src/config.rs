@@ -26,11 +26,12 @@ use crate::{Comings, Load, Plan, Stop};
 
 pub use actions::{Action, Conduct, Direction, Tail};
 pub use adversaries::{AdversaryConfig, Vice};
+pub(crate) use chain::NOMINAL_HASH_RATE;
 pub use chain::{ChainConfig, Coins, EngineConfig, MiningConfig, Power, Retarget};
 pub use error::{Place, ScenarioError};
 pub use gossip::{FloodConfig, GossipConfig, Interest, MeshConfig, Mode, Phase, RumourConfig};
 pub use reference::{reference, schema};
-pub use sections::{Check, ChurnConfig, DiskConfig, LimitsConfig, LoadConfig, OutputsConfig, StopConfig};
+pub use sections::{Arrivals, Check, ChurnConfig, DiskConfig, LimitsConfig, LoadConfig, OutputsConfig, StopConfig};
 pub use who::{Stretch, Who};
 
 /// A scenario: what is run, and when it ends. A run is determined by the scenario, the seed and the version of the program.
@@ -174,7 +175,7 @@ impl Scenario {
         let load = self.load.as_ref().map(|load| load.load(&self.stop)).transpose();
         Ok(Drawn {
             power: self.mining.power(self.peers, seed).map_err(|error| error.within("mining"))?,
-            load: load.map_err(|error| error.within("load"))?.unwrap_or(NO_LOAD),
+            load: load.map_err(|error| error.within("load"))?.unwrap_or(Load::NONE),
             deeds,
             churn: churn.map_err(|error| error.within("churn"))?.unwrap_or_default(),
             absent: self.absent.draw(self.peers, seed, "absent")?,
@@ -193,7 +194,6 @@ struct Drawn {
     adversaries: BTreeMap<PeerId, adversary::Behaviour>,
 }
 
-const NO_LOAD: Load = Load { rate: 0.0, inputs: 1, outputs: 2, conflicts: 0.0, from: Time::ZERO, until: Time::ZERO };
 /// The longest name, in bytes: what a chain's name may have.
 const NAME_BYTES_MAX: usize = 64;
 /// More do not fit into the memory of any machine that this was tried on.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod duel;
 pub mod exam;
 pub mod forge;
+pub mod measure;
 mod observe;
 pub mod oracle;
 mod outcome;

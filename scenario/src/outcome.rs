@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
-use synod_ledger::TxId;
+use synod_ledger::{Block, Tx, TxId};
 use synod_machine::PeerId;
 use synod_sim::{Status, World};
 
@@ -221,7 +221,7 @@ fn chain(trial: &Trial) -> ChainFigures {
     }
 }
 
-fn stakes(world: &World<Trial>) -> Vec<StakeFigures> {
+pub(crate) fn stakes(world: &World<Trial>) -> Vec<StakeFigures> {
     let (net, trial) = (world.net(), world.experiment());
     let (observed, stakes) = (trial.observed(), trial.chain().state().stakes());
     let tip = observed.common_tip().id;
@@ -281,13 +281,16 @@ fn payments(world: &World<Trial>) -> Payments {
 
 /// The payments of the chain that most peers have, out of the disk of one that has it.
 pub(crate) fn confirmed(world: &World<Trial>) -> BTreeSet<TxId> {
+    bodies(world).flat_map(|(_, block)| block.payments().iter().map(Tx::id).collect::<Vec<_>>()).collect()
+}
+
+/// The blocks of the chain that most peers have, with their heights, out of the disk of one that has it.
+pub(crate) fn bodies(world: &World<Trial>) -> impl Iterator<Item = (usize, Block)> + '_ {
     let (net, trial) = (world.net(), world.experiment());
     let tip = trial.observed().common_tip().id;
     let owner = net.peers().find(|peer| net.protocol(*peer).is_some_and(|host| host.replica().tip() == tip));
-    let Some(owner) = owner else { return BTreeSet::new() };
-    let main = trial.observed().main_chain();
-    let bodies = main[1..].iter().filter_map(|block| crate::trial::body(net, owner, block.id));
-    bodies.flat_map(|block| block.payments().iter().map(synod_ledger::Tx::id).collect::<Vec<_>>()).collect()
+    let main = trial.observed().main_chain().into_iter().enumerate().skip(1);
+    main.filter_map(move |(height, block)| Some((height, crate::trial::body(net, owner?, block.id)?)))
 }
 
 fn messages(world: &World<Trial>) -> Vec<KindFigures> {

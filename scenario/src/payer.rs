@@ -44,6 +44,7 @@ pub(crate) struct Payer {
     inputs: usize,
     outputs: usize,
     conflicts: f64,
+    hot: f64,
     rng: Rng,
 }
 
@@ -66,6 +67,7 @@ impl Payer {
             inputs: load.inputs,
             outputs: load.outputs,
             conflicts: load.conflicts,
+            hot: load.hot,
             rng,
         }
     }
@@ -82,7 +84,7 @@ impl Payer {
 
     /// A payment of somebody who has coins; nothing, if nobody drawn has.
     pub(crate) fn order(&mut self, chain: &Chain) -> Option<Order> {
-        let first = self.rng.below(u64::from(PEOPLE)) as usize;
+        let first = self.first();
         let rich = |person: &usize| !self.purses[*person].is_empty();
         let person = (0..self.keys.len()).map(|step| (first + step) % self.keys.len()).find(rich)?;
         let count = self.inputs.min(self.purses[person].len());
@@ -99,6 +101,22 @@ impl Payer {
             self.open.insert(tx.id(), (person, coins));
         }
         Some(Order { tx, rival: rival.filter(|_| is_double) })
+    }
+
+    /// Who pays, if that one has coins.
+    fn first(&mut self) -> usize {
+        if self.hot == 0.0 {
+            return self.rng.below(u64::from(PEOPLE)) as usize;
+        }
+        let weight = |person: usize| (person as f64 + 1.0).powf(-self.hot);
+        let all: f64 = (0..self.keys.len()).map(weight).sum();
+        let drawn = (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64 * all;
+        let mut sum = 0.0;
+        let found = (0..self.keys.len()).find(|person| {
+            sum += weight(*person);
+            drawn < sum
+        });
+        found.unwrap_or_default()
     }
 
     /// A peer accepted the payment: what it makes can be spent.
@@ -154,4 +172,24 @@ pub fn signer(peer: PeerId) -> SecretKey {
     let mut bytes = [0x5a; 32];
     bytes[..4].copy_from_slice(&peer.0.to_le_bytes());
     SecretKey::from_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Load;
+
+    #[test]
+    fn the_hotter_the_load_the_more_the_first_pay() {
+        let chain = crate::testing::chain();
+        let first = |hot: f64| {
+            let mut payer = Payer::new(1, &chain, &Load { hot, ..Load::NONE });
+            (0..8_000).filter(|_| payer.first() == 0).count()
+        };
+        // One of eight; one over the eighth harmonic number, 2.718; and over 1.527, the sum of squares.
+        for (hot, share) in [(0.0, 0.125), (1.0, 1.0 / 2.718), (2.0, 1.0 / 1.527)] {
+            let off = first(hot) as f64 / 8_000.0 - share;
+            assert!(off.abs() < 0.02, "{hot}: {off}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use synod_sim::model::{Graph, LinkModel};
 use synod_sim::{Direction, Tail};
 
 use crate::Comings;
+use crate::config::Arrivals;
 use crate::forge::Forgery;
 
 /// One run.
@@ -57,8 +58,12 @@ pub struct Plan {
 /// Payments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Load {
-    /// Payments per second of virtual time, exponentially spaced.
+    /// Payments per second of virtual time, on average.
     pub rate: f64,
+    /// How they are spaced.
+    pub arrivals: Arrivals,
+    /// The exponent of the law by which people pay; at 0 all pay alike.
+    pub hot: f64,
     /// Coins that each spends, at most.
     pub inputs: usize,
     /// Coins that each makes, the change among them.
@@ -69,6 +74,20 @@ pub struct Load {
     pub from: Time,
     /// … and none after this.
     pub until: Time,
+}
+
+impl Load {
+    /// Nobody pays.
+    pub const NONE: Self = Self {
+        rate: 0.0,
+        arrivals: Arrivals::Poisson,
+        hot: 0.0,
+        inputs: 1,
+        outputs: 2,
+        conflicts: 0.0,
+        from: Time::ZERO,
+        until: Time::ZERO,
+    };
 }
 
 /// When a run ends: at whichever comes first.

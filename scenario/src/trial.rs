@@ -13,6 +13,7 @@ use synod_peer::{Behaviour, Command, Event, GossipParams, KeeperParams, Params, 
 use synod_sim::model::Turn;
 use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
+use crate::config::Arrivals;
 use crate::forge::spend_confirmed;
 use crate::observe::Observed;
 use crate::payer::{Order, Payer, signer};
@@ -218,8 +219,11 @@ impl Trial {
         if net.now() > load.until || self.is_over {
             return;
         }
-        let uniform = ((self.rng.next_u64() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-        net.alarm(net.now() + Duration::from_secs_f64(-uniform.ln() / load.rate), Alarm::Pay);
+        let spans = match load.arrivals {
+            Arrivals::Constant => 1.0,
+            Arrivals::Poisson => -(((self.rng.next_u64() >> 11) + 1) as f64 / (1_u64 << 53) as f64).ln(),
+        };
+        net.alarm(net.now() + Duration::from_secs_f64(spans / load.rate), Alarm::Pay);
         let Some(Order { tx, rival }) = self.payer.order(&self.plan.chain) else { return };
         self.submit(net, tx);
         if let Some(rival) = rival {

@@ -355,7 +355,7 @@ impl MiningConfig {
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 /// What the first target is computed from. Nobody hashes: it is only high enough that a target can be met exactly.
-const NOMINAL_HASH_RATE: u64 = 1_000_000;
+pub(crate) const NOMINAL_HASH_RATE: u64 = 1_000_000;
 /// A thousand blocks in a block time are beyond any retarget.
 const HASH_RATE_MAX: f64 = 1_000.0;
 /// The greatest share, as an integer: shares of a hundred-thousandth of it are still told apart.

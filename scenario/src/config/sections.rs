@@ -55,8 +55,15 @@ pub struct DiskConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LoadConfig {
-    /// Payments per second of virtual time, exponentially spaced; above 0.
+    /// Payments per second of virtual time, on average; above 0.
     pub rate: f64,
+    /// How they are spaced. Whoever pays does not wait for earlier payments.
+    #[serde(default)]
+    pub arrivals: Arrivals,
+    /// How much more some of the eight people pay than others: the k-th of them with a probability proportional to k^-exponent,
+    /// from 0, where all pay alike, to 10.
+    #[serde(default)]
+    pub hot: f64,
     /// Coins that each spends, at most: from 1 to 512. A long payment fills a block with few messages.
     #[serde(default = "one_coin")]
     pub inputs: u32,
@@ -72,6 +79,17 @@ pub struct LoadConfig {
     /// None comes after this. If left out, they go on until enough blocks are found or the time is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Span>,
+}
+
+/// How payments are spaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// All the same.
+    Constant,
+    /// Exponentially, as of many people who know nothing of each other: a Poisson process.
+    #[default]
+    Poisson,
 }
 
 /// When a run ends: at whichever comes first.
@@ -178,6 +196,9 @@ impl LoadConfig {
         if !(0.0..=1.0).contains(&self.conflicts) {
             return Err(ScenarioError::field("conflicts", "a share from 0 to 1", self.conflicts));
         }
+        if !(0.0..=HOT_MAX).contains(&self.hot) {
+            return Err(ScenarioError::field("hot", format!("a number from 0 to {HOT_MAX}"), self.hot));
+        }
         let until = self.until.unwrap_or(stop.time);
         if until < self.from {
             let expected = format!("a time not before `from`, which is {}", self.from);
@@ -185,6 +206,8 @@ impl LoadConfig {
         }
         Ok(Load {
             rate: self.rate,
+            arrivals: self.arrivals,
+            hot: self.hot,
             inputs: self.inputs as usize,
             outputs: self.outputs as usize,
             conflicts: self.conflicts,
@@ -205,6 +228,9 @@ impl StopConfig {
         Ok(())
     }
 }
+
+/// At this exponent nine hundred and ninety-nine of a thousand payments are of one person.
+const HOT_MAX: f64 = 10.0;
 
 /// A payment a microsecond.
 const RATE_MAX: f64 = 1e6;

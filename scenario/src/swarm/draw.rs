@@ -9,8 +9,8 @@ use synod_sim::model::{Distribution, Links, Rate, Span, Topology};
 
 use super::faults::{Arena, actions};
 use crate::config::{
-    Action, ChainConfig, Check, ChurnConfig, Coins, DiskConfig, EngineConfig, FloodConfig, GossipConfig, Interest,
-    LimitsConfig, LoadConfig, MeshConfig, MiningConfig, Mode, Phase, Power, Retarget, RumourConfig, Scenario,
+    Action, Arrivals, ChainConfig, Check, ChurnConfig, Coins, DiskConfig, EngineConfig, FloodConfig, GossipConfig,
+    Interest, LimitsConfig, LoadConfig, MeshConfig, MiningConfig, Mode, Phase, Power, Retarget, RumourConfig, Scenario,
     StopConfig, Who,
 };
 
@@ -234,6 +234,8 @@ pub(super) fn load(dice: &mut Dice, block_time: Span) -> Option<LoadConfig> {
     }
     let per_block = dice.one_of(&[1.0, 3.0, 8.0]);
     Some(LoadConfig {
+        arrivals: Arrivals::Poisson,
+        hot: 0.0,
         rate: per_block / block_time.secs(),
         inputs: dice.within(1..=3) as u32,
         outputs: dice.within(2..=4) as u32,

@@ -44,7 +44,6 @@ pub(crate) fn plan(seed: u64, peers: u32, degree: u32, blocks: u64, interval: Du
     let topology = Topology::RandomRegular { degree };
     let graph = topology.build(peers, &mut Rng::new(seed, 0, "topology"), |_| unreachable!("no file is named"));
     let links = Links { delay: Some(delay), ..Links::default() };
-    let nobody = Load { rate: 0.0, inputs: 1, outputs: 2, conflicts: 0.0, from: Time::ZERO, until: Time::ZERO };
     Plan {
         name: "published".into(),
         seed,
@@ -57,7 +56,7 @@ pub(crate) fn plan(seed: u64, peers: u32, degree: u32, blocks: u64, interval: Du
         links: links.compile(seed, |_| unreachable!("no file is named")).expect("possible links"),
         disk_sync: Duration::ZERO,
         codec: false,
-        load: nobody,
+        load: Load::NONE,
         deeds: Vec::new(),
         churn: Vec::new(),
         stop: Stop { blocks, time: Time::MAX },
