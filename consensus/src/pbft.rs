@@ -23,8 +23,8 @@
 //!
 //! *It is quiet.* In the fault-free case the messages of a height are n − 1 PRE-PREPARE, (n − 1)² PREPARE and n(n − 1)
 //! COMMIT and nothing else but a CHECKPOINT every K heights. Lost messages are made up for by STATUS messages (TOCS 2002,
-//! section 5.2), which only a replica sends that waits for something and sees no progress. When nothing waits, no timer
-//! is pending.
+//! section 5.2), which only a replica sends that waits for something and sees no progress; what waits for long it has its owner
+//! hand to all. When nothing waits, no timer is pending.
 
 mod change;
 mod checkpoint;
@@ -86,7 +86,7 @@ pub enum Command<P> {
     Propose(Option<P>),
     /// What waits, whenever it changes.
     Requests {
-        /// Requests that are in no proposal yet.
+        /// Requests that are in no proposal of this view yet.
         pending: u32,
         /// The one that waits longest and is not executed. While it is the same one, time runs against the primary.
         oldest: Option<RequestId>,
@@ -118,7 +118,7 @@ pub enum Event<P> {
     },
     /// A validator said two things of which an honest one says one at most.
     Evidence(Evidence),
-    /// This request has waited for long without progress. Perhaps nobody else knows of it: hand it to all validators.
+    /// This request waits longest, and for long. Perhaps nobody else knows of it: hand it to all validators.
     Overdue(RequestId),
     /// A view has started.
     Primary {

@@ -49,6 +49,12 @@ impl<P: Proposal> Agreement<P> {
             return out.reject(from, reason);
         }
         self.note_ahead(change.body().base.clone(), out);
+        if change.body().base.height > self.decided.height {
+            // It counts here when that is here, too.
+            for peer in self.peers_of(change.by()) {
+                out.send(peer, Message::Status(self.status(true)));
+            }
+        }
         self.changes.insert(change.by(), change);
         let later = self.changes.values().map(|change| (change.by(), change.body().view));
         let later = later.filter(|(_, view)| *view > self.view);
@@ -156,11 +162,21 @@ impl<P: Proposal> Agreement<P> {
 
     /// The primary, or the one that should have started the view, was too slow.
     pub(super) fn on_view_timeout(&mut self, out: &mut Out<Self>) {
-        if self.stage == Stage::Active && self.is_behind() && (self.watching.has_progress || self.is_far_behind()) {
+        if self.stage == Stage::Active && self.is_catching_up() {
             return self.watching.again(); // Others go on: it is not the primary who keeps us waiting.
         }
         self.tell_overdue(out);
         self.start_view_change(self.view.next(), out);
+    }
+
+    /// Whether others go on where we do not: we get on towards what they had decided when we first waited once more, or lack
+    /// more than a faulty one could keep to itself. What is decided later excuses no primary: it could show decisions late, one
+    /// by one, and keep a request waiting for ever.
+    fn is_catching_up(&mut self) -> bool {
+        let Some(ahead) = self.ahead.as_ref().map(|ahead| ahead.height).filter(|_| self.is_behind()) else {
+            return false;
+        };
+        self.watching.is_catching_up(self.decided.height, ahead) || self.is_far_behind()
     }
 
     /// The request that waits longest, if there is one, may be known to nobody else: whoever it came from is gone.

@@ -11,8 +11,8 @@ use super::types::{Proposal, ValidatorId, View};
 use super::{Agreement, Event, Message, Record, Stage};
 
 impl<P: Proposal> Agreement<P> {
-    /// Takes every step that has become possible: what was decided is told, what can be voted for is, and a primary
-    /// that has something to propose does.
+    /// Takes every step that has become possible: what was decided is told, a view starts that waited for it, what can be voted
+    /// for is, and a primary that has something to propose does.
     pub(super) fn advance(&mut self, now: Time, out: &mut Out<Self>) {
         loop {
             while self.deliver(out) {}

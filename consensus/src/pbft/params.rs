@@ -10,7 +10,8 @@ use super::types::Rules;
 /// How a replica works. What concerns others is the same on all of them.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How long a request waits before the primary is replaced; it doubles with each view that brings no progress.
+    /// How long a request waits before the primary is replaced; it doubles with each view, until one brings
+    /// enough.
     pub view_timeout: Duration,
     /// How long requests wait for others to be proposed together while a proposal is in flight.
     pub batch_delay: Duration,

@@ -11,7 +11,7 @@ use super::{Agreement, Event, Message, Stage, Timer};
 /// What waits to be proposed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Proposing {
-    /// Requests that are in no proposal.
+    /// Requests that are in no proposal of this view.
     pending: u32,
     /// The request that waits longest.
     pub(super) oldest: Option<RequestId>,

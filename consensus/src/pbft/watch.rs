@@ -40,12 +40,16 @@ pub(super) struct Watching {
     awaited: Option<Awaited>,
     /// The view from which doublings count.
     calm: View,
-    /// How often what was waited for got done in this view.
+    /// How often what was waited for got done by this view's decisions.
     served: u32,
+    /// What others had decided when this was first waited for once more.
+    goal: Option<Height>,
+    /// Whether the same is waited for once more.
+    is_again: bool,
     /// The last decision that was looked at.
     decided: Height,
     /// Whether something was decided since this began to be waited for.
-    pub(super) has_progress: bool,
+    has_progress: bool,
     /// Whether the time of the view that we move to runs.
     is_timed: bool,
     /// Whether a status message is due some time.
@@ -63,6 +67,8 @@ impl Watching {
             awaited: None,
             calm: view,
             served: 0,
+            goal: None,
+            is_again: false,
             decided,
             has_progress: false,
             is_timed: false,
@@ -99,7 +105,13 @@ impl Watching {
 
     /// Waits the same time again.
     pub(super) const fn again(&mut self) {
-        self.awaited = None;
+        self.is_again = true;
+        self.has_progress = false;
+    }
+
+    /// Whether something was decided, and others had decided more than that when this was asked first since it is waited for.
+    pub(super) fn is_catching_up(&mut self, decided: Height, ahead: Height) -> bool {
+        self.has_progress && decided < *self.goal.get_or_insert(ahead)
     }
 }
 
@@ -119,8 +131,12 @@ impl<P: Proposal> Agreement<P> {
             self.ahead = None;
         }
         let awaited = self.awaited();
-        if self.stage == Stage::Active && awaited != self.watching.awaited {
-            if core::mem::take(&mut self.watching.has_progress) {
+        let is_again = core::mem::take(&mut self.watching.is_again);
+        if self.stage == Stage::Active && (is_again || awaited != self.watching.awaited) {
+            if !is_again {
+                self.watching.goal = None;
+            }
+            if core::mem::take(&mut self.watching.has_progress) && self.decided.certificate.view() == self.view.0 {
                 self.watching.serve(self.view);
             }
             match awaited {
@@ -161,7 +177,7 @@ impl<P: Proposal> Agreement<P> {
         (is_ordered || elsewhere || asks || self.is_behind()).then_some(Awaited::Height(next))
     }
 
-    /// How long a view may take: twice as long with each view since the last one that brought progress.
+    /// How long a view may take: twice as long with each view since the last calm one.
     fn view_time(&self) -> Duration {
         let doublings = (self.view.0 - self.watching.calm.0).min(DOUBLINGS_MAX);
         self.settings.view_timeout * (1 << doublings)

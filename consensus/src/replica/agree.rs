@@ -66,6 +66,8 @@ struct Requests {
     /// What the agreement was last told: how many are in no proposal, and which one waits longest. Nothing, where it must be
     /// told in any case.
     told: Option<(u32, Option<RequestId>)>,
+    /// What was last handed to all validators, and in which view.
+    handed: Option<(TxId, View)>,
 }
 
 impl Requests {
@@ -146,14 +148,11 @@ impl Agreeing {
         }))
     }
 
-    /// How many payments are in proposals of this view. What was proposed in a view that was given up waits again.
-    fn proposed(&self) -> usize {
-        let (mut count, mut at) = (0, self.party.agreement().tail());
-        while let Some(open) = at.and_then(|id| self.open.get(&id)) {
-            count += open.block.payments().len();
-            at = Some(open.block.header().parent);
-        }
-        count
+    /// The payments that are in proposals of this view. What was proposed in a view that was given up waits again.
+    fn proposed(&self) -> impl Iterator<Item = &Tx> {
+        let last = self.party.agreement().tail().and_then(|id| self.open.get(&id));
+        let proposals = core::iter::successors(last, |open| self.open.get(&open.block.header().parent));
+        proposals.flat_map(|open| open.block.payments())
     }
 }
 
@@ -192,7 +191,9 @@ impl Replica {
         if let Input::Message { from, message: pbft::Message::Hello { hello, .. } } = &input
             && hello.check(agreeing.party.agreement().rules()).is_ok()
         {
-            agreeing.validators.insert(*from, hello.by());
+            if agreeing.validators.insert(*from, hello.by()).is_none() {
+                self.own.hurry();
+            }
         }
         if let Input::PeerDown(peer) = &input {
             agreeing.validators.remove(peer);
@@ -234,15 +235,11 @@ impl Replica {
                 None
             }
             pbft::Event::Overdue(request) => {
-                if let Some(tx) = self.mempool.get(&TxId(request)).cloned() {
-                    self.request_of_all(&[tx], out);
-                }
+                self.hand_on(TxId(request), out);
                 None
             }
             pbft::Event::Primary { view, validator } => {
-                if let Some(agreeing) = &mut self.agreeing {
-                    agreeing.requests.told = None; // What could not be proposed before may be possible now.
-                }
+                self.turn_to_primary(out);
                 out.emit(Event::Primary { view, validator });
                 None
             }
@@ -257,6 +254,33 @@ impl Replica {
                 Some(Command::Propose(proposal))
             }
         }
+    }
+
+    /// A view has started: what could not be proposed before may be possible now, proposals of the views before are of no use, and
+    /// its primary may lack what waits here.
+    fn turn_to_primary(&mut self, out: &mut Out<Self>) {
+        let Some(agreeing) = &mut self.agreeing else { return };
+        agreeing.requests.told = None;
+        let agreement = agreeing.party.agreement();
+        agreeing.open.retain(|id, open| agreement.proposal(open.block.height(), id).is_some());
+        let waiting = agreeing.requests.by_arrival.values().filter_map(|id| self.mempool.get(id));
+        for tx in waiting.take(HANDED_MAX).cloned().collect::<Vec<_>>() {
+            self.request(&tx, out);
+        }
+    }
+
+    /// Hands a payment that waits for long, after those that it depends on, to all validators, once in a view; not if it is
+    /// proposed, since then they have it.
+    fn hand_on(&mut self, id: TxId, out: &mut Out<Self>) {
+        let view = self.view();
+        let Some(agreeing) = &mut self.agreeing else { return };
+        if agreeing.requests.handed == Some((id, view)) || agreeing.proposed().any(|tx| tx.id() == id) {
+            return;
+        }
+        agreeing.requests.handed = Some((id, view));
+        let ids = self.with_parents(self.mempool.get(&id).into_iter());
+        let payments: Vec<Tx> = ids.iter().filter_map(|id| self.mempool.get(id).cloned()).collect();
+        self.request_of_all(&payments, out);
     }
 
     /// Takes a decided block in. Its proposer spreads it, for those who do not vote.
@@ -381,7 +405,7 @@ impl Replica {
         }
         let agreeing = self.agreeing.as_mut()?;
         agreeing.requests.retain(|id| self.mempool.contains(id));
-        let pending = agreeing.requests.arrivals.len().saturating_sub(agreeing.proposed());
+        let pending = agreeing.requests.arrivals.len().saturating_sub(agreeing.proposed().count());
         let oldest = agreeing.requests.by_arrival.values().next().map(|id| id.0);
         let news = (u32::try_from(pending).unwrap_or(u32::MAX), oldest);
         if agreeing.requests.told == Some(news) {
@@ -466,5 +490,7 @@ fn tip_news(header: &Header, id: BlockId) -> Option<Command<Block>> {
     }
 }
 
+/// So many of the payments that wait longest are handed to a new primary: those that it knows cost a message each.
+const HANDED_MAX: usize = 16;
 /// More proposals than this are not open at a time: many views' worth of what may be in flight.
 const OPEN_MAX: usize = 256;

@@ -21,8 +21,10 @@ pub enum Fate {
 struct Own {
     tx: Tx,
     fate: Fate,
-    /// For how many offers it has been open.
-    age: u32,
+    /// At so many offers it is left out before it is handed on again.
+    wait: u32,
+    /// At how many it was left out last, and that once more, to which it is doubled.
+    gap: u32,
 }
 
 /// A payment is handed to all validators at every such offer at least.
@@ -42,7 +44,7 @@ impl Promises {
     pub(super) fn insert(&mut self, tx: Tx) {
         let id = tx.id();
         self.spends.extend(tx.inputs.iter().map(|input| (input.coin, id)));
-        self.list.insert(id, Own { tx, fate: Fate::Open, age: 0 });
+        self.list.insert(id, Own { tx, fate: Fate::Open, wait: 0, gap: 0 });
     }
 
     pub(super) fn remove(&mut self, id: &TxId) {
@@ -69,16 +71,30 @@ impl Promises {
         self.list.values().filter(|own| own.fate == Fate::Open).map(|own| &own.tx)
     }
 
-    /// Those that no block decided and that are to be handed to all validators now: at every first, second, fourth … offer since
-    /// they were promised, so that what waits for long does not fill the links on which it would be agreed on.
+    /// Those that no block decided and that are to be handed to all validators at this offer.
     pub(super) fn due(&mut self) -> Vec<Tx> {
         let open = self.list.values_mut().filter(|own| own.fate == Fate::Open);
         let due = open.filter_map(|own| {
-            own.age = own.age.saturating_add(1);
-            let is_due = own.age.is_power_of_two() || own.age.is_multiple_of(OFFERS_APART_MAX);
-            is_due.then(|| own.tx.clone())
+            own.wait = own.wait.saturating_sub(1);
+            (own.wait == 0).then(|| own.tx.clone())
         });
         due.collect()
+    }
+
+    /// These were handed to all validators: at the next offer, the second, the fourth, … they are once more, so that what waits for
+    /// long does not fill the links on which it would be agreed on.
+    pub(super) fn handed(&mut self, ids: &[TxId]) {
+        for id in ids {
+            if let Some(own) = self.list.get_mut(id) {
+                own.gap = (2 * own.gap).clamp(1, OFFERS_APART_MAX);
+                own.wait = own.gap;
+            }
+        }
+    }
+
+    /// All are handed on at the next offer: there is somebody new.
+    pub(super) fn hurry(&mut self) {
+        self.list.values_mut().for_each(|own| own.wait = 0);
     }
 
     /// Those that were decided at `height` or below.

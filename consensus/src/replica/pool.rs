@@ -164,7 +164,7 @@ impl Replica {
 
     /// Own payments that wait, as many as one message may name, each after those that it depends on: who had only the others
     /// could take none of them, and would be offered the same again.
-    fn with_parents<'a>(&self, payments: impl Iterator<Item = &'a Tx>) -> Vec<TxId> {
+    pub(super) fn with_parents<'a>(&self, payments: impl Iterator<Item = &'a Tx>) -> Vec<TxId> {
         let (mut ids, mut chosen) = (Vec::new(), BTreeSet::new());
         for tx in payments {
             let mut open = alloc::vec![(tx.id(), false)];
@@ -197,7 +197,9 @@ impl Replica {
         }
         if self.agreement().is_some() {
             let due = self.own.due();
-            let ids = self.with_parents(due.iter());
+            let is_alone = self.agreeing.as_ref().is_none_or(|agreeing| agreeing.validators.is_empty());
+            let ids = if is_alone { Vec::new() } else { self.with_parents(due.iter()) };
+            self.own.handed(&ids);
             let payments: Vec<Tx> = ids.iter().filter_map(|id| self.mempool.get(id).cloned()).collect();
             self.introduce(&payments, out);
             self.request_of_all(&payments, out);
@@ -223,7 +225,7 @@ impl Replica {
     }
 
     /// Validators that did not get a payment agreed on within half of a view's time are all told of it, so that they watch
-    /// over the primary.
+    /// over the primary; and then more and more rarely.
     fn offer_every(&self) -> Duration {
         let view_time = |agreed: &Agreed| Duration::from_millis(agreed.params().view_timeout_ms);
         self.chain.agreed().map_or(OFFER_EVERY, |agreed| view_time(agreed) / 2)

@@ -134,7 +134,8 @@ pub struct PosParams {
 pub struct PbftParams {
     /// Who votes, in the order by which they are numbered.
     pub validators: Vec<Validator>,
-    /// How long a request may wait before the primary is replaced. It doubles from view to view without progress.
+    /// How long a request may wait before the primary is replaced. It doubles from view to view until one
+    /// brings enough.
     #[serde(default = "view_timeout_ms")]
     pub view_timeout_ms: u64,
     /// How long the primary waits for more payments before it proposes few.

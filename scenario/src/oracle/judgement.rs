@@ -99,6 +99,10 @@ const SERVED_HEALED: u32 = 8;
 const SERVED_BEATS: u32 = 60;
 /// What waits then is worked off, for each block that it makes within so many more.
 const SERVED_BEATS_EACH: u32 = 8;
+/// Views that may pass meanwhile, beside twice as many as there may be faulty primaries in a row: until time-outs are long enough …
+const DRAINED_VIEWS: u64 = 12;
+/// … and one for so many blocks, since a calm view makes them short again.
+const DRAINED_BLOCKS: u64 = 4;
 /// A payment may find its coin spent by one that came from elsewhere. So many are tried.
 const SERVED_TRIES: u32 = 20;
 /// Views that may pass until then, beside twice as many as there may be faulty primaries in a row.
@@ -236,9 +240,16 @@ impl<G: FnMut(&mut World<Trial>, Time) -> Result<Option<Status>, Broken>> Course
         self.set_mining(false);
         let patience = healed.since(Time::ZERO) * SERVED_HEALED + beat(&self.plan.chain) * SERVED_BEATS;
         let since = self.now().max(self.plan.stop.time);
-        let rest = beat(&self.plan.chain) * (SERVED_BEATS_EACH * self.blocks_to_come());
+        let blocks = self.blocks_to_come();
+        let (rest, view) = (beat(&self.plan.chain) * (SERVED_BEATS_EACH * blocks), highest_view(self.world));
         if !self.watch_until(since + patience + rest, |_, world| waiting(world) == 0)? {
             let reason = format!("{} payments wait at validators since {since}", waiting(self.world));
+            return Err(Verdict::NoProgress(reason));
+        }
+        let passed = highest_view(self.world) - view;
+        let views_max = DRAINED_VIEWS + 2 * faulty(self.validators()) as u64 + u64::from(blocks) / DRAINED_BLOCKS;
+        if passed > views_max {
+            let reason = format!("{blocks} blocks of what waited took {passed} views, and not {views_max}");
             return Err(Verdict::NoProgress(reason));
         }
         let mut turns = honest(self.world).collect::<Vec<_>>().into_iter().cycle();

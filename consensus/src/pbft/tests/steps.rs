@@ -229,6 +229,35 @@ fn who_is_behind_leaves_a_view_that_brings_nothing_unless_honest_replicas_must_b
     }
 }
 
+/// Catches: a primary that shows decisions late, one by one, is taken for one that serves (`is_catching_up` in `watch.rs`: the goal
+/// moves on with what is shown).
+#[test]
+fn a_primary_that_shows_decisions_late_does_not_keep_a_request_waiting_for_ever() {
+    let mut bench = Bench::new(4, 3);
+    let mut toys = vec![toy('A', 1, GENESIS)];
+    for height in 2..40 {
+        toys.push(toy('A', height, toys[toys.len() - 1].id()));
+    }
+    bench.command(Command::Requests { pending: 1, oldest: Some(Bytes([7; 32])) });
+    for pair in toys.windows(2) {
+        for (toy, proposal) in [(&pair[1], None), (&pair[0], Some(pair[0].clone()))] {
+            let base = certified(&bench, toy);
+            bench.say(0, Message::Decided { base, proposal });
+        }
+        bench.command(Command::Executed { height: pair[0].height, id: pair[0].id() });
+        let until = bench.now.as_millis() + 100;
+        while bench.deadline().is_some_and(|at| at <= until) {
+            bench.fire();
+        }
+        bench.now = Time::from_millis(until);
+        if bench.agreement().view() > View(0) {
+            break;
+        }
+    }
+    assert_eq!(bench.agreement().view(), View(1), "at {}", bench.now);
+    assert_eq!(bench.now, Time::from_secs(1), "it waited once more, for what was decided at the first time-out");
+}
+
 #[test]
 fn a_request_that_waits_for_long_is_told_of_and_once_more_when_its_view_is_left() {
     let mut bench = Bench::new(4, 1);
