@@ -1,5 +1,18 @@
 //! Experiments: grids of runs, measured alike, with intervals, in a folder that another person can reproduce.
+//!
+//! [`Experiment`] is what people write, [`grid::cells`] what is run.
 
+pub mod config;
+mod error;
+pub mod folder;
+pub mod grid;
+pub mod pool;
+pub mod record;
+mod summarise;
 pub mod summary;
+pub mod table;
 
+pub use config::Experiment;
+pub use error::ExperimentError;
+pub use summarise::{figure, summarise};
 pub use summary::Summary;

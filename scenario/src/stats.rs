@@ -76,6 +76,56 @@ pub fn moments(figures: &[f64]) -> (f64, f64) {
     (mean, squares / (count - 1.0))
 }
 
+/// The slope of a line through points by least squares, and Student's interval of it. Nothing, where there are fewer than three
+/// points or all have one place.
+pub fn slope(points: &[(f64, f64)], doubt: f64) -> Option<(f64, Interval)> {
+    let count = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / count, sum.1 + point.1 / count));
+    let spread: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    if points.len() < 3 || spread <= 0.0 {
+        return None;
+    }
+    let slope = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum::<f64>() / spread;
+    let off: f64 = points.iter().map(|point| (point.1 - y - slope * (point.0 - x)).powi(2)).sum();
+    let law = StudentsT::new(0.0, 1.0, count - 2.0).expect("three points or more have a deviation");
+    let half = law.inverse_cdf(1.0 - doubt / 2.0) * (off / (count - 2.0) / spread).sqrt();
+    Some((slope, Interval { low: slope - half, high: slope + half }))
+}
+
+/// The probability that two samples differ as much as these or more in their means, where the means of what they come from are the
+/// same: Welch's test (1947), which asks for no equal variances. Nothing, where one of them has fewer than two figures.
+pub fn welch(one: &[f64], other: &[f64]) -> Option<f64> {
+    if one.len() < 2 || other.len() < 2 {
+        return None;
+    }
+    let ((mean_one, variance_one), (mean_other, variance_other)) = (moments(one), moments(other));
+    let (share_one, share_other) = (variance_one / one.len() as f64, variance_other / other.len() as f64);
+    let error = share_one + share_other;
+    let distance = (mean_one - mean_other).abs();
+    if error <= 0.0 {
+        return Some(if distance > 0.0 { 0.0 } else { 1.0 });
+    }
+    let freedom = error.powi(2)
+        / (share_one.powi(2) / (one.len() as f64 - 1.0) + share_other.powi(2) / (other.len() as f64 - 1.0));
+    let law = StudentsT::new(0.0, 1.0, freedom).expect("two figures or more have a freedom above 0");
+    Some(2.0 * law.sf(distance / error.sqrt()))
+}
+
+/// Which of many tests show something, so that with the probability `doubt` at most any of them does by chance: Holm's
+/// procedure (1979).
+pub fn holm(chances: &[f64], doubt: f64) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..chances.len()).collect();
+    order.sort_by(|one, other| chances[*one].total_cmp(&chances[*other]));
+    let mut shows = vec![false; chances.len()];
+    for (place, test) in order.iter().enumerate() {
+        if chances[*test] > doubt / (chances.len() - place) as f64 {
+            break;
+        }
+        shows[*test] = true;
+    }
+    shows
+}
+
 /// Kolmogorov and Smirnov's test of figures against a law that is known in full: the largest distance between the two, and
 /// the probability that it is so large where the law is the right one (Stephens 1970, good to two digits from eight figures
 /// on).
@@ -144,6 +194,36 @@ mod tests {
     fn exponential_means_are_from_chi_squares_quantiles() {
         // The quantiles 0.025 and 0.975 with 20 degrees of freedom are 9.59078 and 34.16961.
         close(exponential_mean(&[1.0; 10], 0.05), 20.0 / 34.16961, 20.0 / 9.59078);
+    }
+
+    #[test]
+    fn slopes_are_by_least_squares() {
+        let (exact, interval) = slope(&[(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)], 0.05).expect("three points");
+        assert!((exact - 2.0).abs() < 1e-12 && interval.high - interval.low < 1e-9, "{interval:?}");
+        // By hand: slope 1.5, residuals 1/6, -1/3, 1/6, and the quantile 0.975 with one degree of freedom is 12.7062.
+        let (fitted, interval) = slope(&[(0.0, 0.0), (1.0, 1.0), (2.0, 3.0)], 0.05).expect("three points");
+        let half = 12.7062 * (1.0 / 6.0 / 2.0_f64).sqrt();
+        assert!((fitted - 1.5).abs() < 1e-12);
+        close(interval, 1.5 - half, 1.5 + half);
+        assert_eq!(slope(&[(1.0, 1.0), (2.0, 2.0)], 0.05), None);
+        assert_eq!(slope(&[(1.0, 1.0), (1.0, 2.0), (1.0, 3.0)], 0.05), None);
+    }
+
+    /// From R: `t.test(c(1, 2, 3, 4), c(2, 4, 6, 8))$p.value`, t = -1.7321 with 4.4118 degrees of freedom.
+    #[test]
+    fn two_samples_are_told_apart_by_welchs_test() {
+        let chance = welch(&[1.0, 2.0, 3.0, 4.0], &[2.0, 4.0, 6.0, 8.0]).expect("four figures each");
+        assert!((chance - 0.1515).abs() < 0.002, "{chance}");
+        assert_eq!(welch(&[1.0, 1.0], &[1.0, 1.0]), Some(1.0));
+        assert_eq!(welch(&[1.0, 1.0], &[1.1, 1.1]), Some(0.0));
+        assert_eq!(welch(&[1.0], &[1.0, 2.0]), None);
+    }
+
+    #[test]
+    fn of_many_tests_few_show_something_by_chance() {
+        assert_eq!(holm(&[0.01, 0.04, 0.03], 0.05), [true, false, false]);
+        assert_eq!(holm(&[0.01, 0.02, 0.03], 0.05), [true, true, true]);
+        assert_eq!(holm(&[0.04], 0.05), [true]);
     }
 
     #[test]

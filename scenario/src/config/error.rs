@@ -43,6 +43,18 @@ pub enum ScenarioError {
     },
 }
 
+impl Place {
+    /// Where a byte of a text is.
+    pub fn of(text: &str, at: usize) -> Self {
+        place_at(text, &(at..at))
+    }
+
+    /// Where a field's value stands in a text, if it stands there; where what it belongs to does, if it is left out.
+    pub fn of_field(text: &str, field: &str) -> Option<Self> {
+        span_of(text, field).map(|span| place_at(text, &span))
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, column {}: ", self.line, self.column)
@@ -100,10 +112,19 @@ impl ScenarioError {
     pub(super) fn located(self, text: &str) -> Self {
         match self {
             Self::Field { field, expected, got, .. } => {
-                let place = span_of(text, &field).map(|span| place_at(text, &span));
+                let place = Place::of_field(text, &field);
                 Self::Field { field, expected, got, place }
             }
             Self::Genesis(_) | Self::Network(_) | Self::Syntax { .. } => self,
+        }
+    }
+
+    /// The same without a place, for who knows a better one.
+    pub fn unplaced(self) -> Self {
+        match self {
+            Self::Field { field, expected, got, .. } => Self::Field { field, expected, got, place: None },
+            Self::Syntax { message, .. } => Self::Syntax { message, place: None },
+            Self::Genesis(_) | Self::Network(_) => self,
         }
     }
 

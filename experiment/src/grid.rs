@@ -1,0 +1,140 @@
+//! The cells of an experiment: every combination of its axes' values but those that are left out, each a scenario.
+
+use synod_scenario::Scenario;
+use toml::{Table, Value};
+
+use crate::config::{Axis, label};
+use crate::{Experiment, ExperimentError};
+
+/// A cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// Its place among the cells, from 0.
+    pub number: usize,
+    /// A value of each axis, as it is written.
+    pub values: Vec<String>,
+    /// What is run. Its seed is the experiment's first.
+    pub scenario: Scenario,
+}
+
+/// The cells of an experiment, the last axis fastest. Each is checked; mistakes name the cell.
+pub fn cells(experiment: &Experiment, text: &str) -> Result<Vec<Cell>, ExperimentError> {
+    let mut cells = Vec::new();
+    let mut places = vec![0; experiment.axes.len()];
+    loop {
+        let values: Vec<String> =
+            experiment.axes.iter().zip(&places).map(|(axis, place)| axis.labels()[*place].clone()).collect();
+        if !is_skipped(experiment, &values) {
+            let scenario = scenario(experiment, &places, &values, text)?;
+            cells.push(Cell { number: cells.len(), values, scenario });
+        }
+        let Some(turn) = (0..places.len()).rev().find(|at| places[*at] + 1 < experiment.axes[*at].labels().len())
+        else {
+            break;
+        };
+        places[turn] += 1;
+        places[turn + 1..].fill(0);
+    }
+    if cells.is_empty() {
+        return Err(ExperimentError::Nothing("`skip` leaves no cell to run".to_owned()));
+    }
+    Ok(cells)
+}
+
+fn is_skipped(experiment: &Experiment, values: &[String]) -> bool {
+    experiment.skip.iter().any(|skip| {
+        let has = |(axis, value): (&Axis, &String)| {
+            skip.get(&axis.name).is_none_or(|skipped| skipped.iter().any(|one| label(one) == *value))
+        };
+        !skip.is_empty() && experiment.axes.iter().zip(values).all(has)
+    })
+}
+
+/// "engine = pow, peers = 8".
+pub fn name_of(axes: &[String], values: &[String]) -> String {
+    let named: Vec<String> = axes.iter().zip(values).map(|(axis, value)| format!("{axis} = {value}")).collect();
+    if named.is_empty() { "the only cell".to_owned() } else { named.join(", ") }
+}
+
+fn scenario(
+    experiment: &Experiment,
+    places: &[usize],
+    values: &[String],
+    text: &str,
+) -> Result<Scenario, ExperimentError> {
+    let mut table = experiment.scenario.clone();
+    for (number, (axis, place)) in experiment.axes.iter().zip(places).enumerate() {
+        match axis.cases.get(*place) {
+            Some(case) => merge(&mut table, &case.set),
+            None => {
+                for field in &axis.fields {
+                    put(&mut table, field, &axis.values[*place]).map_err(|reason| {
+                        ExperimentError::field(format!("axes[{number}].fields"), reason, field).located(text)
+                    })?;
+                }
+            }
+        }
+    }
+    let end = experiment.warm_up.nanos() + experiment.duration.nanos();
+    set(&mut table, "name", Value::String(experiment.name.clone()));
+    set(&mut table, "seed", Value::Integer(i64::try_from(experiment.first_seed).unwrap_or(i64::MAX)));
+    let stop = synod_sim::model::Span::from_nanos(end + experiment.settle.nanos());
+    set(&mut table, "stop", Value::Table(Table::from_iter([("time".to_owned(), Value::String(stop.to_string()))])));
+    if let Some(Value::Table(load)) = table.get_mut("load") {
+        let until = synod_sim::model::Span::from_nanos(end);
+        load.entry("until").or_insert_with(|| Value::String(until.to_string()));
+    }
+    let written = toml::to_string(&table).expect("a table of values and tables");
+    Scenario::parse(&written).map_err(|error| {
+        let axes: Vec<String> = experiment.axes.iter().map(|axis| axis.name.clone()).collect();
+        let place = match &error {
+            synod_scenario::ScenarioError::Field { field, .. } => {
+                synod_scenario::config::Place::of_field(text, &format!("scenario.{field}"))
+            }
+            _ => None,
+        };
+        ExperimentError::Cell { cell: name_of(&axes, values), error: error.unplaced(), place }
+    })
+}
+
+fn set(table: &mut Table, name: &str, value: Value) {
+    table.insert(name.to_owned(), value);
+}
+
+/// Puts a part into a table. A table of another kind takes the place of the one that is there.
+fn merge(table: &mut Table, part: &Table) {
+    for (name, value) in part {
+        match (table.get_mut(name), value) {
+            (Some(Value::Table(there)), Value::Table(new)) if kind(there) == kind(new) || kind(new).is_none() => {
+                merge(there, new)
+            }
+            _ => {
+                table.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn kind(table: &Table) -> Option<&Value> {
+    table.get("kind").or_else(|| table.get("rule"))
+}
+
+/// Puts a value where a path points to, and makes the tables on the way. With a `?` at the end of the path only where there is
+/// something already.
+fn put(table: &mut Table, path: &str, value: &Value) -> Result<(), String> {
+    let (path, is_optional) = path.strip_suffix('?').map_or((path, false), |path| (path, true));
+    let mut names: Vec<&str> = path.split('.').collect();
+    let last = names.pop().filter(|last| !last.is_empty()).ok_or("a field's name, as `load.rate`")?;
+    let mut at = table;
+    for name in names {
+        if is_optional && !at.contains_key(name) {
+            return Ok(());
+        }
+        let inner = at.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        at = inner.as_table_mut().ok_or_else(|| format!("a field in tables, but `{name}` is none"))?;
+    }
+    if !is_optional || at.contains_key(last) {
+        at.insert(last.to_owned(), value.clone());
+    }
+    Ok(())
+}

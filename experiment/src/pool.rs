@@ -1,0 +1,90 @@
+//! Cells and seeds on several threads: each run is kept when it has ended, and what was kept before is not run again.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+
+use crate::folder::Folder;
+use crate::grid::Cell;
+use crate::record::{Ended, Runner};
+use crate::summary::Failure;
+use crate::{Experiment, ExperimentError};
+
+/// How far an experiment is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Runs that have ended, those of before among them.
+    pub done: usize,
+    /// All runs.
+    pub total: usize,
+    /// Those that came to nothing.
+    pub failed: usize,
+    /// The run that ended last: its cell's values and its seed.
+    pub last: Option<(Vec<String>, u64)>,
+}
+
+/// Runs what is not kept yet. A run that came to nothing before is tried again. `tell` is told of each that ended. Says whether
+/// all have.
+pub fn run(
+    (experiment, cells): (&Experiment, &[Cell]),
+    folder: &Folder,
+    runner: &dyn Runner,
+    jobs: usize,
+    stop: &AtomicBool,
+    mut tell: impl FnMut(&Progress),
+) -> Result<bool, ExperimentError> {
+    let mut waiting = VecDeque::new();
+    let mut progress = Progress { done: 0, total: 0, failed: 0, last: None };
+    // Seeds first, so that every cell has something to show early.
+    for seed in experiment.seeds() {
+        for cell in cells {
+            progress.total += 1;
+            match folder.kept(cell, seed)? {
+                Some(Ended::Done { .. }) => progress.done += 1,
+                Some(Ended::Failed(_)) | None => waiting.push_back((cell, seed)),
+            }
+        }
+    }
+    tell(&progress);
+    let jobs = jobs.clamp(1, runner.jobs_max()).min(waiting.len().max(1));
+    let waiting = Mutex::new(waiting);
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        for job in 0..jobs {
+            let (sender, waiting) = (sender.clone(), &waiting);
+            let work = move || {
+                loop {
+                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((cell, seed)) = next.filter(|_| !stop.load(Ordering::Relaxed)) else { return };
+                    let ended = match runner.run(experiment, cell, seed, stop) {
+                        Ok(Some((record, cost))) => Ended::Done { record, cost },
+                        Ok(None) => return,
+                        Err(reason) => Ended::Failed(Failure { cell: cell.values.clone(), seed, reason }),
+                    };
+                    if sender.send((cell, seed, ended)).is_err() {
+                        return;
+                    }
+                }
+            };
+            let thread = thread::Builder::new().name(format!("{THREAD}{job}"));
+            thread.spawn_scoped(scope, work).expect("the system has room for a thread per core");
+        }
+        drop(sender);
+        for (cell, seed, ended) in receiver {
+            progress.done += 1;
+            progress.failed += usize::from(matches!(ended, Ended::Failed(_)));
+            progress.last = Some((cell.values.clone(), seed));
+            if let Err(error) = folder.keep(cell, seed, &ended) {
+                // What cannot be kept is not worth running: a full disk ends it, and nothing that was kept is lost.
+                stop.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+            tell(&progress);
+        }
+        Ok(progress.done == progress.total)
+    })
+}
+
+/// Threads of this name tell of their panics in reports alone.
+pub const THREAD: &str = "sim-";

@@ -1,0 +1,171 @@
+//! What one run of a cell showed, and who runs it.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use synod_machine::Time;
+use synod_scenario::Watch;
+use synod_scenario::measure::{About, METRICS, RECOVERY, Terms, measure};
+
+use crate::Experiment;
+use crate::grid::Cell;
+use crate::summary::{Better, Failure, Metric, Place};
+
+/// What one run showed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its cell's values.
+    pub cell: Vec<String>,
+    /// Its seed.
+    pub seed: u64,
+    /// Figures by their metrics' names.
+    pub figures: BTreeMap<String, f64>,
+    /// What was sent while it was counted, by kind.
+    pub sent: BTreeMap<String, Sent>,
+    /// Payments that were made while it was counted: when, in seconds from the beginning, and how long they took to be
+    /// committed, in seconds.
+    pub payments: Vec<(f64, Option<f64>)>,
+}
+
+/// Messages of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// How many.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What a run took of the machine that it ran on. It differs from run to run, and is kept apart from what was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Wall time, in seconds.
+    pub wall_seconds: f64,
+    /// Processor time, in seconds.
+    pub cpu_seconds: f64,
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// It came to its end.
+    Done {
+        /// What it showed.
+        record: Record,
+        /// What it took.
+        cost: Cost,
+    },
+    /// It did not.
+    Failed(Failure),
+}
+
+/// Who runs cells.
+pub trait Runner: Sync {
+    /// Where its peers run.
+    fn place(&self) -> Place;
+
+    /// What it measures.
+    fn metrics(&self) -> Vec<Metric>;
+
+    /// How many runs may go on at a time without disturbing each other.
+    fn jobs_max(&self) -> usize;
+
+    /// Runs a cell with a seed: what it showed, or why it came to nothing. Nothing at all where `stop` became true meanwhile.
+    fn run(
+        &self,
+        experiment: &Experiment,
+        cell: &Cell,
+        seed: u64,
+        stop: &AtomicBool,
+    ) -> Result<Option<(Record, Cost)>, String>;
+}
+
+/// Runs cells in virtual time.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulated;
+
+impl Runner for Simulated {
+    fn place(&self) -> Place {
+        Place::Simulated
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        METRICS.iter().chain([&RECOVERY]).map(metric).collect()
+    }
+
+    fn jobs_max(&self) -> usize {
+        usize::MAX
+    }
+
+    fn run(
+        &self,
+        experiment: &Experiment,
+        cell: &Cell,
+        seed: u64,
+        stop: &AtomicBool,
+    ) -> Result<Option<(Record, Cost)>, String> {
+        let (begun, before) = (Instant::now(), thread_cpu());
+        // What breaks an invariant while a world is made is told as what breaks one later.
+        let result = catch_unwind(AssertUnwindSafe(|| simulate(experiment, cell, seed, stop)));
+        let record = result.unwrap_or_else(|panic| Err(said(&*panic)))?;
+        let cost = Cost {
+            wall_seconds: begun.elapsed().as_secs_f64(),
+            cpu_seconds: thread_cpu().saturating_sub(before).as_secs_f64(),
+        };
+        Ok(record.map(|record| (record, cost)))
+    }
+}
+
+fn simulate(experiment: &Experiment, cell: &Cell, seed: u64, stop: &AtomicBool) -> Result<Option<Record>, String> {
+    let no_files = |name: &str| Err(std::io::Error::other(format!("an experiment reads no files, as `{name}`")));
+    let plan = cell.scenario.plan(seed, no_files).map_err(|error| error.unplaced().to_string())?;
+    let from = Time(experiment.warm_up.nanos());
+    let terms = Terms {
+        from,
+        until: from + experiment.duration.duration(),
+        attacker_share: experiment.attacker.share,
+        risk: experiment.attacker.risk,
+        joules_per_hash: experiment.energy.joules_per_hash,
+    };
+    let watch = |_| if stop.load(Ordering::Relaxed) { Watch::Stop } else { Watch::GoOn };
+    let Some((measured, _)) = measure(plan, &terms, watch).map_err(|broken| broken.to_string())? else {
+        return Ok(None);
+    };
+    let sent = measured.sent.into_iter().map(|(kind, count)| {
+        let sent = Sent { messages: count.messages, bytes: count.bytes };
+        (kind.to_owned(), sent)
+    });
+    Ok(Some(Record {
+        cell: cell.values.clone(),
+        seed,
+        figures: measured.figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect(),
+        sent: sent.collect(),
+        payments: measured.payments.into_iter().map(|paid| (paid.at, paid.took)).collect(),
+    }))
+}
+
+fn metric((name, unit, more, about): &About) -> Metric {
+    let better = match more {
+        None => Better::Neither,
+        Some(false) => Better::Less,
+        Some(true) => Better::More,
+    };
+    Metric { name: (*name).to_owned(), unit: (*unit).to_owned(), about: (*about).to_owned(), better }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let reason = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    reason.unwrap_or_else(|| "a panic".to_owned())
+}
+
+/// What this thread has used of a processor.
+fn thread_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}

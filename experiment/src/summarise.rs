@@ -1,0 +1,144 @@
+//! Records made into a summary: means and intervals, growth, failures.
+
+use std::collections::BTreeMap;
+
+use synod_ledger::Engine;
+use synod_scenario::stats;
+
+use crate::folder::Contents;
+use crate::grid::Cell as Run;
+use crate::record::Record;
+use crate::summary::{Axis, Cell, Figure, Growth, Metric, Summary};
+
+/// What records show. `cells` are the experiment's.
+pub fn summarise(contents: &Contents, cells: &[Run]) -> Summary {
+    let Contents { experiment, manifest, records, failures, .. } = contents;
+    let axes: Vec<Axis> =
+        experiment.axes.iter().map(|axis| Axis { name: axis.name.clone(), values: axis.labels() }).collect();
+    let of_cell = |cell: &Run| -> Vec<&Record> { records.iter().filter(|record| record.cell == cell.values).collect() };
+    let shown = cells.iter().map(|cell| {
+        let records = of_cell(cell);
+        let failed = failures.iter().filter(|failure| failure.cell == cell.values).count() as u32;
+        Cell {
+            values: cell.values.clone(),
+            runs: records.len() as u32,
+            failed,
+            figures: figures(&records, experiment.doubt),
+        }
+    });
+    let shown: Vec<Cell> = shown.collect();
+    let is_measured = |metric: &&Metric| shown.iter().any(|cell| cell.figures.contains_key(&metric.name));
+    let mut metrics: Vec<Metric> = manifest.metrics.iter().filter(is_measured).cloned().collect();
+    // What is to be shown comes first, in the order that was asked for.
+    let place = |metric: &Metric| experiment.show.iter().position(|name| *name == metric.name).unwrap_or(usize::MAX);
+    metrics.sort_by_key(place);
+    let growths = growths(&axes, &metrics, cells, records, experiment.doubt);
+    Summary {
+        name: experiment.name.clone(),
+        about: experiment.about.clone(),
+        place: manifest.place,
+        repetitions: experiment.repetitions,
+        doubt: experiment.doubt,
+        axes,
+        metrics,
+        cells: shown,
+        growths,
+        failures: failures.clone(),
+    }
+}
+
+fn figures(records: &[&Record], doubt: f64) -> BTreeMap<String, Figure> {
+    let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, figure) in records.iter().flat_map(|record| &record.figures) {
+        all.entry(name).or_default().push(*figure);
+    }
+    all.into_iter().map(|(name, figures)| (name.to_owned(), figure(&figures, doubt))).collect()
+}
+
+/// The mean of figures and its interval, which one figure has not.
+pub fn figure(figures: &[f64], doubt: f64) -> Figure {
+    let mean = figures.iter().sum::<f64>() / figures.len() as f64;
+    let (low, high) = if figures.len() > 1 {
+        let interval = stats::mean(figures, doubt);
+        (interval.low, interval.high)
+    } else {
+        (mean, mean)
+    };
+    Figure { mean, low, high, runs: figures.len() as u32 }
+}
+
+fn growths(axes: &[Axis], metrics: &[Metric], cells: &[Run], records: &[Record], doubt: f64) -> Vec<Growth> {
+    let mut growths = Vec::new();
+    for (place, axis) in axes.iter().enumerate().filter(|(_, axis)| axis.numbers().is_some()) {
+        let mut lines: Vec<Vec<String>> = Vec::new();
+        for cell in cells {
+            let rest = without(&cell.values, place);
+            if !lines.contains(&rest) {
+                lines.push(rest);
+            }
+        }
+        for (metric, at) in metrics.iter().flat_map(|metric| lines.iter().map(move |at| (metric, at))) {
+            let on_line = |values: &[String]| without(values, place) == *at;
+            let points = records.iter().filter(|record| on_line(&record.cell)).filter_map(|record| {
+                let figure = *record.figures.get(&metric.name)?;
+                point(&record.cell[place], figure)
+            });
+            let points: Vec<(f64, f64)> = points.collect();
+            let Some((exponent, interval)) = stats::slope(&points, doubt).filter(|_| numbers(&points) >= GROWTH_MIN)
+            else {
+                continue;
+            };
+            let theory = cells.iter().filter(|cell| on_line(&cell.values)).map(|cell| {
+                let expected = if metric.name == MESSAGES { messages_per_block(cell) } else { None };
+                point(&cell.values[place], expected?)
+            });
+            let theory = theory.collect::<Option<Vec<_>>>().and_then(|points| stats::slope(&points, doubt));
+            growths.push(Growth {
+                metric: metric.name.clone(),
+                axis: axis.name.clone(),
+                at: at.clone(),
+                exponent,
+                low: interval.low,
+                high: interval.high,
+                theory: theory.map(|(exponent, _)| exponent),
+            });
+        }
+    }
+    growths
+}
+
+/// On so many different numbers at least is a power fitted.
+const GROWTH_MIN: usize = 3;
+const MESSAGES: &str = "messages_per_block";
+
+/// What of the messages for a block grows with the number of peers: between n validators n − 1 pre-prepares, (n − 1)² prepares and
+/// n(n − 1) commits (Castro and Liskov 1999, section 4.2); by gossip, n times a mesh's degree, or as many as there are links for
+/// each, where links are fewer.
+fn messages_per_block(cell: &Run) -> Option<f64> {
+    let peers = f64::from(cell.scenario.peers);
+    let plan = cell.scenario.plan(cell.scenario.seed, |_| Err(std::io::Error::other("no files"))).ok()?;
+    match &plan.chain.genesis().engine {
+        Engine::Pbft(params) if params.validators.len() as u32 == cell.scenario.peers => {
+            Some(2.0 * peers * (peers - 1.0))
+        }
+        Engine::Pbft(_) => None,
+        Engine::Pos(_) | Engine::Pow(_) => Some(peers),
+    }
+}
+
+fn without(values: &[String], place: usize) -> Vec<String> {
+    values.iter().enumerate().filter(|(at, _)| *at != place).map(|(_, value)| value.clone()).collect()
+}
+
+/// A point on logarithmic axes.
+fn point(number: &str, figure: f64) -> Option<(f64, f64)> {
+    let number: f64 = number.parse().ok()?;
+    (number > 0.0 && figure > 0.0).then(|| (number.ln(), figure.ln()))
+}
+
+fn numbers(points: &[(f64, f64)]) -> usize {
+    let mut numbers: Vec<f64> = points.iter().map(|point| point.0).collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers.dedup();
+    numbers.len()
+}
