@@ -99,7 +99,8 @@ pub struct Axis {
 pub struct Case {
     /// What it is called.
     pub name: String,
-    /// Its fields. A table with another `kind` replaces the one that is there, others are put into it.
+    /// Its fields. A table with another `kind` replaces the one that is there, others are put into it. A text `"= peers"` stands for
+    /// the value of that field of the cell's scenario.
     #[serde(default)]
     pub set: Table,
 }
@@ -141,6 +142,38 @@ pub(crate) fn label(value: &Value) -> String {
 }
 
 impl Experiment {
+    /// Leaves of an axis these values only; where it has plain values, others may be among them.
+    pub fn restrict(&mut self, axis: &str, labels: &[String]) -> Result<(), ExperimentError> {
+        self.select(axis, labels)?;
+        // What is left out already needs no rule.
+        let left = self.axes.iter().find(|known| known.name == axis).map(Axis::labels).unwrap_or_default();
+        for values in self.skip.iter_mut().filter_map(|skip| skip.get_mut(axis)) {
+            values.retain(|value| left.contains(&label(value)));
+        }
+        self.skip.retain(|skip| skip.values().all(|values| !values.is_empty()));
+        Ok(())
+    }
+
+    fn select(&mut self, axis: &str, labels: &[String]) -> Result<(), ExperimentError> {
+        let names: Vec<String> = self.axes.iter().map(|axis| axis.name.clone()).collect();
+        let Some(axis) = self.axes.iter_mut().find(|known| known.name == axis) else {
+            return Err(ExperimentError::field("axis", format!("one of {}", names.join(", ")), axis));
+        };
+        if axis.cases.is_empty() {
+            let number =
+                |label: &String| label.parse().map(Value::Integer).or_else(|_| label.parse().map(Value::Float));
+            axis.values =
+                labels.iter().map(|label| number(label).unwrap_or_else(|_| Value::String(label.clone()))).collect();
+            return Ok(());
+        }
+        let known = axis.labels();
+        if let Some(unknown) = labels.iter().find(|label| !known.contains(label)) {
+            return Err(ExperimentError::field(axis.name.clone(), format!("one of {}", known.join(", ")), unknown));
+        }
+        axis.cases.retain(|case| labels.contains(&case.name));
+        Ok(())
+    }
+
     /// The experiment that a text is. Mistakes are told with their line.
     pub fn parse(text: &str) -> Result<Self, ExperimentError> {
         let experiment: Self = toml::from_str(text).map_err(|error| {

@@ -117,8 +117,7 @@ impl Folder {
         let folder = Self { path };
         folder.write(EXPERIMENT, experiment.to_toml().as_bytes())?;
         folder.set_manifest(manifest)?;
-        let cells = folder.path.join(CELLS);
-        fs::create_dir(&cells).map_err(|error| ExperimentError::file(&cells, "making", error))?;
+        folder.make(CELLS)?;
         folder.point_latest(&above);
         Ok(folder)
     }
@@ -197,6 +196,12 @@ impl Folder {
             .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&draft, &path));
         written.map_err(|error| ExperimentError::file(path, "writing", error))
+    }
+
+    /// Makes a folder in it, if it is not there.
+    pub fn make(&self, name: &str) -> Result<(), ExperimentError> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path).map_err(|error| ExperimentError::file(path, "making", error))
     }
 
     fn read(&self, name: &str) -> Result<String, ExperimentError> {

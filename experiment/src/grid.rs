@@ -75,6 +75,8 @@ fn scenario(
             }
         }
     }
+    let unresolved = table.clone();
+    refer(&mut table, &unresolved).map_err(|(expected, got)| ExperimentError::field("scenario", expected, got))?;
     let end = experiment.warm_up.nanos() + experiment.duration.nanos();
     set(&mut table, "name", Value::String(experiment.name.clone()));
     set(&mut table, "seed", Value::Integer(i64::try_from(experiment.first_seed).unwrap_or(i64::MAX)));
@@ -114,6 +116,29 @@ fn merge(table: &mut Table, part: &Table) {
         }
     }
 }
+
+/// Puts the values of other fields where a text names them: `"= peers"`.
+fn refer(table: &mut Table, whole: &Table) -> Result<(), (String, String)> {
+    for (_, value) in table.iter_mut() {
+        match value {
+            Value::String(text) => {
+                let Some(path) = text.strip_prefix(REFERENCE) else { continue };
+                let found = path.split('.').try_fold(None, |at: Option<&Value>, name| {
+                    at.map_or_else(|| whole.get(name), |at| at.as_table()?.get(name)).map(Some)
+                });
+                let wrong =
+                    || (format!("a field's path after `{REFERENCE}`, as `{REFERENCE}peers`"), format!("`{text}`"));
+                *value = found.flatten().cloned().ok_or_else(wrong)?;
+            }
+            Value::Table(inner) => refer(inner, whole)?,
+            Value::Array(_) | Value::Boolean(_) | Value::Datetime(_) | Value::Float(_) | Value::Integer(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a text begins with that stands for another field's value.
+const REFERENCE: &str = "= ";
 
 fn kind(table: &Table) -> Option<&Value> {
     table.get("kind").or_else(|| table.get("rule"))

@@ -3,10 +3,15 @@
 //! [`Experiment`] is what people write, [`grid::cells`] what is run.
 
 pub mod config;
+pub mod diff;
 mod error;
+mod finish;
 pub mod folder;
 pub mod grid;
+mod pictures;
+pub mod plot;
 pub mod pool;
+pub mod presets;
 pub mod record;
 mod summarise;
 pub mod summary;
@@ -14,5 +19,9 @@ pub mod table;
 
 pub use config::Experiment;
 pub use error::ExperimentError;
+pub use finish::finish;
 pub use summarise::{figure, summarise};
 pub use summary::Summary;
+
+#[cfg(test)]
+mod tests;

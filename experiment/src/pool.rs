@@ -49,7 +49,8 @@ pub fn run(
     tell(&progress);
     let jobs = jobs.clamp(1, runner.jobs_max()).min(waiting.len().max(1));
     let waiting = Mutex::new(waiting);
-    let (sender, receiver) = mpsc::channel();
+    // Nobody begins the run after the next before what has ended is kept.
+    let (sender, receiver) = mpsc::sync_channel(0);
     thread::scope(|scope| {
         for job in 0..jobs {
             let (sender, waiting) = (sender.clone(), &waiting);

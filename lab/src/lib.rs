@@ -14,7 +14,6 @@ mod files;
 pub mod load;
 pub mod merchant;
 pub mod network;
-pub mod plot;
 mod ports;
 pub mod process;
 pub mod proof;

@@ -14,9 +14,9 @@ use crate::cli::context::Context;
 use crate::cli::sim::{COMMIT, until_stopped};
 use crate::error::LabError;
 use crate::exit::Exit;
-use crate::plot::{Plot, Point, Series};
 use crate::shell::{Shell, render, show_figure};
 use crate::units;
+use synod_experiment::plot::{Plot, Point, Series};
 
 /// What is common to attacks in virtual time.
 #[derive(Clone, Debug, Args)]
@@ -214,6 +214,7 @@ fn success_plot(report: &double_spend::Report) -> Plot {
         title: "Double spends: success over confirmations, theory as lines".into(),
         x: "confirmations z".into(),
         y: "probability of success".into(),
+        is_log_x: false,
         is_log: true,
         series: series.collect(),
     }
@@ -294,6 +295,7 @@ fn revenue_plot(report: &selfish::Report) -> Plot {
         title: "Selfish mining: the pool's share of revenue, equation 8 as lines".into(),
         x: "the pool's share of hash power α".into(),
         y: "its share of revenue".into(),
+        is_log_x: false,
         is_log: false,
         series: series.chain([honest]).collect(),
     }

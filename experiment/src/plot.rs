@@ -49,6 +49,8 @@ pub struct Plot {
     pub x: String,
     /// What is upwards.
     pub y: String,
+    /// Whether to the right is logarithmic.
+    pub is_log_x: bool,
     /// Whether upwards is logarithmic.
     pub is_log: bool,
     /// What is drawn.
@@ -62,29 +64,32 @@ impl Plot {
         {
             let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
             root.fill(&WHITE).expect("a text takes everything");
-            let (low, high) = self.heights();
-            match self.is_log {
-                true => self.draw(&root, (low..high).log_scale()),
-                false => self.draw(&root, low..high),
+            let ((left, right), (low, high)) = (self.widths(), self.heights());
+            match (self.is_log_x, self.is_log) {
+                (true, true) => self.draw(&root, (left..right).log_scale(), (low..high).log_scale()),
+                (true, false) => self.draw(&root, (left..right).log_scale(), low..high),
+                (false, true) => self.draw(&root, left..right, (low..high).log_scale()),
+                (false, false) => self.draw(&root, left..right, low..high),
             }
             root.present().expect("a text takes everything");
         }
         text
     }
 
-    fn draw<Y>(&self, root: &DrawingArea<SVGBackend<'_>, Shift>, y: Y)
+    fn draw<X, Y>(&self, root: &DrawingArea<SVGBackend<'_>, Shift>, x: X, y: Y)
     where
+        X: AsRangedCoord<Value = f64>,
+        X::CoordDescType: ValueFormatter<f64> + Ranged<ValueType = f64>,
         Y: AsRangedCoord<Value = f64>,
         Y::CoordDescType: ValueFormatter<f64> + Ranged<ValueType = f64>,
     {
         const SURE: &str = "a text takes everything";
-        let (low, high) = self.widths();
         let mut chart = ChartBuilder::on(root)
             .caption(&self.title, ("sans-serif", 20))
             .margin(12)
             .x_label_area_size(MARGIN)
             .y_label_area_size(MARGIN + 24)
-            .build_cartesian_2d(low..high, y)
+            .build_cartesian_2d(x, y)
             .expect(SURE);
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(&self.x).y_desc(&self.y).light_line_style(BLACK.mix(0.05)).draw().expect(SURE);
@@ -112,7 +117,7 @@ impl Plot {
         let lines = self.series.iter().flat_map(|series| series.line.iter().map(|(x, _)| *x));
         let (low, high) = ends(points.chain(lines));
         let room = ((high - low) * 0.05).max(1e-3);
-        (low - room, high + room)
+        if self.is_log_x { (low.max(LOG_MIN) / 1.2, high.max(LOG_MIN) * 1.2) } else { (low - room, high + room) }
     }
 
     fn heights(&self) -> (f64, f64) {
@@ -143,6 +148,7 @@ mod tests {
             title: "success & share".into(),
             x: "confirmations".into(),
             y: "probability".into(),
+            is_log_x: is_log,
             is_log,
             series: vec![Series { name: "q = 0.1".into(), points, line }],
         }

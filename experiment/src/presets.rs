@@ -1,0 +1,23 @@
+//! Experiments that come with the program.
+
+/// A comparison that is made often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text: the whole grid.
+    pub text: &'static str,
+    /// The values of its axes that it has where no others are asked for, so that it ends within two minutes.
+    pub small: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// What engines cost.
+pub const CONSENSUS: Preset = Preset {
+    name: "consensus",
+    text: include_str!("../presets/consensus.toml"),
+    small: &[("peers", &["4", "8", "16"]), ("network", &["wan"]), ("load", &["5.0"])],
+};
+
+/// What ways to spread blocks and payments cost.
+pub const GOSSIP: Preset =
+    Preset { name: "gossip", text: include_str!("../presets/gossip.toml"), small: &[("peers", &["16", "32", "64"])] };

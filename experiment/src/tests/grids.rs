@@ -1,0 +1,100 @@
+//! What an experiment may say, and which cells it has.
+
+use synod_scenario::config::EngineConfig;
+
+use super::SMALL;
+use crate::presets::{CONSENSUS, GOSSIP};
+use crate::{Experiment, grid};
+
+fn cells(text: &str) -> Result<Vec<grid::Cell>, String> {
+    let experiment = Experiment::parse(text).map_err(|error| error.to_string())?;
+    grid::cells(&experiment, text).map_err(|error| error.to_string())
+}
+
+#[test]
+fn cells_are_all_combinations_the_last_axis_fastest_and_others_fields_can_be_named() {
+    let cells = cells(SMALL).expect("a good experiment");
+    let values: Vec<String> = cells.iter().map(|cell| cell.values.join(" ")).collect();
+    assert_eq!(values, ["4 pow", "4 pbft", "8 pow", "8 pbft"]);
+    assert_eq!(cells.iter().map(|cell| cell.number).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(cells[0].scenario.chain.engine, EngineConfig::Pow);
+    assert_eq!(cells[0].scenario.confirmations, 2);
+    assert!(matches!(cells[3].scenario.chain.engine, EngineConfig::Pbft { validators: 8, .. }));
+    assert_eq!((cells[3].scenario.confirmations, cells[3].scenario.peers), (1, 8));
+    let until = cells[3].scenario.load.as_ref().and_then(|load| load.until).map(|until| until.to_string());
+    assert_eq!(until, Some("1m 10s".to_owned()), "nobody pays after the duration");
+    assert_eq!(cells[3].scenario.stop.time.to_string(), "2m 10s");
+}
+
+#[test]
+fn a_field_with_a_question_mark_is_set_only_where_it_is() {
+    let text = SMALL.replace("validators = \"= peers\"", "validators = 4").replace(
+        "name = \"peers\"\nfields = [\"peers\"]\nvalues = [4, 8]\n",
+        "name = \"peers\"\nfields = [\"peers\"]\nvalues = [8]\n",
+    );
+    let text =
+        format!("{text}\n[[axes]]\nname = \"voters\"\nfields = [\"chain.engine.validators?\"]\nvalues = [5, 6]\n");
+    let cells = cells(&text).expect("a good experiment");
+    assert_eq!(cells[0].scenario.chain.engine, EngineConfig::Pow, "it has none");
+    assert!(matches!(cells[3].scenario.chain.engine, EngineConfig::Pbft { validators: 6, .. }));
+}
+
+#[test]
+fn skipped_cells_are_left_out_and_none_left_is_an_error() {
+    let skip = |what: &str| format!("{SMALL}\n[[skip]]\n{what}\n");
+    let values: Vec<String> = cells(&skip("engine = [\"pbft\"]\npeers = [8]"))
+        .expect("three cells")
+        .iter()
+        .map(|cell| cell.values.join(" "))
+        .collect();
+    assert_eq!(values, ["4 pow", "4 pbft", "8 pow"]);
+    assert_eq!(cells(&skip("peers = [4, 8]")).expect_err("none"), "`skip` leaves no cell to run");
+}
+
+#[test]
+fn every_mistake_is_told_with_what_would_be_right_and_where() {
+    let change = |from: &str, to: &str| cells(&SMALL.replace(from, to)).expect_err(to);
+    let cases = [
+        ("repetitions = 2", "repetition = 2", "line 3, column 1: unknown field `repetition`, expected one of `name`"),
+        ("repetitions = 2", "repetitions = 0", "line 3, column 15: repetitions: expected from 1 to 10000, got 0"),
+        ("\"small\"", "\"a b\"", "line 2, column 8: name: expected 1 to 48 letters, digits, - and _, got a b"),
+        ("duration = \"60 s\"", "duration = \"0 s\"", "line 5, column 12: duration: expected a time above 0, got 0s"),
+        ("duration = \"60 s\"", "duration = 60", "line 5, column 12: invalid type: integer `60`"),
+        ("rate = 2.0", "rate = -2.0", "line 18, column 8: peers = 4, engine = pow: load.rate: expected"),
+        ("rate = 2.0", "rat = 2.0", "peers = 4, engine = pow: unknown field `rat`"),
+        (
+            "values = [4, 8]",
+            "values = [4, 4]",
+            "line 23, column 10: axes[0].values: expected each value once, got `4` twice",
+        ),
+        ("values = [4, 8]", "", "axes[0].values: expected either `values` or `cases`, got both or none of them"),
+        ("name = \"engine\"", "name = \"peers\"", "line 26, column 8: axes[1].name: expected a name of its own"),
+        ("\"= peers\"", "\"= pears\"", "expected a field's path after `= `, as `= peers`, got `= pears`"),
+        ("confirmations = 2", "seed = 3", "scenario.seed: expected no such field: the experiment sets it, got one"),
+        ("values = [4, 8]", "values = [4, 65]", "peers = 65, engine = pbft: chain: "),
+    ];
+    for (from, to, said) in cases {
+        let error = change(from, to);
+        assert!(error.contains(said), "{to}: {error}");
+    }
+}
+
+#[test]
+fn an_axis_can_be_restricted_and_what_is_skipped_with_it() {
+    let mut experiment = Experiment::parse(CONSENSUS.text).expect("a good experiment");
+    let all = grid::cells(&experiment, CONSENSUS.text).expect("good cells").len();
+    assert_eq!(all, (7 * 3 - 2) * 3 * 3);
+    for (axis, values) in CONSENSUS.small {
+        experiment.restrict(axis, &values.iter().map(ToString::to_string).collect::<Vec<_>>()).expect("known values");
+    }
+    let written = experiment.to_toml();
+    assert_eq!(Experiment::parse(&written).expect("what is written can be read"), experiment);
+    assert_eq!(grid::cells(&experiment, &written).expect("good cells").len(), 9);
+    let error = experiment.restrict("peers", &["5".to_owned()]).expect_err("no case of that name");
+    assert_eq!(error.to_string(), "peers: expected one of 4, 8, 16, got 5");
+    let error = experiment.restrict("pears", &[]).expect_err("no axis of that name");
+    assert_eq!(error.to_string(), "axis: expected one of peers, engine, network, load, got pears");
+    let mut gossip = Experiment::parse(GOSSIP.text).expect("a good experiment");
+    gossip.restrict("peers", &["12".to_owned()]).expect("plain values can be others");
+    assert_eq!(grid::cells(&gossip, GOSSIP.text).expect("good cells").len(), 3);
+}

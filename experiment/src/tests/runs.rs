@@ -1,0 +1,191 @@
+//! Runs that are kept, resumed, compared.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::SMALL;
+use crate::diff::difference;
+use crate::folder::{Folder, Machine, Manifest, now};
+use crate::grid::Cell;
+use crate::record::{Cost, Ended, Record, Runner, Simulated};
+use crate::summary::{Better, Metric, Place};
+use crate::{Experiment, Summary, finish, grid, pool};
+
+fn manifest(runner: &dyn Runner) -> Manifest {
+    Manifest {
+        version: "0".to_owned(),
+        commit: "none".to_owned(),
+        command: vec!["test".to_owned()],
+        place: runner.place(),
+        metrics: runner.metrics(),
+        machine: Machine::this(),
+        begun: now(),
+        ended: None,
+    }
+}
+
+/// Runs an experiment into a folder below `runs`.
+fn run(runs: &Path, text: &str, runner: &dyn Runner) -> (Folder, Vec<Cell>, Summary) {
+    let experiment = Experiment::parse(text).expect("a good experiment");
+    let cells = grid::cells(&experiment, text).expect("good cells");
+    let folder = Folder::create(runs, &experiment, &manifest(runner)).expect("room on the disk");
+    let is_whole = pool::run((&experiment, &cells), &folder, runner, 2, &AtomicBool::new(false), |_| {});
+    assert!(is_whole.expect("room on the disk"));
+    let summary = finish(&folder, &cells).expect("something to show");
+    (folder, cells, summary)
+}
+
+#[test]
+fn the_same_experiment_gives_the_same_bytes_and_a_summary_of_every_cell() {
+    let runs = tempfile::tempdir().expect("a folder");
+    let (one, cells, summary) = run(runs.path(), SMALL, &Simulated);
+    let (other, _, _) = run(runs.path(), SMALL, &Simulated);
+    assert_ne!(one.path(), other.path());
+    for name in
+        ["records.csv", "records.jsonl", "traffic.csv", "payments.csv", "summary.json", "summary.md", "experiment.toml"]
+    {
+        let read = |folder: &Folder| fs::read_to_string(folder.path().join(name)).expect(name);
+        assert_eq!(read(&one), read(&other), "{name}");
+    }
+    let latest = fs::canonicalize(runs.path().join("small/latest")).expect("a link");
+    assert_eq!(latest, fs::canonicalize(other.path()).expect("a folder"));
+    assert_eq!(summary.cells.len(), 4);
+    assert!(summary.cells.iter().all(|cell| cell.runs == 2 && cell.failed == 0));
+    // pBFT commits within a few delays of 50 ms, a chain of work in two blocks of five seconds.
+    let figure = |cell: usize, metric: &str| summary.cells[cell].figures[metric].mean;
+    assert!(figure(1, "latency_p50") < 1.0 && figure(0, "latency_p50") > 3.0, "{summary:?}");
+    assert_eq!((figure(1, "stale_rate"), figure(1, "unconfirmed_share")), (0.0, 0.0));
+    let text = fs::read_to_string(one.path().join("records.csv")).expect("records");
+    assert!(text.starts_with("peers,engine,seed,payments_per_second,"), "{text}");
+    assert_eq!(text.lines().count(), 1 + cells.len() * 2);
+    assert_eq!(one.contents(&cells).expect("what was written can be read").costs.len(), 8);
+    assert!(one.path().join("plots/latency_p50-by-peers.svg").is_file());
+    // Nothing differs but by chance, and two equal runs not even so.
+    let same = difference(&one.contents(&cells).expect("whole"), &other.contents(&cells).expect("whole"), 0.05);
+    assert!(same.changes.is_empty() && same.compared > 50, "{same:?}");
+}
+
+/// Figures that are made up: a mean for each cell, and a scatter by the seed.
+struct MadeUp {
+    scale: f64,
+    fails_at: Option<u64>,
+    runs: AtomicUsize,
+}
+
+impl MadeUp {
+    fn new(scale: f64) -> Self {
+        Self { scale, fails_at: None, runs: AtomicUsize::new(0) }
+    }
+}
+
+impl Runner for MadeUp {
+    fn place(&self) -> Place {
+        Place::Simulated
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        vec![Metric { name: "time".into(), unit: "s".into(), about: "made up".into(), better: Better::Less }]
+    }
+
+    fn jobs_max(&self) -> usize {
+        2
+    }
+
+    fn run(&self, _: &Experiment, cell: &Cell, seed: u64, _: &AtomicBool) -> Result<Option<(Record, Cost)>, String> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        if self.fails_at == Some(seed) && cell.number == 1 {
+            return Err("it was planned so".to_owned());
+        }
+        // Two per cent of scatter, which differs between two runs of the same seed as on real machines.
+        let scatter = 1.0 + 0.02 * ((seed as f64 * 7.1 + self.scale * 13.7 + cell.number as f64).sin());
+        let time = f64::from(cell.scenario.peers) * self.scale * scatter;
+        let record = Record {
+            cell: cell.values.clone(),
+            seed,
+            figures: [("time".to_owned(), time)].into(),
+            sent: Default::default(),
+            payments: Vec::new(),
+        };
+        Ok(Some((record, Cost::default())))
+    }
+}
+
+fn many() -> String {
+    SMALL.replace("repetitions = 2", "repetitions = 8")
+}
+
+#[test]
+fn a_slowdown_of_a_tenth_is_found_and_scatter_is_not() {
+    let runs = tempfile::tempdir().expect("a folder");
+    let contents = |scale: f64| {
+        let (folder, cells, _) = run(runs.path(), &many(), &MadeUp::new(scale));
+        folder.contents(&cells).expect("whole")
+    };
+    let (before, again, slower) = (contents(1.0), contents(1.000_001), contents(1.1));
+    assert!(difference(&before, &again, 0.05).changes.is_empty());
+    let changed = difference(&before, &slower, 0.05);
+    assert_eq!(changed.changes.len(), 4, "{changed:?}");
+    assert!(changed.changes.iter().all(|change| change.is_better == Some(false) && change.after > change.before));
+}
+
+#[test]
+fn a_run_that_came_to_nothing_is_kept_with_its_reason_and_tried_again() {
+    let runs = tempfile::tempdir().expect("a folder");
+    let runner = MadeUp { fails_at: Some(3), ..MadeUp::new(1.0) };
+    let (folder, cells, summary) = run(runs.path(), &many(), &runner);
+    assert_eq!(summary.failures.len(), 1);
+    assert_eq!((summary.cells[1].runs, summary.cells[1].failed), (7, 1));
+    assert_eq!(summary.failures[0].reason, "it was planned so");
+    let text = fs::read_to_string(folder.path().join("summary.md")).expect("a summary");
+    assert!(text.contains("- 4, pbft, seed 3: it was planned so"), "{text}");
+    let (experiment, _) = folder.experiment().expect("it was written");
+    let sound = MadeUp::new(1.0);
+    let is_whole = pool::run((&experiment, &cells), &folder, &sound, 1, &AtomicBool::new(false), |_| {});
+    assert!(is_whole.expect("room on the disk"));
+    assert_eq!(sound.runs.load(Ordering::Relaxed), 1, "what had ended is not run again");
+    assert!(finish(&folder, &cells).expect("whole").failures.is_empty());
+}
+
+#[test]
+fn an_interrupted_experiment_goes_on_where_it_was_and_ends_as_if_it_had_not_been() {
+    let runs = tempfile::tempdir().expect("a folder");
+    let (whole, cells, summary) = run(runs.path(), &many(), &MadeUp::new(1.0));
+    let (experiment, _) = whole.experiment().expect("it was written");
+    let folder = Folder::create(runs.path(), &experiment, &manifest(&MadeUp::new(1.0))).expect("room on the disk");
+    let stop = AtomicBool::new(false);
+    let is_whole = pool::run((&experiment, &cells), &folder, &MadeUp::new(1.0), 1, &stop, |progress| {
+        stop.store(progress.done >= 5, Ordering::Relaxed);
+    });
+    assert!(!is_whole.expect("room on the disk"));
+    let kept = |folder: &Folder| fs::read_dir(folder.path().join("cells")).expect("a folder").count();
+    assert!((5..32).contains(&kept(&folder)), "{}", kept(&folder));
+    let again = Folder::open(folder.path()).expect("it is there");
+    let is_whole = pool::run((&experiment, &cells), &again, &MadeUp::new(1.0), 2, &AtomicBool::new(false), |_| {});
+    assert!(is_whole.expect("room on the disk"));
+    assert_eq!(finish(&again, &cells).expect("whole"), summary);
+}
+
+#[test]
+fn growth_is_fitted_along_an_axis_of_numbers() {
+    let runs = tempfile::tempdir().expect("a folder");
+    let text = many().replace("values = [4, 8]", "values = [4, 8, 16, 32]");
+    let (_, _, summary) = run(runs.path(), &text, &MadeUp::new(1.0));
+    assert_eq!(summary.growths.len(), 2, "one for each engine");
+    for growth in &summary.growths {
+        assert!((growth.exponent - 1.0).abs() < 0.05 && growth.low < growth.exponent, "{growth:?}");
+    }
+}
+
+#[test]
+fn what_is_not_there_or_cannot_be_read_is_told() {
+    let runs = tempfile::tempdir().expect("a folder");
+    let error = Folder::open(runs.path()).expect_err("nothing is there").to_string();
+    assert!(error.ends_with("experiment.toml: no experiment was run here"), "{error}");
+    let (folder, cells, _) = run(runs.path(), SMALL, &MadeUp::new(1.0));
+    let ended = folder.kept(&cells[0], 1).expect("it is there");
+    assert!(matches!(ended, Some(Ended::Done { .. })));
+    fs::write(folder.path().join("cells/0000-1.json"), "{").expect("room on the disk");
+    let error = folder.contents(&cells).expect_err("half a record").to_string();
+    assert!(error.starts_with("reading ") && error.contains("cells/0000-1.json: "), "{error}");
+}
