@@ -5,6 +5,7 @@ mod bench;
 mod chain;
 mod context;
 mod discover;
+mod experiment;
 mod fault;
 mod load;
 mod logs;
@@ -129,6 +130,14 @@ enum Command {
         after_help = "Example:\n  synod sim list\n  synod sim run scenarios/pow-small.toml\n  synod sim schema"
     )]
     Sim(sim::SimCommand),
+    /// Compare engines or ways of gossip: a table, plots and records with intervals
+    Compare(experiment::CompareArgs),
+    /// Run an experiment: any grid of runs, from a file
+    Run(experiment::RunArgs),
+    /// Make tables, plots and pages of experiments anew
+    Report(experiment::ReportArgs),
+    /// Show what changed between two runs of an experiment beyond noise
+    Diff(experiment::DiffArgs),
     /// Try many small networks in virtual time, each with its own troubles, and judge each from outside
     Swarm(swarm::SwarmArgs),
     /// Measure a part of the program on this machine
@@ -185,6 +194,10 @@ async fn run_async(context: &Context, command: Command) -> Result<Exit, LabError
         Command::Attack(command) => return attack::run(context, command).await,
         Command::Load(args) => return load::run(context, args).await,
         Command::Sim(command) => return sim::run(context, command).await,
+        Command::Compare(args) => return experiment::compare(context, args).await,
+        Command::Diff(args) => return experiment::diff(context, &args),
+        Command::Report(args) => return experiment::report(context, &args),
+        Command::Run(args) => return experiment::run(context, args).await,
         Command::Swarm(args) => return swarm::run(context, args).await,
         Command::Wallet(command) => return unless_interrupted(wallet::run(context, command)).await,
         Command::Bench(command) => return unless_interrupted(bench::run(context, command)).await,

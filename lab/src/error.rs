@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use synod_experiment::ExperimentError;
 use synod_ledger::{Amount, KeyFileError, PaymentError, TxId};
 use synod_node::StartError;
 use synod_node::api::client::ClientError;
@@ -66,6 +67,14 @@ pub enum LabError {
         expected: String,
         /// What was asked for.
         got: String,
+    },
+    /// An experiment that cannot be run or read.
+    #[error("{}: {source}", file.display())]
+    Experiment {
+        /// Its file or folder.
+        file: PathBuf,
+        /// Why not.
+        source: ExperimentError,
     },
     /// Nobody shares it.
     #[error("no peer that answers shares {hash}")]

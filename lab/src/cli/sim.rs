@@ -21,7 +21,7 @@ use super::context::Context;
 use crate::error::LabError;
 use crate::exit::Exit;
 use crate::shell::render;
-pub(super) use batch::batch;
+pub(super) use batch::{batch, quiet_threads};
 pub(super) use file::EngineArg;
 use file::ScenarioFile;
 use replay::ReplayArgs;

@@ -44,6 +44,7 @@ impl LabError {
             Self::Payment(_) => "payment",
             Self::PeerStopped { .. } => "peer_stopped",
             Self::Running { .. } => "running",
+            Self::Experiment { .. } => "experiment_invalid",
             Self::Scenario { .. } => "scenario_invalid",
             Self::Schema { .. } => "schema",
             Self::Setting { .. } => "setting",
@@ -72,6 +73,7 @@ impl LabError {
             | Self::ForeignDirectory { .. }
             | Self::Genesis { .. }
             | Self::NetworkExists { .. }
+            | Self::Experiment { .. }
             | Self::Scenario { .. }
             | Self::NoStakes { .. }
             | Self::Schema { .. }
@@ -133,6 +135,9 @@ impl LabError {
             Self::TooFewPeers { .. } => "`synod fault restart PEER` starts a peer again",
             Self::Paused { peer } => return Some(format!("`synod fault resume {peer}` lets it go on")),
             Self::PeerStopped { .. } | Self::TimedOut { .. } => "`synod logs PEER` shows the whole log",
+            Self::Experiment { .. } => {
+                "`synod compare consensus --print` shows an experiment that can be run; docs/cli.md says what each field is"
+            }
             Self::Scenario { .. } => "`synod sim schema` shows what a scenario may hold",
             Self::Schema { .. } => "use the version of synod that wrote it, or another --dir",
             Self::Start(error) => return Some(error.hint().to_string()).filter(|hint| !hint.is_empty()),

@@ -71,7 +71,7 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
 }
 
 /// A broken invariant is told of in the report, and not when it is found.
-fn quiet_threads() {
+pub(in crate::cli) fn quiet_threads() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
