@@ -8,6 +8,7 @@ mod error;
 mod finish;
 pub mod folder;
 pub mod grid;
+pub mod page;
 mod pictures;
 pub mod plot;
 pub mod pool;
@@ -20,6 +21,7 @@ pub mod table;
 pub use config::Experiment;
 pub use error::ExperimentError;
 pub use finish::finish;
+pub use page::page;
 pub use summarise::{figure, summarise};
 pub use summary::Summary;
 
