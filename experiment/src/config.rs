@@ -225,9 +225,8 @@ impl Experiment {
                 return wrong(format!("energy.{field}"), "a number from 0 on", got);
             }
         }
-        for reserved in
-            ["name", "seed", "stop", "checks", "outputs"].into_iter().filter(|name| self.scenario.contains_key(*name))
-        {
+        let set_here = ["name", "seed", "stop", "checks", "outputs"];
+        if let Some(reserved) = set_here.into_iter().find(|name| self.scenario.contains_key(*name)) {
             return wrong(format!("scenario.{reserved}"), "no such field: the experiment sets it", "one");
         }
         self.check_axes()?;

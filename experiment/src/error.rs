@@ -14,7 +14,7 @@ pub enum ExperimentError {
         /// Which: its axes and values.
         cell: String,
         /// Why not.
-        error: ScenarioError,
+        error: Box<ScenarioError>,
         /// Where the field stands in the experiment, if it stands there.
         place: Option<Place>,
     },

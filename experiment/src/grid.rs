@@ -95,7 +95,7 @@ fn scenario(
             }
             _ => None,
         };
-        ExperimentError::Cell { cell: name_of(&axes, values), error: error.unplaced(), place }
+        ExperimentError::Cell { cell: name_of(&axes, values), error: Box::new(error.unplaced()), place }
     })
 }
 

@@ -21,7 +21,7 @@ pub mod table;
 
 pub use config::Experiment;
 pub use error::ExperimentError;
-pub use finish::finish;
+pub use finish::{REPORT, finish, label};
 pub use notebook::notebook;
 pub use page::page;
 pub use summarise::{figure, summarise};

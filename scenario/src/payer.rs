@@ -186,8 +186,8 @@ mod tests {
             let mut payer = Payer::new(1, &chain, &Load { hot, ..Load::NONE });
             (0..8_000).filter(|_| payer.first() == 0).count()
         };
-        // One of eight; one over the eighth harmonic number, 2.718; and over 1.527, the sum of squares.
-        for (hot, share) in [(0.0, 0.125), (1.0, 1.0 / 2.718), (2.0, 1.0 / 1.527)] {
+        // One of eight; one over the eighth harmonic number, 761/280; and over 1.527, the sum of squares.
+        for (hot, share) in [(0.0, 0.125), (1.0, 280.0 / 761.0), (2.0, 1.0 / 1.527)] {
             let off = first(hot) as f64 / 8_000.0 - share;
             assert!(off.abs() < 0.02, "{hot}: {off}");
         }

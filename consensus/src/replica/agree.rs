@@ -66,8 +66,6 @@ struct Requests {
     /// What the agreement was last told: how many are in no proposal, and which one waits longest. Nothing, where it must be
     /// told in any case.
     told: Option<(u32, Option<RequestId>)>,
-    /// What was last handed to all validators, and in which view.
-    handed: Option<(TxId, View)>,
 }
 
 impl Requests {
@@ -190,10 +188,9 @@ impl Replica {
         let Some(agreeing) = self.agreeing.as_mut().filter(|_| self.violation.is_none()) else { return };
         if let Input::Message { from, message: pbft::Message::Hello { hello, .. } } = &input
             && hello.check(agreeing.party.agreement().rules()).is_ok()
+            && agreeing.validators.insert(*from, hello.by()).is_none()
         {
-            if agreeing.validators.insert(*from, hello.by()).is_none() {
-                self.own.hurry();
-            }
+            self.own.hurry();
         }
         if let Input::PeerDown(peer) = &input {
             agreeing.validators.remove(peer);
@@ -269,15 +266,12 @@ impl Replica {
         }
     }
 
-    /// Hands a payment that waits for long, after those that it depends on, to all validators, once in a view; not if it is
-    /// proposed, since then they have it.
-    fn hand_on(&mut self, id: TxId, out: &mut Out<Self>) {
-        let view = self.view();
-        let Some(agreeing) = &mut self.agreeing else { return };
-        if agreeing.requests.handed == Some((id, view)) || agreeing.proposed().any(|tx| tx.id() == id) {
+    /// Hands a payment that waits for long, after those that it depends on, to all validators; not if it is proposed, since then
+    /// they have it. Where nothing gets on, it is handed on again and again, ever more rarely, as status messages are.
+    fn hand_on(&self, id: TxId, out: &mut Out<Self>) {
+        if self.agreeing.as_ref().is_none_or(|agreeing| agreeing.proposed().any(|tx| tx.id() == id)) {
             return;
         }
-        agreeing.requests.handed = Some((id, view));
         let ids = self.with_parents(self.mempool.get(&id).into_iter());
         let payments: Vec<Tx> = ids.iter().filter_map(|id| self.mempool.get(id).cloned()).collect();
         self.request_of_all(&payments, out);

@@ -14,7 +14,7 @@ use synod_experiment::pool;
 use synod_experiment::presets::{self, Preset};
 use synod_experiment::record::{Runner, Simulated};
 use synod_experiment::table::{show_figure, show_number};
-use synod_experiment::{Experiment, ExperimentError, Summary, finish};
+use synod_experiment::{Experiment, ExperimentError, REPORT, Summary, finish, label, page};
 
 use super::context::Context;
 use super::sim::{COMMIT, quiet_threads, until_stopped};
@@ -102,11 +102,19 @@ pub(super) struct CompareArgs {
 
 /// `synod report`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  synod report runs/consensus/latest")]
+#[command(after_help = "\
+Example:
+  synod report runs/consensus/latest
+  synod report runs/consensus/2026-01-31T12-00-00Z runs/consensus/latest --out both.html
+
+Tables, plots and the page of each folder are made anew from its records.")]
 pub(super) struct ReportArgs {
     /// Folders of experiments
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
+    /// Write one page with all of them side by side
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// `synod diff`.
@@ -267,7 +275,7 @@ fn text(shell: Shell, ended: &Ended, show: &[String]) -> String {
     if ended.interrupted {
         lines.push(format!("interrupted; to go on: synod run --resume {}", ended.folder.display()));
     }
-    lines.push(format!("everything is in {}", ended.folder.display()));
+    lines.push(format!("everything is in {}; open its {REPORT} in a browser", ended.folder.display()));
     lines.join("\n")
 }
 
@@ -309,12 +317,21 @@ fn tables(shell: Shell, summary: &Summary, show: &[String]) -> String {
 }
 
 pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<Exit, LabError> {
+    let mut summaries = Vec::new();
     for path in &args.folders {
         let (folder, experiment, cells) = open(path)?;
         let wrong = |source| LabError::Experiment { file: path.clone(), source };
         let summary = finish(&folder, &cells).map_err(wrong)?;
+        summaries.push((label(&folder), summary.clone()));
         let ended = Ended { folder: path.clone(), interrupted: false, summary: Some(summary) };
-        context.shell.result(&ended, || text(context.shell, &ended, &experiment.show));
+        match context.shell.json {
+            true => context.shell.json_line(&ended),
+            false => context.shell.say(&text(context.shell, &ended, &experiment.show)),
+        }
+    }
+    if let Some(out) = &args.out {
+        fs::write(out, page(&summaries)).map_err(|error| LabError::io(out, error))?;
+        context.shell.say(&format!("one page of all: {}", out.display()));
     }
     Ok(Exit::Ok)
 }
