@@ -2,11 +2,13 @@
 
 mod swarm;
 
+use std::borrow::Borrow;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use synod_dht::chord::{Chord, Command, Event, Params, Style};
 use synod_dht::overlay::{Cost, Entry, Failure, Id, Node, Query, Quorum};
-use synod_machine::{PeerId, Reject, Rng, Time};
+use synod_machine::{PeerId, Protocol, Reject, Rng, Time};
 use synod_sim::model::{Distribution, Graph, LinkModel, Links, Span};
 use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
@@ -86,9 +88,14 @@ pub enum Alarm {
     Join(PeerId),
 }
 
+/// What a ring's nodes are: Chord's machine, or one around it that is spoken to in the same words.
+pub trait Machine: Protocol<Params = Params, Command = Command, Event = Event> + Borrow<Chord> {}
+
+impl<P: Protocol<Params = Params, Command = Command, Event = Event> + Borrow<Chord>> Machine for P {}
+
 /// The peers' owners: they let them join, and note what they say.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct Crowd<P = Chord> {
     setting: Setting,
     nodes: Vec<Node>,
     /// Peers that said that they are on a ring, and have not crashed since.
@@ -97,6 +104,7 @@ pub struct Crowd {
     asked: Vec<(Id, Time)>,
     answers: Vec<Option<Answer>>,
     rejects: Vec<(PeerId, PeerId, Reject)>,
+    machine: PhantomData<P>,
 }
 
 /// A peer that could not join tries again after so long.
@@ -104,11 +112,20 @@ const JOIN_AGAIN: Duration = Duration::from_secs(5);
 /// How many members a peer is told of when it joins.
 const VIA: usize = 3;
 
-impl Crowd {
+impl<P: Machine> Crowd<P> {
     fn new(setting: Setting) -> Self {
         let rng = Rng::new(setting.seed, 0, "chord crowd");
         let nodes = (0..setting.peers).map(|peer| setting.node(PeerId(peer))).collect();
-        Self { setting, nodes, members: Vec::new(), rng, asked: vec![], answers: vec![], rejects: vec![] }
+        Self {
+            setting,
+            nodes,
+            members: Vec::new(),
+            rng,
+            asked: vec![],
+            answers: vec![],
+            rejects: vec![],
+            machine: PhantomData,
+        }
     }
 
     /// Asks a peer to join by members that are drawn. Where there are none the first of those that are up founds a ring.
@@ -142,8 +159,8 @@ impl Crowd {
     }
 }
 
-impl Experiment for Crowd {
-    type Protocol = Chord;
+impl<P: Machine> Experiment for Crowd<P> {
+    type Protocol = P;
     type Alarm = Alarm;
 
     fn params(&mut self, net: &NetOf<Self>, peer: PeerId) -> Params {
@@ -184,13 +201,25 @@ impl Experiment for Crowd {
 }
 
 /// A ring and what can be done with it.
-pub struct Lab {
-    world: World<Crowd>,
+pub struct Lab<P: Machine = Chord> {
+    world: World<Crowd<P>>,
 }
 
 impl Lab {
     /// Peers that are all down.
     pub fn new(setting: Setting) -> Self {
+        Self::of(setting)
+    }
+
+    /// All peers, joined through the protocol, and `calm` more for fingers to become right.
+    pub fn built(setting: Setting, calm: Duration) -> Self {
+        Self::grown(setting, calm)
+    }
+}
+
+impl<P: Machine> Lab<P> {
+    /// [`Lab::new`] with any machine.
+    pub fn of(setting: Setting) -> Self {
         let no_files = |_: &str| unreachable!("no file is named");
         let links: LinkModel = setting.links.compile(setting.seed, no_files).expect("possible links");
         let setup = Setup {
@@ -203,10 +232,10 @@ impl Lab {
         Self { world: World::new(setup, Crowd::new(setting)) }
     }
 
-    /// All peers, joined through the protocol, and `calm` more for fingers to become right.
-    pub fn built(setting: Setting, calm: Duration) -> Self {
+    /// [`Lab::built`] with any machine.
+    pub fn grown(setting: Setting, calm: Duration) -> Self {
         let (peers, doubling) = (setting.peers, setting.doubling);
-        let mut lab = Self::new(setting);
+        let mut lab = Self::of(setting);
         let after = |peer: u32| doubling.mul_f64(f64::from(peer + 1).log2());
         for peer in 0..peers {
             lab.start(PeerId(peer), after(peer));
@@ -250,17 +279,17 @@ impl Lab {
     }
 
     /// The peers, to look at.
-    pub const fn net(&self) -> &NetOf<Crowd> {
+    pub const fn net(&self) -> &NetOf<Crowd<P>> {
         self.world.net()
     }
 
     /// The peers, to act on them.
-    pub const fn net_mut(&mut self) -> &mut NetOf<Crowd> {
+    pub const fn net_mut(&mut self) -> &mut NetOf<Crowd<P>> {
         self.world.net_mut()
     }
 
     /// The peers' owners.
-    pub const fn crowd(&self) -> &Crowd {
+    pub const fn crowd(&self) -> &Crowd<P> {
         self.world.experiment()
     }
 
@@ -272,7 +301,7 @@ impl Lab {
     /// Those that are up and on a ring, in the order of the ring.
     pub fn live(&self) -> Vec<Node> {
         let net = self.world.net();
-        let is_on = |peer: &PeerId| net.protocol(*peer).is_some_and(Chord::is_member);
+        let is_on = |peer: &PeerId| net.protocol(*peer).is_some_and(|node| node.borrow().is_member());
         let mut live: Vec<Node> = net.peers().filter(is_on).map(|peer| self.crowd().node(peer)).collect();
         live.sort();
         live
@@ -288,7 +317,7 @@ impl Lab {
         }
         let count = live.len();
         for (place, node) in live.iter().enumerate() {
-            let peer = net.protocol(node.peer)?;
+            let peer: &Chord = net.protocol(node.peer)?.borrow();
             let before = (count > 1).then(|| live[(place + count - 1) % count]);
             if peer.predecessor() != before {
                 return Some(format!("{node:?} has {:?} before it and not {before:?}", peer.predecessor()));
@@ -307,7 +336,7 @@ impl Lab {
         let live = self.live();
         let (mut wrong, mut all) = (0, 0);
         for node in &live {
-            let Some(peer) = self.net().protocol(node.peer) else { continue };
+            let Some(peer) = self.net().protocol(node.peer).map(Borrow::<Chord>::borrow) else { continue };
             let mut right: Vec<Node> = Vec::new();
             for power in 0..Id::BITS {
                 let finger = owner(&live, node.id.after(power));
@@ -327,6 +356,16 @@ impl Lab {
         self.ask(key, |query| Command::Lookup { query, key, style })
     }
 
+    /// Has a peer store an entry.
+    pub fn put_by(&mut self, peer: PeerId, key: Id, entry: Entry, quorum: Quorum) -> usize {
+        self.ask_of(peer, key, |query| Command::Put { query, key, entry, quorum })
+    }
+
+    /// Has a peer read what is stored under a key.
+    pub fn get_by(&mut self, peer: PeerId, key: Id, quorum: Quorum) -> usize {
+        self.ask_of(peer, key, |query| Command::Get { query, key, quorum })
+    }
+
     /// Has a member that is drawn store an entry.
     pub fn put(&mut self, key: Id, entry: Entry, quorum: Quorum) -> Option<usize> {
         self.ask(key, |query| Command::Put { query, key, entry, quorum })
@@ -338,13 +377,18 @@ impl Lab {
     }
 
     fn ask(&mut self, key: Id, command: impl FnOnce(Query) -> Command) -> Option<usize> {
-        let (crowd, net) = self.world.parts_mut();
+        let crowd = self.world.parts_mut().0;
         let peer = *crowd.rng.pick(&crowd.members)?;
+        Some(self.ask_of(peer, key, command))
+    }
+
+    fn ask_of(&mut self, peer: PeerId, key: Id, command: impl FnOnce(Query) -> Command) -> usize {
+        let (crowd, net) = self.world.parts_mut();
         let number = crowd.asked.len();
         crowd.asked.push((key, net.now()));
         crowd.answers.push(None);
         net.command(net.now(), peer, command(Query(number as u64)));
-        Some(number)
+        number
     }
 
     /// The answer to a request, if it is there.

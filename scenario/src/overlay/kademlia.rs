@@ -5,11 +5,13 @@
 
 mod swarm;
 
+use std::borrow::Borrow;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use synod_dht::kademlia::{Command, Event, Kademlia, Params};
 use synod_dht::overlay::{Cost, Entry, Failure, Id, Node, Query, Quorum};
-use synod_machine::{PeerId, Rng, Time};
+use synod_machine::{PeerId, Protocol, Rng, Time};
 use synod_sim::model::{Distribution, Graph, LinkModel, Links, Span};
 use synod_sim::{Experiment, NetOf, Setup, Tail, World};
 
@@ -74,8 +76,13 @@ pub struct Answered {
     pub cost: Cost,
 }
 
+/// What a network's nodes are: Kademlia's machine, or one around it that is spoken to in the same words.
+pub trait Machine: Protocol<Params = Params, Command = Command, Event = Event> + Borrow<Kademlia> {}
+
+impl<P: Protocol<Params = Params, Command = Command, Event = Event> + Borrow<Kademlia>> Machine for P {}
+
 /// The outside world of a network's peers.
-pub struct Crowd {
+pub struct Crowd<P = Kademlia> {
     plan: Plan,
     rng: Rng,
     answered: Vec<Answered>,
@@ -83,6 +90,7 @@ pub struct Crowd {
     asked: Vec<Time>,
     /// Joins that succeeded.
     joined: u64,
+    machine: PhantomData<P>,
 }
 
 /// Who could not join tries again after this.
@@ -90,9 +98,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// A peer that joins asks so many that have joined.
 const VIA: usize = 3;
 
-impl Crowd {
+impl<P: Machine> Crowd<P> {
     /// The identifier of a peer.
-    fn node(&self, peer: PeerId) -> Node {
+    pub fn node(&self, peer: PeerId) -> Node {
         Node { id: Id::draw(&mut Rng::new(self.plan.seed, u64::from(peer.0), "id")), peer }
     }
 
@@ -101,12 +109,12 @@ impl Crowd {
         // Most are there; in a network where few are, fewer are found.
         for _ in 0..20 * VIA {
             let other = PeerId(self.rng.below(net.len() as u64) as u32);
-            if other != peer && via.len() < VIA && net.protocol(other).is_some_and(Kademlia::is_joined) {
+            if other != peer && via.len() < VIA && is_joined(net, other) {
                 via.push(self.node(other));
             }
         }
         if via.is_empty() {
-            let joined = |other: &PeerId| *other != peer && net.protocol(*other).is_some_and(Kademlia::is_joined);
+            let joined = |other: &PeerId| *other != peer && is_joined(net, *other);
             via.extend(net.peers().find(joined).map(|other| self.node(other)));
         }
         if via.is_empty() && self.joined > 0 {
@@ -116,8 +124,8 @@ impl Crowd {
     }
 }
 
-impl Experiment for Crowd {
-    type Protocol = Kademlia;
+impl<P: Machine> Experiment for Crowd<P> {
+    type Protocol = P;
     /// Who tries to join again.
     type Alarm = PeerId;
 
@@ -128,7 +136,7 @@ impl Experiment for Crowd {
     }
 
     fn on_alarm(&mut self, net: &mut NetOf<Self>, peer: PeerId) {
-        if net.protocol(peer).is_some_and(|node| !node.is_joined()) {
+        if net.is_up(peer) && !is_joined(net, peer) {
             self.join(net, peer);
         }
     }
@@ -153,19 +161,38 @@ impl Experiment for Crowd {
     }
 }
 
+fn is_joined<P: Machine>(net: &NetOf<Crowd<P>>, peer: PeerId) -> bool {
+    net.protocol(peer).is_some_and(|node| node.borrow().is_joined())
+}
+
 /// A network of Kademlia nodes.
-pub struct Network {
-    world: World<Crowd>,
+pub struct Network<P: Machine = Kademlia> {
+    world: World<Crowd<P>>,
     rng: Rng,
 }
 
 impl Network {
     /// Peers that are down, and whose first lives are scheduled.
     pub fn new(plan: Plan) -> Self {
+        Self::of(plan)
+    }
+
+    /// A network in which all have joined and nothing is under way.
+    pub fn built(plan: Plan) -> Self {
+        let mut network = Self::new(plan);
+        network.settle();
+        network
+    }
+}
+
+impl<P: Machine> Network<P> {
+    /// [`Network::new`] with any machine.
+    pub fn of(plan: Plan) -> Self {
         let Plan { seed, peers, growth, codec, .. } = plan;
         let setup =
             Setup { seed, graph: Graph::empty(peers), links: plan.links.clone(), disk_sync: Duration::ZERO, codec };
-        let crowd = Crowd { plan, rng: Rng::new(seed, 0, "joins"), answered: Vec::new(), asked: Vec::new(), joined: 0 };
+        let rng = Rng::new(seed, 0, "joins");
+        let crowd = Crowd { plan, rng, answered: vec![], asked: vec![], joined: 0, machine: PhantomData };
         let mut world = World::new(setup, crowd);
         let mut at = Time::ZERO;
         for peer in 0..peers {
@@ -175,25 +202,23 @@ impl Network {
         Self { world, rng: Rng::new(seed, 0, "queries") }
     }
 
-    /// A network in which all have joined and nothing is under way.
-    pub fn built(plan: Plan) -> Self {
-        let mut network = Self::new(plan);
-        network.settle();
-        network
-    }
-
     /// The peers.
-    pub const fn net(&self) -> &NetOf<Crowd> {
+    pub const fn net(&self) -> &NetOf<Crowd<P>> {
         self.world.net()
     }
 
+    /// The outside world.
+    pub const fn crowd(&self) -> &Crowd<P> {
+        self.world.experiment()
+    }
+
     /// The peers, to trouble them.
-    pub const fn net_mut(&mut self) -> &mut NetOf<Crowd> {
+    pub const fn net_mut(&mut self) -> &mut NetOf<Crowd<P>> {
         self.world.net_mut()
     }
 
     /// The run itself, to record it.
-    pub const fn world_mut(&mut self) -> &mut World<Crowd> {
+    pub const fn world_mut(&mut self) -> &mut World<Crowd<P>> {
         &mut self.world
     }
 
@@ -229,7 +254,7 @@ impl Network {
 
     /// The machines of those that are up.
     pub fn machines(&self) -> impl Iterator<Item = &Kademlia> {
-        self.net().peers().filter_map(|peer| self.net().protocol(peer))
+        self.net().peers().filter_map(|peer| self.net().protocol(peer)).map(Borrow::borrow)
     }
 
     /// Those that are up.
@@ -239,7 +264,7 @@ impl Network {
 
     /// One of those that are up and have joined, drawn.
     pub fn draw_peer(&mut self) -> Option<PeerId> {
-        let joined = |peer: &PeerId| self.world.net().protocol(*peer).is_some_and(Kademlia::is_joined);
+        let joined = |peer: &PeerId| is_joined(self.world.net(), *peer);
         let peers = self.world.net().len() as u64;
         let drawn = (0..1_000).map(|_| PeerId(self.rng.below(peers) as u32)).find(joined);
         drawn.or_else(|| self.world.net().peers().find(joined))
