@@ -10,7 +10,7 @@ mod oracle;
 mod swarm;
 
 pub use content::{Content, Zipf};
-pub use crowd::{Ask, Crowd, Deed, Mode, node, world};
+pub use crowd::{Ask, Crowd, Deed, Mode, Told, node, world};
 pub use measure::{Figures, Terms, run};
 pub use swarm::{Kind, Run, failure, swarm};
 

@@ -198,7 +198,7 @@ fn compare(strategy: &Strategy, rarity: u32, queries: u32) -> Measured {
         messages.push((count(&world) - before) as f64);
     }
     let asks = world.experiment().asks();
-    let hops: Vec<f64> = asks.iter().filter_map(|ask| ask.hits.first()).map(|hit| f64::from(hit.2)).collect();
+    let hops: Vec<f64> = asks.iter().filter_map(|ask| ask.hits.first()).map(|hit| f64::from(hit.hops)).collect();
     let found = hops.len() as f64 / asks.len() as f64;
     Measured { messages, hops, found }
 }

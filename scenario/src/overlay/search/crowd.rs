@@ -60,6 +60,19 @@ impl Mode for Superpeer {
     }
 }
 
+/// A hit that was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// When.
+    pub at: Time,
+    /// The hash of what is to be had.
+    pub hash: Bytes<32>,
+    /// From whom.
+    pub holder: PeerId,
+    /// So many peers lie between.
+    pub hops: u16,
+}
+
 /// A question that was asked, and what came of it.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -71,10 +84,8 @@ pub struct Ask {
     pub at: Time,
     /// How often the peer had been started then.
     pub life: u32,
-    /// Who has what, and how far it was.
-    pub hits: Vec<(PeerId, Bytes<32>, u16)>,
-    /// When the first hit was told.
-    pub first: Option<Time>,
+    /// What it was told, in that order.
+    pub hits: Vec<Told>,
     /// When it ended, and how. A request ends once: what came later is in `surplus`.
     pub ended: Option<(Time, Cost, Result<u16, Failure>)>,
     /// Events that came after the end.
@@ -186,8 +197,7 @@ impl<M: Mode, F: FnMut(Node) -> M::Params> Crowd<M, F> {
         }
         let query = Query(self.asks.len() as u64);
         let (at, life) = (net.now(), self.lives(peer));
-        let ask =
-            Ask { peer, question: question.clone(), at, life, hits: vec![], first: None, ended: None, surplus: 0 };
+        let ask = Ask { peer, question: question.clone(), at, life, hits: vec![], ended: None, surplus: 0 };
         self.asks.push(ask);
         net.command(at, peer, Command::Find { query, question, wanted, options });
     }
@@ -213,8 +223,7 @@ impl<M: Mode, F: FnMut(Node) -> M::Params> Crowd<M, F> {
         }
         let ask = &mut self.asks[query.0 as usize];
         ask.surplus += u32::from(ask.ended.is_some());
-        ask.first.get_or_insert(now);
-        ask.hits.push((holder, hash, hops));
+        ask.hits.push(Told { at: now, hash, holder, hops });
     }
 }
 

@@ -6,7 +6,7 @@ use synod_dht::Node;
 use synod_dht::search::flood::{self, Strategy};
 use synod_dht::search::superpeer::{self, Election, Rule};
 use synod_dht::search::{FloodSearch, Index, Item, Question, Superpeer, index};
-use synod_machine::{PeerId, Rng, Time};
+use synod_machine::{PeerId, Protocol, Rng, Time};
 use synod_sim::World;
 use synod_sim::model::{Churn, Distribution, Graph, LinkModel, Links, Span, Topology, Turn};
 
@@ -93,38 +93,71 @@ impl Terms {
     }
 
     fn links(&self) -> LinkModel {
-        // Routes of 50 ms on average, as between the peers of one continent and the next.
-        let delay = Distribution::Uniform { least: Span::from_millis(10), most: Span::from_millis(90) };
-        let links = Links { delay: Some(delay), ..Links::default() };
-        links.compile(self.seed, |_| unreachable!("no file is named")).expect("possible links")
+        road().compile(self.seed, |_| unreachable!("no file is named")).expect("possible links")
     }
+
+    fn law(&self) -> Zipf {
+        Zipf::new(self.things, self.exponent)
+    }
+
+    /// Who has what.
+    pub(in crate::overlay) fn content(&self) -> Content {
+        let mut rng = Rng::new(self.seed, 0, "content");
+        Content::draw(&mut rng, self.peers, self.things, self.copies, self.free_riders, &self.law())
+    }
+
+    fn world<M: Mode, F: FnMut(Node) -> M::Params>(&self, content: &Content, make: F) -> World<Crowd<M, F>> {
+        let shared: Vec<Vec<Item>> = (0..self.peers).map(|peer| content.of(peer).cloned().collect()).collect();
+        world::<M, F>(self.seed, self.graph(), self.links(), false, shared, make)
+    }
+
+    /// Peers that flood, and share this.
+    pub(in crate::overlay) fn floods(&self, content: &Content) -> World<Crowd<FloodSearch, impl Make<FloodSearch>>> {
+        let seed = self.seed;
+        self.world(content, move |own| flood::Params::new(own, role(seed, own)))
+    }
+
+    /// Peers that ask the first of them, and share this.
+    pub(in crate::overlay) fn index(&self, content: &Content) -> World<Crowd<Index, impl Make<Index>>> {
+        let seed = self.seed;
+        let servers = vec![node(seed, PeerId(0))];
+        self.world(content, move |own| index::Params::new(own, servers.clone(), role(seed, own)))
+    }
+
+    /// Peers of which the most capable serve the others, and share this.
+    pub(in crate::overlay) fn superpeers(&self, content: &Content) -> World<Crowd<Superpeer, impl Make<Superpeer>>> {
+        let seed = self.seed;
+        let make = move |own: Node| {
+            let election = Election::ByCapacity(Rule { uptime_min: Duration::ZERO, ..Rule::DEFAULT });
+            let params = superpeer::Params::new(own, capacity(seed, own.peer), role(seed, own));
+            superpeer::Params { election, redundancy: 1, ..params }
+        };
+        self.world(content, make)
+    }
+}
+
+/// Makes a peer's parameters.
+pub(in crate::overlay) trait Make<M: Protocol>: FnMut(Node) -> M::Params + 'static {}
+
+impl<M: Protocol, F: FnMut(Node) -> M::Params + 'static> Make<M> for F {}
+
+/// Routes of 50 ms on average, as between the peers of one continent and the next.
+pub(in crate::overlay) fn road() -> Links {
+    let delay = Distribution::Uniform { least: Span::from_millis(10), most: Span::from_millis(90) };
+    Links { delay: Some(delay), ..Links::default() }
+}
+
+fn role(seed: u64, own: Node) -> Rng {
+    Rng::new(seed, u64::from(own.peer.0), "search")
 }
 
 /// Runs it.
 pub fn run(terms: &Terms) -> Figures {
-    let law = Zipf::new(terms.things, terms.exponent);
-    let mut rng = Rng::new(terms.seed, 0, "content");
-    let content = Content::draw(&mut rng, terms.peers, terms.things, terms.copies, terms.free_riders, &law);
-    let seed = terms.seed;
-    let role = |own: Node| Rng::new(seed, u64::from(own.peer.0), "search");
+    let content = terms.content();
     match terms.kind {
-        Kind::Flood => {
-            let make = |own: Node| flood::Params::new(own, role(own));
-            measure::<FloodSearch, _>(terms, &content, &law, make, &terms.strategy)
-        }
-        Kind::Superpeer => {
-            let make = |own: Node| {
-                let election = Election::ByCapacity(Rule { uptime_min: Duration::ZERO, ..Rule::DEFAULT });
-                let params = superpeer::Params::new(own, capacity(seed, own.peer), role(own));
-                superpeer::Params { election, redundancy: 1, ..params }
-            };
-            measure::<Superpeer, _>(terms, &content, &law, make, &7)
-        }
-        Kind::Index => {
-            let servers = vec![node(seed, PeerId(0))];
-            let make = |own: Node| index::Params::new(own, servers.clone(), role(own));
-            measure::<Index, _>(terms, &content, &law, make, &())
-        }
+        Kind::Flood => measure(terms, &content, terms.floods(&content), &terms.strategy),
+        Kind::Superpeer => measure(terms, &content, terms.superpeers(&content), &7),
+        Kind::Index => measure(terms, &content, terms.index(&content), &()),
     }
 }
 
@@ -142,12 +175,10 @@ pub(super) fn capacity(seed: u64, peer: PeerId) -> u32 {
 fn measure<M: Mode, F: FnMut(Node) -> M::Params>(
     terms: &Terms,
     content: &Content,
-    law: &Zipf,
-    make: F,
+    mut world: World<Crowd<M, F>>,
     options: &M::Options,
 ) -> Figures {
-    let shared: Vec<Vec<Item>> = (0..terms.peers).map(|peer| content.of(peer).cloned().collect()).collect();
-    let mut world = world::<M, F>(terms.seed, terms.graph(), terms.links(), false, shared, make);
+    let law = terms.law();
     let settled = settling(terms.kind);
     if let Some(churn) = &terms.churn {
         come_and_go(&mut world, churn, terms, settled);
@@ -171,7 +202,7 @@ fn measure<M: Mode, F: FnMut(Node) -> M::Params>(
 const APART: Duration = Duration::from_millis(20);
 
 /// When a network is what it will be: superpeers have found themselves.
-const fn settling(kind: Kind) -> Time {
+pub(in crate::overlay) const fn settling(kind: Kind) -> Time {
     match kind {
         Kind::Flood => Time::from_secs(5),
         Kind::Index => Time::from_secs(60),
@@ -210,7 +241,7 @@ struct Seen {
 }
 
 /// Kinds of messages that searching takes, and being ready to search does not.
-const SEARCH: [&str; 9] = [
+pub(in crate::overlay) const SEARCH: [&str; 9] = [
     "flood_check",
     "flood_checked",
     "flood_hit",
@@ -250,8 +281,8 @@ fn figures<M: Mode, F: FnMut(Node) -> M::Params>(world: &World<Crowd<M, F>>, bef
         delivered: after.delivered - before.delivered,
         search_messages: after.search - before.search,
         events: after.events - before.events,
-        hops: mean(&|ask| f64::from(ask.hits[0].2)),
-        first_ms: mean(&|ask| ask.first.map_or(0.0, |first| first.since(ask.at).as_secs_f64() * 1_000.0)),
+        hops: mean(&|ask| f64::from(ask.hits[0].hops)),
+        first_ms: mean(&|ask| ask.hits[0].at.since(ask.at).as_secs_f64() * 1_000.0),
         top_share: top as f64 / (received.iter().sum::<u64>() as f64).max(1.0),
         superpeers,
         digest: net.digest(),

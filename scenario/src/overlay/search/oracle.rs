@@ -42,7 +42,7 @@ pub(super) fn answers<M: Mode, F: FnMut(Node) -> M::Params>(
 
 /// What a search found.
 pub(super) fn found(ask: &Ask) -> BTreeSet<Having> {
-    ask.hits.iter().map(|&(holder, hash, _)| (holder, hash)).collect()
+    ask.hits.iter().map(|told| (told.holder, told.hash)).collect()
 }
 
 /// A request of a peer that was up all the time has ended, once, with as many hits as it says.
