@@ -1,10 +1,14 @@
 //! Searches in the simulator: `search MODE PEERS QUERIES [SEED]` prints what one network's searches find and cost; `search swarm MODE
-//! FROM TO` runs seeds, with a line for each failure, and exit 5 if there is one. Modes: flood, index, superpeer.
+//! FROM TO` runs seeds, with a line for each failure, and exit 5 if there is one. Modes: flood, index, superpeer. `search compare MODE
+//! PEERS QUERIES SEED [MINUTES]` prints the figures that all ways of finding things have in common (chord and kademlia are modes, too); with
+//! minutes, peers come and go: their sessions and gaps have exponential laws with means of so many minutes and of a fifth of that.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
+use synod_scenario::overlay::compare;
 use synod_scenario::overlay::search::{Kind, Terms, Verdict, failure, run, swarm};
+use synod_sim::model::{Churn, Distribution, Span};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -12,9 +16,13 @@ fn main() -> ExitCode {
     let number = |text: &str| text.parse::<u64>().expect("a number");
     match words[..] {
         ["swarm", mode, from, to] => seeds(kind(mode), number(from), number(to)),
+        ["compare", mode, peers, queries, seed] => compared(mode, number(peers), number(queries), number(seed), None),
+        ["compare", mode, peers, queries, seed, minutes] => {
+            compared(mode, number(peers), number(queries), number(seed), Some(number(minutes)))
+        }
         [mode, peers, queries] => figures(kind(mode), number(peers), number(queries), 1),
         [mode, peers, queries, seed] => figures(kind(mode), number(peers), number(queries), number(seed)),
-        _ => panic!("MODE PEERS QUERIES [SEED], or swarm MODE FROM TO"),
+        _ => panic!("MODE PEERS QUERIES [SEED], swarm MODE FROM TO, or compare MODE PEERS QUERIES SEED [MINUTES]"),
     }
 }
 
@@ -45,6 +53,16 @@ fn figures(kind: Kind, peers: u64, queries: u64, seed: u64) -> ExitCode {
     );
     let all = begun.elapsed().as_secs_f64();
     println!("{all:.2} s in all, {:.2} s of CPU, peak memory {} MB", cpu_secs(), peak_mb());
+    ExitCode::SUCCESS
+}
+
+fn compared(mode: &str, peers: u64, queries: u64, seed: u64, minutes: Option<u64>) -> ExitCode {
+    let mode = mode.parse().unwrap_or_else(|error| panic!("{error}"));
+    let law = |secs: u64| Distribution::Exponential { mean: Span::from_millis(secs * 1_000) };
+    let churn = minutes.map(|minutes| Churn { sessions: law(minutes * 60), gaps: law(minutes * 12) });
+    let terms = compare::Terms { churn, ..compare::Terms::new(mode, peers as u32, queries as u32, seed) };
+    println!("{mode}, {peers} peers, seed {seed}: {:#?}", compare::measure(&terms));
+    println!("{:.2} s of CPU, peak memory {} MB", cpu_secs(), peak_mb());
     ExitCode::SUCCESS
 }
 

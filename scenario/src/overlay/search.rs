@@ -12,6 +12,7 @@ mod swarm;
 pub use content::{Content, Zipf};
 pub use crowd::{Ask, Crowd, Deed, Mode, Told, node, world};
 pub use measure::{Figures, Terms, run};
+pub(super) use measure::{SEARCH, road, settling};
 pub use swarm::{Kind, Run, failure, swarm};
 
 pub use super::Verdict;

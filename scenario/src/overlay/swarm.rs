@@ -1,11 +1,14 @@
 //! The swarms of all overlays and searches under one roof, for whoever runs seeds of one by its name.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
+
+use synod_sim::model::ModelError;
 
 use super::{chord, kademlia, search};
 
-/// Whose networks a seed draws.
+/// The ways of finding things: an overlay's networks, or a search's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Overlay {
     /// Rings of Chord.
@@ -92,6 +95,16 @@ impl Overlay {
     }
 }
 
+impl FromStr for Overlay {
+    type Err = ModelError;
+
+    fn from_str(name: &str) -> Result<Self, ModelError> {
+        let found = Self::ALL.into_iter().find(|overlay| overlay.name() == name);
+        let expected = "chord, flood, index, kademlia or superpeer";
+        found.ok_or_else(|| ModelError::Form { expected, got: name.to_owned() })
+    }
+}
+
 impl fmt::Display for Overlay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -132,7 +145,10 @@ mod tests {
         for overlay in Overlay::ALL {
             let run = overlay.run_seed(0);
             assert_eq!((run.verdict(), &run.failed), ("pass", &None), "{overlay}");
+            assert_eq!(overlay.name().parse(), Ok(overlay));
         }
+        let error = "gnutella".parse::<Overlay>().map_err(|error| error.to_string());
+        assert_eq!(error, Err("expected chord, flood, index, kademlia or superpeer, got `gnutella`".to_owned()));
         let failed = Some("no progress: nobody answers: at all".to_owned());
         let run = Run { overlay: Overlay::Chord, seed: 7, failed, wall: Duration::ZERO };
         assert_eq!(run.verdict(), "no progress");
