@@ -23,6 +23,8 @@ mod calibration;
 mod chaos;
 #[path = "system/command_line.rs"]
 mod command_line;
+#[path = "system/experiments.rs"]
+mod experiments;
 #[path = "system/gossip.rs"]
 mod gossip;
 #[path = "system/joining.rs"]

@@ -18,6 +18,10 @@ pub const CONSENSUS: Preset = Preset {
     small: &[("peers", &["4", "8", "16"]), ("network", &["wan"]), ("load", &["5.0"])],
 };
 
+/// What engines cost in networks that real processes can be, and simulated ones beside them.
+pub const CONSENSUS_REAL: Preset =
+    Preset { name: "consensus-real", text: include_str!("../presets/consensus-real.toml"), small: &[] };
+
 /// What ways to spread blocks and payments cost.
 pub const GOSSIP: Preset =
     Preset { name: "gossip", text: include_str!("../presets/gossip.toml"), small: &[("peers", &["16", "32", "64"])] };

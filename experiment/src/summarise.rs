@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use synod_ledger::Engine;
-use synod_scenario::stats;
+use synod_peer::GossipParams;
+use synod_scenario::{Plan, stats};
 
 use crate::folder::Contents;
 use crate::grid::Cell as Run;
@@ -89,7 +90,11 @@ fn growths(axes: &[Axis], metrics: &[Metric], cells: &[Run], records: &[Record],
                 continue;
             };
             let theory = cells.iter().filter(|cell| on_line(&cell.values)).map(|cell| {
-                let expected = if metric.name == MESSAGES { messages_per_block(cell) } else { None };
+                let expected = match metric.name.as_str() {
+                    "messages_per_block" => gossiped(cell),
+                    "votes_per_block" => votes(cell),
+                    _ => None,
+                };
                 point(&cell.values[place], expected?)
             });
             let theory = theory.collect::<Option<Vec<_>>>().and_then(|points| stats::slope(&points, doubt));
@@ -109,21 +114,34 @@ fn growths(axes: &[Axis], metrics: &[Metric], cells: &[Run], records: &[Record],
 
 /// On so many different numbers at least is a power fitted.
 const GROWTH_MIN: usize = 3;
-const MESSAGES: &str = "messages_per_block";
 
-/// What of the messages for a block grows with the number of peers: between n validators n − 1 pre-prepares, (n − 1)² prepares and
-/// n(n − 1) commits (Castro and Liskov 1999, section 4.2); by gossip, n times a mesh's degree, or as many as there are links for
-/// each, where links are fewer.
-fn messages_per_block(cell: &Run) -> Option<f64> {
-    let peers = f64::from(cell.scenario.peers);
-    let plan = cell.scenario.plan(cell.scenario.seed, |_| Err(std::io::Error::other("no files"))).ok()?;
-    match &plan.chain.genesis().engine {
-        Engine::Pbft(params) if params.validators.len() as u32 == cell.scenario.peers => {
-            Some(2.0 * peers * (peers - 1.0))
+/// What messages grow with that go from peer to peer: each item goes over each link of the mesh once or so, so that they grow as the
+/// number of peers times the links that each uses.
+fn gossiped(cell: &Run) -> Option<f64> {
+    let plan = plan(cell)?;
+    let links_max = match &plan.gossip {
+        GossipParams::Mesh(mesh) => mesh.degree_high,
+        GossipParams::Flood(_) | GossipParams::Host | GossipParams::Rumour(_) => usize::MAX,
+    };
+    let links: usize = (0..plan.graph.peers()).map(|peer| plan.graph.degree(peer).min(links_max)).sum();
+    let is_gossiped = matches!(&plan.chain.genesis().engine, Engine::Pos(_) | Engine::Pow(_));
+    is_gossiped.then_some(links as f64)
+}
+
+/// For a block of n validators n − 1 pre-prepares, (n − 1)² prepares and n(n − 1) commits (Castro and Liskov 1999, section 4.2).
+fn votes(cell: &Run) -> Option<f64> {
+    match &plan(cell)?.chain.genesis().engine {
+        Engine::Pbft(params) => {
+            let voters = params.validators.len() as f64;
+            Some(2.0 * voters * (voters - 1.0))
         }
-        Engine::Pbft(_) => None,
-        Engine::Pos(_) | Engine::Pow(_) => Some(peers),
+        Engine::Pos(_) | Engine::Pow(_) => None,
     }
+}
+
+fn plan(cell: &Run) -> Option<Plan> {
+    let no_files = |_: &str| Err(std::io::Error::other("an experiment reads no files"));
+    cell.scenario.plan(cell.scenario.seed, no_files).ok()
 }
 
 fn without(values: &[String], place: usize) -> Vec<String> {

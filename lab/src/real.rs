@@ -7,10 +7,12 @@
 
 mod figures;
 mod layout;
+mod measure;
 mod run;
 mod scrape;
 mod virtual_time;
 
 pub use figures::{Costs, Figures, Passed};
+pub use measure::Real;
 pub use run::{Options, run};
 pub use virtual_time::simulate;

@@ -60,7 +60,7 @@ pub struct Measured {
 pub type About = (&'static str, &'static str, Option<bool>, &'static str);
 
 /// All figures there are.
-pub const METRICS: [About; 24] = [
+pub const METRICS: [About; 25] = [
     ("payments_per_second", "1/s", Some(true), "payments committed within the window, per second"),
     ("offered_per_second", "1/s", None, "payments acknowledged within the window, per second"),
     ("unconfirmed_share", "", Some(false), "the share of the window's payments that were not committed by the end"),
@@ -77,6 +77,7 @@ pub const METRICS: [About; 24] = [
     ("messages_per_payment", "", Some(false), "messages sent by all peers for each payment committed"),
     ("bytes_per_payment", "B", Some(false), "bytes sent by all peers for each payment committed"),
     ("messages_per_block", "", Some(false), "messages sent by all peers for each block of the chain"),
+    ("votes_per_block", "", Some(false), "pre-prepares, prepares and commits sent by all validators for each block"),
     ("bytes_per_block", "B", Some(false), "bytes sent by all peers for each block of the chain"),
     ("bytes_per_peer_second", "B/s", Some(false), "bytes that a peer sends in a second"),
     ("blocks_per_second", "1/s", None, "blocks of the chain that were found within the window, per second"),
@@ -101,6 +102,9 @@ pub const METRICS: [About; 24] = [
         "how far the shares of blocks are from those of power: half the sum of differences",
     ),
 ];
+
+/// The messages by which validators agree on a block.
+const VOTES: [&str; 3] = ["commit", "pre_prepare", "prepare"];
 
 /// The figure that a run with faults has besides.
 pub const RECOVERY: About = (
@@ -189,6 +193,8 @@ fn measured(world: &World<Trial>, terms: &Terms, sent: Sent) -> Measured {
     figures.set("messages_per_payment", ratio(messages, done));
     figures.set("bytes_per_payment", ratio(bytes, done));
     figures.set("messages_per_block", ratio(messages, blocks_count));
+    let votes: u64 = VOTES.iter().filter_map(|kind| sent.get(kind)).map(|count| count.messages).sum();
+    figures.set("votes_per_block", ratio(votes as f64, blocks_count).filter(|_| votes > 0));
     figures.set("bytes_per_block", ratio(bytes, blocks_count));
     figures.set("bytes_per_peer_second", Some(bytes / span / net.len() as f64));
     figures.set("blocks_per_second", Some(blocks_count / span));
@@ -399,7 +405,7 @@ mod tests {
             assert!(METRICS.iter().chain([&RECOVERY]).any(|about| about.0 == *name), "{name}");
             assert!(figure.is_finite(), "{name}");
         }
-        assert_eq!(measured.figures.len(), METRICS.len());
+        assert_eq!(measured.figures.len(), METRICS.len() - 1, "nobody votes");
     }
 
     #[test]

@@ -13,13 +13,15 @@ use synod_experiment::grid::{Cell, cells};
 use synod_experiment::pool;
 use synod_experiment::presets::{self, Preset};
 use synod_experiment::record::{Runner, Simulated};
+use synod_experiment::summary::Place;
 use synod_experiment::table::{show_figure, show_number};
 use synod_experiment::{Experiment, ExperimentError, REPORT, Summary, finish, label, page};
 
-use super::context::Context;
+use super::context::{Context, program};
 use super::sim::{COMMIT, quiet_threads, until_stopped};
 use crate::error::LabError;
 use crate::exit::Exit;
+use crate::real::Real;
 use crate::shell::{Shell, render};
 use crate::units::show_duration;
 
@@ -35,6 +37,9 @@ struct GridArgs {
     /// Runs at a time [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     jobs: Option<u16>,
+    /// On real processes of this machine instead of the simulator, a run at a time
+    #[arg(long, conflicts_with = "jobs")]
+    real: bool,
     /// The folder of all experiments
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
@@ -86,6 +91,7 @@ Example:
   synod compare consensus
   synod compare consensus --only peers=4,8,16,32,64 --only engine=pbft
   synod compare gossip --full --jobs 1
+  synod compare consensus --real --only peers=4,8
 
 Without --full and --only it is small enough to end within two minutes. In virtual time a seed determines everything: the same
 command gives the same records, byte by byte.")]
@@ -160,6 +166,7 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<Exit, LabErr
 
 pub(super) async fn compare(context: &Context, args: CompareArgs) -> Result<Exit, LabError> {
     let Preset { name, text, small } = match args.what {
+        Comparison::Consensus if args.grid.real => presets::CONSENSUS_REAL,
         Comparison::Consensus => presets::CONSENSUS,
         Comparison::Gossip => presets::GOSSIP,
     };
@@ -188,23 +195,35 @@ async fn begin(
         shell.result(&experiment, || experiment.to_toml().trim_end().to_owned());
         return Ok(Exit::Ok);
     }
+    let runner = runner(args.real)?;
     let manifest = Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: COMMIT.to_owned(),
         command: std::env::args().collect(),
-        place: Simulated.place(),
-        metrics: Simulated.metrics(),
+        place: runner.place(),
+        metrics: runner.metrics(),
         machine: Machine::this(),
         begun: now(),
         ended: None,
     };
     let folder = Folder::create(&args.runs, &experiment, &manifest).map_err(wrong)?;
-    until_stopped(move |stop| go(shell, (&experiment, &cells), &folder, args.jobs, stop)).await
+    until_stopped(move |stop| go(shell, (&experiment, &cells), &folder, (&*runner, args.jobs), stop)).await
 }
 
 fn resume(shell: Shell, path: &Path, args: &GridArgs, stop: &AtomicBool) -> Result<Exit, LabError> {
     let (folder, experiment, cells) = open(path)?;
-    go(shell, (&experiment, &cells), &folder, args.jobs, stop)
+    let manifest = folder.manifest().map_err(|source| LabError::Experiment { file: path.to_path_buf(), source })?;
+    let runner = runner(manifest.place == Place::Real)?;
+    go(shell, (&experiment, &cells), &folder, (&*runner, args.jobs), stop)
+}
+
+/// Who runs cells.
+fn runner(is_real: bool) -> Result<Box<dyn Runner + Send>, LabError> {
+    if !is_real {
+        return Ok(Box::new(Simulated));
+    }
+    let dir = std::env::temp_dir().join(format!("synod-experiment-{}", std::process::id()));
+    Ok(Box::new(Real { program: program()?, dir }))
 }
 
 /// A folder with its experiment and cells.
@@ -223,7 +242,7 @@ fn go(
     shell: Shell,
     (experiment, cells): (&Experiment, &[Cell]),
     folder: &Folder,
-    jobs: Option<u16>,
+    (runner, jobs): (&dyn Runner, Option<u16>),
     stop: &AtomicBool,
 ) -> Result<Exit, LabError> {
     quiet_threads();
@@ -233,7 +252,7 @@ fn go(
     let bar = shell.bar((cells.len() * experiment.repetitions as usize) as u64);
     let begun = Instant::now();
     let mut first = None;
-    let ran = pool::run((experiment, cells), folder, &Simulated, jobs, stop, |progress| {
+    let ran = pool::run((experiment, cells), folder, runner, jobs, stop, |progress| {
         let before = *first.get_or_insert(progress.done);
         bar.set_position(progress.done as u64);
         let (done, left) = (progress.done - before, progress.total - progress.done);

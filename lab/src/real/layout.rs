@@ -5,12 +5,12 @@ use synod_dht::mesh;
 use synod_machine::Rng;
 use synod_node::config::{Config, NetworkConfig};
 use synod_scenario::Plan;
-use synod_scenario::config::{GossipConfig, LimitsConfig, MeshConfig, Retarget, Scenario};
+use synod_scenario::config::{EngineConfig, GossipConfig, LimitsConfig, MeshConfig, Retarget, Scenario};
 use synod_sim::model::{Distribution, Links};
 
 use crate::create;
 use crate::error::LabError;
-use crate::settings::{Gossip, LedgerSettings, Manifest, NODES_MAX, Settings, WalletSettings};
+use crate::settings::{Consensus, Gossip, LedgerSettings, Manifest, NODES_MAX, Settings, WalletSettings};
 
 /// How a scenario's peers are laid out.
 #[derive(Clone, Debug)]
@@ -35,6 +35,21 @@ pub(super) struct Layout {
 impl Layout {
     /// The layout of a scenario's run, or what of it real peers cannot honour.
     pub(super) fn new(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<Self, LabError> {
+        if scenario.stop.blocks.is_none() {
+            return refuse("stop.blocks", "a number of blocks, over which is counted");
+        }
+        Self::laid_out(scenario, plan, gossip)
+    }
+
+    /// The same for a run that is counted over a span of time. The load that pays sees a payment in a block and follows it no further.
+    pub(super) fn windowed(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<Self, LabError> {
+        if plan.confirmations != 1 {
+            return refuse("confirmations", "1");
+        }
+        Self::laid_out(scenario, plan, gossip)
+    }
+
+    fn laid_out(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<Self, LabError> {
         check(scenario, plan, gossip)?;
         let count = plan.graph.peers() as usize;
         let mut order: Vec<usize> = (0..count).collect();
@@ -91,10 +106,20 @@ impl Layout {
 
 fn settings(scenario: &Scenario, gossip: Gossip) -> Settings {
     let chain = &scenario.chain;
+    let usual = Settings::default();
+    let (consensus, validators, stake, slasher) = match &chain.engine {
+        EngineConfig::Pow => (Consensus::Pow, usual.validators, usual.stake, usual.slasher),
+        EngineConfig::Pbft { validators, .. } => (Consensus::Pbft, *validators as usize, usual.stake, usual.slasher),
+        EngineConfig::Pos { stake, slasher, .. } => (Consensus::Pos, usual.validators, stake.0, *slasher),
+    };
     let wallet = |person: u8| WalletSettings { name: wallet(person), amount: chain.balance.0, coins: chain.coins };
     Settings {
         name: scenario.name.clone(),
         nodes: scenario.peers as usize,
+        consensus,
+        validators,
+        stake,
+        slasher,
         hash_rate: HASH_RATE,
         block_time: chain.block_time.duration(),
         retarget_window: match chain.retarget {
@@ -110,7 +135,7 @@ fn settings(scenario: &Scenario, gossip: Gossip) -> Settings {
             fee_min: chain.fee_min.0,
         },
         wallets: (0..synod_scenario::payer::PEOPLE).map(wallet).collect(),
-        ..Settings::default()
+        ..usual
     }
 }
 
@@ -120,8 +145,6 @@ pub(super) fn wallet(person: u8) -> String {
 }
 
 fn check(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<(), LabError> {
-    let refuse =
-        |field: &str, expected: &str| Err(LabError::Unreal { field: field.to_owned(), expected: expected.to_owned() });
     if !(2..=NODES_MAX).contains(&(scenario.peers as usize)) {
         return refuse("peers", "from 2 to 500");
     }
@@ -137,9 +160,7 @@ fn check(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<(), LabErro
     if scenario.limits != LimitsConfig::default() {
         return refuse("limits", "the defaults");
     }
-    if scenario.stop.blocks.is_none() {
-        return refuse("stop.blocks", "a number of blocks, over which is counted");
-    }
+    check_engine(scenario)?;
     if plan.power.iter().sum::<u64>() == 0 || plan.hash_rate == 0.0 {
         return refuse("mining", "somebody who mines");
     }
@@ -155,6 +176,34 @@ fn check(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<(), LabErro
         }
         (Gossip::Flood | Gossip::Mesh, _) => refuse("gossip", "the machine that --gossip names"),
     }
+}
+
+/// Engines' parameters are those of the networks that `synod up` makes.
+fn check_engine(scenario: &Scenario) -> Result<(), LabError> {
+    match &scenario.chain.engine {
+        EngineConfig::Pow => Ok(()),
+        EngineConfig::Pbft { view_timeout, batch_delay, batch_max, checkpoint_interval, watermark_window, .. } => {
+            let got = (view_timeout.nanos(), batch_delay.nanos(), *batch_max, *checkpoint_interval, *watermark_window);
+            if got != (2_000_000_000, 10_000_000, 1_000, 100, 200) {
+                let expected = "view-timeout 2 s, batch-delay 10 ms, batch-max 1000, checkpoint-interval 100, watermark-window 200";
+                return refuse("chain.engine", expected);
+            }
+            Ok(())
+        }
+        EngineConfig::Pos { minters, shares, finder_share, stake_depth, unbonding, .. } => {
+            let is_usual = (*minters, *finder_share, *stake_depth, *unbonding) == (scenario.peers, 10, 32, 256);
+            if !is_usual || !shares.is_empty() {
+                let expected =
+                    "as many minters as peers, the same stake for each, finder-share 10, stake-depth 32, unbonding 256";
+                return refuse("chain.engine", expected);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn refuse<T>(field: &str, expected: &str) -> Result<T, LabError> {
+    Err(LabError::Unreal { field: field.to_owned(), expected: expected.to_owned() })
 }
 
 /// The gossip that real peers are to use for a scenario that names no other.
@@ -176,9 +225,7 @@ fn node_mesh() -> MeshConfig {
 }
 
 fn delay_ms(links: &Links) -> Result<u64, LabError> {
-    let refuse = |field: &str, expected: &str| {
-        Err(LabError::Unreal { field: format!("links.{field}"), expected: expected.to_owned() })
-    };
+    let refuse = |field: &str, expected: &str| refuse(&format!("links.{field}"), expected);
     let Some(Distribution::Constant { value }) = &links.delay else {
         return refuse("delay", "one duration for all links");
     };

@@ -19,7 +19,7 @@ use super::layout::{self, Layout};
 use super::scrape;
 use crate::create::save_config;
 use crate::error::LabError;
-use crate::load::{self, Payer, Target};
+use crate::load::{self, LoadReport, Payer, Target};
 use crate::network::{Network, STOP_GRACE};
 use crate::settings::{Gossip, Settings};
 use crate::wallets::{PassphraseSource, Wallets};
@@ -72,7 +72,7 @@ pub async fn run(
 }
 
 /// The network's directory, with each peer's configuration as the layout has it.
-fn make(layout: &Layout, options: &Options) -> Result<Network, LabError> {
+pub(super) fn make(layout: &Layout, options: &Options) -> Result<Network, LabError> {
     let network = Network::create(&options.dir, &layout.settings, &options.program)?;
     for place in 0..network.peers().len() {
         save_config(&network.config_path(place), &layout.config(network.manifest(), place))?;
@@ -80,7 +80,11 @@ fn make(layout: &Layout, options: &Options) -> Result<Network, LabError> {
     Ok(network)
 }
 
-async fn start(network: &mut Network, layout: &Layout, on_stage: &mut impl FnMut(String)) -> Result<(), LabError> {
+pub(super) async fn start(
+    network: &mut Network,
+    layout: &Layout,
+    on_stage: &mut impl FnMut(String),
+) -> Result<(), LabError> {
     let shape = Shape { delay_ms: layout.delay_ms, ..Shape::default() };
     let faults = Faults { default: shape, ..Faults::default() };
     for (count, &place) in layout.order.iter().enumerate() {
@@ -135,6 +139,16 @@ async fn measure(
 }
 
 async fn pay(network: &Network, layout: &Layout, stop: watch::Receiver<bool>) -> Result<(), LabError> {
+    load(network, layout, (RUN_LIMIT, Duration::ZERO), stop).await.map(|_| ())
+}
+
+/// Pays for so long, and waits for so long until what was paid is confirmed.
+pub(super) async fn load(
+    network: &Network,
+    layout: &Layout,
+    (duration, settle): (Duration, Duration),
+    stop: watch::Receiver<bool>,
+) -> Result<LoadReport, LabError> {
     let wallets = Wallets::of(network.dir());
     let Settings { wallets: people, ledger, .. } = &layout.settings;
     let payer = |person: &crate::settings::WalletSettings| {
@@ -148,18 +162,18 @@ async fn pay(network: &Network, layout: &Layout, stop: watch::Receiver<bool>) ->
     };
     let plan = load::Plan {
         rate: layout.rate,
-        duration: RUN_LIMIT,
+        duration,
         clients: people.len(),
         amount: Amount(PAID),
         fee: ledger.fee_min,
-        settle: Duration::ZERO,
+        settle,
     };
     let targets = network.peers().iter().enumerate().map(target).collect();
-    load::run(plan, targets, payers, None, stop, |_| {}).await.map(|_| ())
+    load::run(plan, targets, payers, None, stop, |_| {}).await
 }
 
 /// All peers' counters, read at once.
-async fn sample(network: &Network, clients: &[Client], begun: Instant) -> Result<Sample, LabError> {
+pub(super) async fn sample(network: &Network, clients: &[Client], begun: Instant) -> Result<Sample, LabError> {
     let pages = clients
         .iter()
         .enumerate()
@@ -174,7 +188,7 @@ async fn sample(network: &Network, clients: &[Client], begun: Instant) -> Result
     Ok(sample)
 }
 
-async fn height(network: &Network) -> Result<u64, LabError> {
+pub(super) async fn height(network: &Network) -> Result<u64, LabError> {
     let status = network.client(0).status().await;
     Ok(status.map_err(|error| failed(network, 0, error))?.height.0)
 }
