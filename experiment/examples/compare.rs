@@ -13,7 +13,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [name, runs, rest @ ..] = &arguments[..] else {
         return Err("usage: compare NAME|FILE RUNS [AXIS=VALUES …]".into());
     };
-    let preset = [presets::CONSENSUS, presets::GOSSIP].into_iter().find(|preset| preset.name == name.as_str());
+    let preset = [presets::CONSENSUS, presets::CONSENSUS_REAL, presets::GOSSIP, presets::SEARCH]
+        .into_iter()
+        .find(|preset| preset.name == name.as_str());
     let text = match preset {
         Some(preset) => preset.text.to_owned(),
         None => std::fs::read_to_string(name)?,
@@ -32,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         commit: "unknown".to_owned(),
         command: std::env::args().collect(),
         place: Simulated.place(),
-        metrics: Simulated.metrics(),
+        metrics: Simulated.metrics(&experiment),
         machine: Machine::this(),
         begun: now(),
         ended: None,

@@ -1,6 +1,7 @@
 //! An experiment as people write it: one TOML file, strict about unknown fields.
 //!
-//! What is run is a scenario (`[scenario]`, as `synod sim run` takes it, without a name and a seed). Its cells differ in what the
+//! What is run is a scenario (`[scenario]`, as `synod sim run` takes it, without a name and a seed), or questions that are put to peers
+//! who share things (`[search]`). Its cells differ in what the
 //! axes set in it: an axis has either `values`, which are put where its `fields` point to, or `cases`, each of which is a name
 //! and a part of a scenario.
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use synod_scenario::config::Place;
-use synod_sim::model::Span;
+use synod_sim::model::{Churn, Span};
 use toml::{Table, Value};
 
 use crate::ExperimentError;
@@ -28,11 +29,14 @@ pub struct Experiment {
     /// The seed of the first run of each cell; the others follow it. All cells have the same seeds.
     #[serde(default = "one")]
     pub first_seed: u64,
-    /// What passes before anything is counted.
+    /// What passes before anything is counted. Searches have an hour of their own, and none of the three.
+    #[serde(default)]
     pub warm_up: Span,
     /// For how long is counted.
+    #[serde(default)]
     pub duration: Span,
     /// What passes after that, so that payments that were made before can be committed.
+    #[serde(default)]
     pub settle: Span,
     /// The probability with which an interval does not hold what it is of.
     #[serde(default = "doubt")]
@@ -47,13 +51,38 @@ pub struct Experiment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub show: Vec<String>,
     /// What is run: the fields of a scenario that all cells have in common.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
     pub scenario: Table,
+    /// Or questions: the fields of [`Search`] that all cells have in common.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub search: Table,
     /// What cells differ in. The last one changes fastest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub axes: Vec<Axis>,
     /// Cells that are left out: those that have one of the named values on each of the named axes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<BTreeMap<String, Vec<Value>>>,
+}
+
+/// Questions that are put to peers who share things, within an hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Search {
+    /// How things are found: chord, flood, index, kademlia, superpeer.
+    pub mode: String,
+    /// How many peers there are.
+    pub peers: u32,
+    /// How many questions are put.
+    pub queries: u32,
+    /// The exponent of Zipf's law for what is asked for and what is copied; 0 is uniform. As measured of Gnutella.
+    #[serde(default = "zipf")]
+    pub popularity: f64,
+    /// The share of peers that share nothing. As measured of Gnutella (Adar and Huberman 2000).
+    #[serde(default = "free_riders")]
+    pub free_riders: f64,
+    /// Who comes and goes. If left out, nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub churn: Option<Churn>,
 }
 
 /// Who attacks.
@@ -206,7 +235,15 @@ impl Experiment {
         if self.first_seed.checked_add(u64::from(self.repetitions)).is_none() {
             return wrong("first-seed", "a seed that others can follow", self.first_seed);
         }
-        if self.duration == Span::ZERO {
+        if self.scenario.is_empty() == self.search.is_empty() {
+            return wrong("scenario", "either a [scenario] or a [search]", "both or none of them");
+        }
+        let spans = [("warm-up", self.warm_up), ("duration", self.duration), ("settle", self.settle)];
+        if !self.search.is_empty() {
+            if let Some((field, span)) = spans.into_iter().find(|(_, span)| *span != Span::ZERO) {
+                return wrong(field, "no such field, since questions are put within an hour", span);
+            }
+        } else if self.duration == Span::ZERO {
             return wrong("duration", "a time above 0", self.duration);
         }
         if !(self.doubt > 0.0 && self.doubt < 1.0) {
@@ -288,6 +325,14 @@ const REPETITIONS_MAX: u32 = 10_000;
 const CELLS_MAX: usize = 10_000;
 /// Columns that every record has.
 const RESERVED: [&str; 7] = ["cell", "seed", "kind", "messages", "bytes", "at", "took"];
+
+const fn zipf() -> f64 {
+    1.0
+}
+
+const fn free_riders() -> f64 {
+    0.66
+}
 
 const fn five() -> u32 {
     5

@@ -1,9 +1,12 @@
-//! The cells of an experiment: every combination of its axes' values but those that are left out, each a scenario.
+//! The cells of an experiment: every combination of its axes' values but those that are left out, each something that can be run.
 
-use synod_scenario::Scenario;
+use synod_scenario::config::Place;
+use synod_scenario::overlay::compare::Terms;
+use synod_scenario::{Scenario, ScenarioError};
+use synod_sim::model::{ModelError, Span};
 use toml::{Table, Value};
 
-use crate::config::{Axis, label};
+use crate::config::{Axis, Search, label};
 use crate::{Experiment, ExperimentError};
 
 /// A cell.
@@ -14,7 +17,39 @@ pub struct Cell {
     /// A value of each axis, as it is written.
     pub values: Vec<String>,
     /// What is run. Its seed is the experiment's first.
-    pub scenario: Scenario,
+    pub subject: Subject,
+}
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subject {
+    /// Peers with a chain.
+    Chain(Box<Scenario>),
+    /// Questions to peers who share things.
+    Search(Search),
+}
+
+impl Cell {
+    /// The scenario, where peers have a chain.
+    pub fn scenario(&self) -> Option<&Scenario> {
+        match &self.subject {
+            Subject::Chain(scenario) => Some(scenario),
+            Subject::Search(_) => None,
+        }
+    }
+}
+
+impl Search {
+    /// The terms of a run with this seed.
+    pub fn terms(&self, seed: u64) -> Result<Terms, ModelError> {
+        let terms = Terms {
+            churn: self.churn.clone(),
+            free_riders: self.free_riders,
+            popularity: self.popularity,
+            ..Terms::new(self.mode.parse()?, self.peers, self.queries, seed)
+        };
+        terms.check().map(|()| terms)
+    }
 }
 
 /// The cells of an experiment, the last axis fastest. Each is checked; mistakes name the cell.
@@ -25,8 +60,8 @@ pub fn cells(experiment: &Experiment, text: &str) -> Result<Vec<Cell>, Experimen
         let values: Vec<String> =
             experiment.axes.iter().zip(&places).map(|(axis, place)| axis.labels()[*place].clone()).collect();
         if !is_skipped(experiment, &values) {
-            let scenario = scenario(experiment, &places, &values, text)?;
-            cells.push(Cell { number: cells.len(), values, scenario });
+            let subject = subject(experiment, &places, &values, text)?;
+            cells.push(Cell { number: cells.len(), values, subject });
         }
         let Some(turn) = (0..places.len()).rev().find(|at| places[*at] + 1 < experiment.axes[*at].labels().len())
         else {
@@ -56,13 +91,14 @@ pub fn name_of(axes: &[String], values: &[String]) -> String {
     if named.is_empty() { "the only cell".to_owned() } else { named.join(", ") }
 }
 
-fn scenario(
+fn subject(
     experiment: &Experiment,
     places: &[usize],
     values: &[String],
     text: &str,
-) -> Result<Scenario, ExperimentError> {
-    let mut table = experiment.scenario.clone();
+) -> Result<Subject, ExperimentError> {
+    let is_search = !experiment.search.is_empty();
+    let mut table = if is_search { experiment.search.clone() } else { experiment.scenario.clone() };
     for (number, (axis, place)) in experiment.axes.iter().zip(places).enumerate() {
         match axis.cases.get(*place) {
             Some(case) => merge(&mut table, &case.set),
@@ -77,26 +113,34 @@ fn scenario(
     }
     let unresolved = table.clone();
     refer(&mut table, &unresolved).map_err(|(expected, got)| ExperimentError::field("scenario", expected, got))?;
+    let axes: Vec<String> = experiment.axes.iter().map(|axis| axis.name.clone()).collect();
+    let wrong = |error: ScenarioError, part: &str| {
+        let place = match &error {
+            ScenarioError::Field { field, .. } => Place::of_field(text, &format!("{part}.{field}")),
+            ScenarioError::Genesis(_) | ScenarioError::Network(_) | ScenarioError::Syntax { .. } => None,
+        };
+        ExperimentError::Cell { cell: name_of(&axes, values), error: Box::new(error.unplaced()), place }
+    };
+    if is_search {
+        let search: Result<Search, toml::de::Error> = table.try_into();
+        let syntax =
+            |error: toml::de::Error| ScenarioError::Syntax { message: error.message().to_owned(), place: None };
+        let search = search.map_err(|error| wrong(syntax(error), "search"))?;
+        let checked = search.terms(experiment.first_seed).map(|_| ());
+        checked.map_err(|error| wrong(ScenarioError::Network(error), "search"))?;
+        return Ok(Subject::Search(search));
+    }
     let end = experiment.warm_up.nanos() + experiment.duration.nanos();
     set(&mut table, "name", Value::String(experiment.name.clone()));
     set(&mut table, "seed", Value::Integer(i64::try_from(experiment.first_seed).unwrap_or(i64::MAX)));
-    let stop = synod_sim::model::Span::from_nanos(end + experiment.settle.nanos());
+    let stop = Span::from_nanos(end + experiment.settle.nanos());
     set(&mut table, "stop", Value::Table(Table::from_iter([("time".to_owned(), Value::String(stop.to_string()))])));
     if let Some(Value::Table(load)) = table.get_mut("load") {
-        let until = synod_sim::model::Span::from_nanos(end);
+        let until = Span::from_nanos(end);
         load.entry("until").or_insert_with(|| Value::String(until.to_string()));
     }
     let written = toml::to_string(&table).expect("a table of values and tables");
-    Scenario::parse(&written).map_err(|error| {
-        let axes: Vec<String> = experiment.axes.iter().map(|axis| axis.name.clone()).collect();
-        let place = match &error {
-            synod_scenario::ScenarioError::Field { field, .. } => {
-                synod_scenario::config::Place::of_field(text, &format!("scenario.{field}"))
-            }
-            _ => None,
-        };
-        ExperimentError::Cell { cell: name_of(&axes, values), error: Box::new(error.unplaced()), place }
-    })
+    Scenario::parse(&written).map(Box::new).map(Subject::Chain).map_err(|error| wrong(error, "scenario"))
 }
 
 fn set(table: &mut Table, name: &str, value: Value) {

@@ -22,6 +22,13 @@ pub const CONSENSUS: Preset = Preset {
 pub const CONSENSUS_REAL: Preset =
     Preset { name: "consensus-real", text: include_str!("../presets/consensus-real.toml"), small: &[] };
 
+/// What ways of finding things cost.
+pub const SEARCH: Preset = Preset {
+    name: "search",
+    text: include_str!("../presets/search.toml"),
+    small: &[("peers", &["100", "1000"]), ("churn", &["none"]), ("popularity", &["1.0"])],
+};
+
 /// What ways to spread blocks and payments cost.
 pub const GOSSIP: Preset =
     Preset { name: "gossip", text: include_str!("../presets/gossip.toml"), small: &[("peers", &["16", "32", "64"])] };

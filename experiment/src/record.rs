@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use synod_machine::Time;
 use synod_scenario::Watch;
 use synod_scenario::measure::{About, METRICS, RECOVERY, Terms, measure};
+use synod_scenario::overlay::compare;
 
 use crate::Experiment;
-use crate::grid::Cell;
+use crate::config::Search;
+use crate::grid::{Cell, Subject};
 use crate::summary::{Better, Failure, Metric, Place};
 
 /// What one run showed.
@@ -70,7 +72,7 @@ pub trait Runner: Sync {
     fn place(&self) -> Place;
 
     /// What it measures.
-    fn metrics(&self) -> Vec<Metric>;
+    fn metrics(&self, experiment: &Experiment) -> Vec<Metric>;
 
     /// How many runs may go on at a time without disturbing each other.
     fn jobs_max(&self) -> usize;
@@ -94,8 +96,11 @@ impl Runner for Simulated {
         Place::Simulated
     }
 
-    fn metrics(&self) -> Vec<Metric> {
-        METRICS.iter().chain([&RECOVERY]).map(metric).collect()
+    fn metrics(&self, experiment: &Experiment) -> Vec<Metric> {
+        match experiment.search.is_empty() {
+            true => METRICS.iter().chain([&RECOVERY]).map(metric).collect(),
+            false => SEARCH_METRICS.iter().map(metric).collect(),
+        }
     }
 
     fn jobs_max(&self) -> usize {
@@ -122,8 +127,12 @@ impl Runner for Simulated {
 }
 
 fn simulate(experiment: &Experiment, cell: &Cell, seed: u64, stop: &AtomicBool) -> Result<Option<Record>, String> {
+    let scenario = match &cell.subject {
+        Subject::Chain(scenario) => scenario,
+        Subject::Search(search) => return find(cell, search, seed).map(Some),
+    };
     let no_files = |name: &str| Err(std::io::Error::other(format!("an experiment reads no files, as `{name}`")));
-    let plan = cell.scenario.plan(seed, no_files).map_err(|error| error.unplaced().to_string())?;
+    let plan = scenario.plan(seed, no_files).map_err(|error| error.unplaced().to_string())?;
     let from = Time(experiment.warm_up.nanos());
     let terms = Terms {
         from,
@@ -147,6 +156,51 @@ fn simulate(experiment: &Experiment, cell: &Cell, seed: u64, stop: &AtomicBool) 
         sent: sent.collect(),
         payments: measured.payments.into_iter().map(|paid| (paid.at, paid.took)).collect(),
     }))
+}
+
+/// All figures of searches.
+const SEARCH_METRICS: [About; 14] = [
+    ("asked", "", None, "questions that were put: somebody else who was up had the thing"),
+    ("success", "", Some(true), "the share of them that found somebody who has the thing and is up"),
+    ("hops", "", Some(false), "hops to the first answer that counts"),
+    ("latency_p50", "s", Some(false), "from a question to that answer, which half of them do not exceed"),
+    ("latency_p95", "s", Some(false), "the same, which 95 of 100 do not exceed"),
+    ("latency_p99", "s", Some(false), "the same, which 99 of 100 do not exceed"),
+    ("messages_per_question", "", Some(false), "messages for each question, the answers among them"),
+    ("bytes_per_question", "B", Some(false), "their bytes"),
+    ("load_mean", "", Some(false), "messages of all kinds that a peer received within the hour"),
+    ("load_max_over_mean", "", Some(false), "what the busiest peer received, over the mean"),
+    ("load_top_share", "", Some(false), "the share of all messages that the busiest hundredth of the peers received"),
+    ("upkeep_messages_per_peer_second", "1/s", Some(false), "all other messages that a peer sends in a second"),
+    ("upkeep_bytes_per_peer_second", "B/s", Some(false), "their bytes"),
+    ("publish_messages_per_copy", "", Some(false), "messages to store in a table who has a thing, for each holder"),
+];
+
+/// Puts questions, and says what came of them.
+fn find(cell: &Cell, search: &Search, seed: u64) -> Result<Record, String> {
+    let terms = search.terms(seed).map_err(|error| error.to_string())?;
+    let found = compare::measure(&terms);
+    let seconds = |millis: f64| millis / 1_000.0;
+    let latency = |of: fn(&compare::Latency) -> f64| found.latency.as_ref().map(|latency| seconds(of(latency)));
+    let figures = [
+        ("asked", Some(found.asked as f64)),
+        ("success", Some(found.success).filter(|_| found.asked > 0)),
+        ("hops", found.hops),
+        ("latency_p50", latency(|latency| latency.p50_ms)),
+        ("latency_p95", latency(|latency| latency.p95_ms)),
+        ("latency_p99", latency(|latency| latency.p99_ms)),
+        ("messages_per_question", Some(found.messages_per_question)),
+        ("bytes_per_question", Some(found.bytes_per_question)),
+        ("load_mean", Some(found.load.mean)),
+        ("load_max_over_mean", Some(found.load.max_over_mean)),
+        ("load_top_share", Some(found.load.top_share)),
+        ("upkeep_messages_per_peer_second", Some(found.upkeep_messages_per_peer_s)),
+        ("upkeep_bytes_per_peer_second", Some(found.upkeep_bytes_per_peer_s)),
+        ("publish_messages_per_copy", found.publish_messages_per_copy),
+    ];
+    let figures = figures.into_iter().filter_map(|(name, figure)| Some((name.to_owned(), figure?)));
+    let (sent, payments) = (BTreeMap::new(), Vec::new());
+    Ok(Record { cell: cell.values.clone(), seed, figures: figures.collect(), sent, payments })
 }
 
 fn metric((name, unit, more, about): &About) -> Metric {

@@ -141,7 +141,8 @@ fn votes(cell: &Run) -> Option<f64> {
 
 fn plan(cell: &Run) -> Option<Plan> {
     let no_files = |_: &str| Err(std::io::Error::other("an experiment reads no files"));
-    cell.scenario.plan(cell.scenario.seed, no_files).ok()
+    let scenario = cell.scenario()?;
+    scenario.plan(scenario.seed, no_files).ok()
 }
 
 fn without(values: &[String], place: usize) -> Vec<String> {

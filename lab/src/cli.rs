@@ -130,7 +130,7 @@ enum Command {
         after_help = "Example:\n  synod sim list\n  synod sim run scenarios/pow-small.toml\n  synod sim schema"
     )]
     Sim(sim::SimCommand),
-    /// Compare engines or ways of gossip: a table, plots and records with intervals
+    /// Compare engines, ways of gossip or of finding things: a table, plots and records with intervals
     Compare(experiment::CompareArgs),
     /// Run an experiment: any grid of runs, from a file
     Run(experiment::RunArgs),

@@ -6,6 +6,10 @@ use super::SMALL;
 use crate::presets::{CONSENSUS, GOSSIP};
 use crate::{Experiment, grid};
 
+fn scenario(cell: &grid::Cell) -> &synod_scenario::Scenario {
+    cell.scenario().expect("it has a chain")
+}
+
 fn cells(text: &str) -> Result<Vec<grid::Cell>, String> {
     let experiment = Experiment::parse(text).map_err(|error| error.to_string())?;
     grid::cells(&experiment, text).map_err(|error| error.to_string())
@@ -17,13 +21,13 @@ fn cells_are_all_combinations_the_last_axis_fastest_and_others_fields_can_be_nam
     let values: Vec<String> = cells.iter().map(|cell| cell.values.join(" ")).collect();
     assert_eq!(values, ["4 pow", "4 pbft", "8 pow", "8 pbft"]);
     assert_eq!(cells.iter().map(|cell| cell.number).collect::<Vec<_>>(), [0, 1, 2, 3]);
-    assert_eq!(cells[0].scenario.chain.engine, EngineConfig::Pow);
-    assert_eq!(cells[0].scenario.confirmations, 2);
-    assert!(matches!(cells[3].scenario.chain.engine, EngineConfig::Pbft { validators: 8, .. }));
-    assert_eq!((cells[3].scenario.confirmations, cells[3].scenario.peers), (1, 8));
-    let until = cells[3].scenario.load.as_ref().and_then(|load| load.until).map(|until| until.to_string());
+    assert_eq!(scenario(&cells[0]).chain.engine, EngineConfig::Pow);
+    assert_eq!(scenario(&cells[0]).confirmations, 2);
+    assert!(matches!(scenario(&cells[3]).chain.engine, EngineConfig::Pbft { validators: 8, .. }));
+    assert_eq!((scenario(&cells[3]).confirmations, scenario(&cells[3]).peers), (1, 8));
+    let until = scenario(&cells[3]).load.as_ref().and_then(|load| load.until).map(|until| until.to_string());
     assert_eq!(until, Some("1m 10s".to_owned()), "nobody pays after the duration");
-    assert_eq!(cells[3].scenario.stop.time.to_string(), "2m 10s");
+    assert_eq!(scenario(&cells[3]).stop.time.to_string(), "2m 10s");
 }
 
 #[test]
@@ -35,8 +39,8 @@ fn a_field_with_a_question_mark_is_set_only_where_it_is() {
     let text =
         format!("{text}\n[[axes]]\nname = \"voters\"\nfields = [\"chain.engine.validators?\"]\nvalues = [5, 6]\n");
     let cells = cells(&text).expect("a good experiment");
-    assert_eq!(cells[0].scenario.chain.engine, EngineConfig::Pow, "it has none");
-    assert!(matches!(cells[3].scenario.chain.engine, EngineConfig::Pbft { validators: 6, .. }));
+    assert_eq!(scenario(&cells[0]).chain.engine, EngineConfig::Pow, "it has none");
+    assert!(matches!(scenario(&cells[3]).chain.engine, EngineConfig::Pbft { validators: 6, .. }));
 }
 
 #[test]
@@ -70,6 +74,11 @@ fn every_mistake_is_told_with_what_would_be_right_and_where() {
         ("values = [4, 8]", "", "axes[0].values: expected either `values` or `cases`, got both or none of them"),
         ("name = \"engine\"", "name = \"peers\"", "line 26, column 8: axes[1].name: expected a name of its own"),
         ("\"= peers\"", "\"= pears\"", "expected a field's path after `= `, as `= peers`, got `= pears`"),
+        (
+            "[scenario]",
+            "[search]\nmode = \"chord\"\n[scenario]",
+            "expected either a [scenario] or a [search], got both or none",
+        ),
         ("confirmations = 2", "seed = 3", "scenario.seed: expected no such field: the experiment sets it, got one"),
         ("values = [4, 8]", "values = [4, 65]", "peers = 65, engine = pbft: chain: "),
     ];
@@ -97,4 +106,24 @@ fn an_axis_can_be_restricted_and_what_is_skipped_with_it() {
     let mut gossip = Experiment::parse(GOSSIP.text).expect("a good experiment");
     gossip.restrict("peers", &["12".to_owned()]).expect("plain values can be others");
     assert_eq!(grid::cells(&gossip, GOSSIP.text).expect("good cells").len(), 3);
+}
+
+#[test]
+fn mistakes_of_searches_are_told() {
+    let text = "name = \"find\"\nsearch = { mode = \"chord\", queries = 5, peers = 64 }\n";
+    assert_eq!(cells(text).expect("a good experiment").len(), 1);
+    let cases = [
+        ("\"chord\"", "\"cord\"", "the only cell: "),
+        ("peers = 64", "peers = 7", "the only cell: peers: expected 8 or more, got 7"),
+        ("peers = 64", "peer = 64", "the only cell: unknown field `peer`, expected one of `mode`, `peers`"),
+        (
+            "name = \"find\"",
+            "name = \"find\"\nwarm-up = \"1 s\"",
+            "warm-up: expected no such field, since questions are put within an hour",
+        ),
+    ];
+    for (from, to, said) in cases {
+        let error = cells(&text.replace(from, to)).expect_err(to);
+        assert!(error.contains(said), "{to}: {error}");
+    }
 }

@@ -12,13 +12,13 @@ use crate::record::{Cost, Ended, Record, Runner, Simulated};
 use crate::summary::{Better, Metric, Place};
 use crate::{Experiment, Summary, finish, grid, pool};
 
-fn manifest(runner: &dyn Runner) -> Manifest {
+fn manifest(runner: &dyn Runner, experiment: &Experiment) -> Manifest {
     Manifest {
         version: "0".to_owned(),
         commit: "none".to_owned(),
         command: vec!["test".to_owned()],
         place: runner.place(),
-        metrics: runner.metrics(),
+        metrics: runner.metrics(experiment),
         machine: Machine::this(),
         begun: now(),
         ended: None,
@@ -29,7 +29,7 @@ fn manifest(runner: &dyn Runner) -> Manifest {
 fn run(runs: &Path, text: &str, runner: &dyn Runner) -> (Folder, Vec<Cell>, Summary) {
     let experiment = Experiment::parse(text).expect("a good experiment");
     let cells = grid::cells(&experiment, text).expect("good cells");
-    let folder = Folder::create(runs, &experiment, &manifest(runner)).expect("room on the disk");
+    let folder = Folder::create(runs, &experiment, &manifest(runner, &experiment)).expect("room on the disk");
     let is_whole = pool::run((&experiment, &cells), &folder, runner, 2, &AtomicBool::new(false), |_| {});
     assert!(is_whole.expect("room on the disk"));
     let summary = finish(&folder, &cells).expect("something to show");
@@ -84,7 +84,7 @@ impl Runner for MadeUp {
         Place::Simulated
     }
 
-    fn metrics(&self) -> Vec<Metric> {
+    fn metrics(&self, _: &Experiment) -> Vec<Metric> {
         vec![Metric { name: "time".into(), unit: "s".into(), about: "made up".into(), better: Better::Less }]
     }
 
@@ -99,7 +99,7 @@ impl Runner for MadeUp {
         }
         // Two per cent of scatter, which differs between two runs of the same seed as on real machines.
         let scatter = 1.0 + 0.02 * ((seed as f64 * 7.1 + self.scale * 13.7 + cell.number as f64).sin());
-        let time = f64::from(cell.scenario.peers) * self.scale * scatter;
+        let time = f64::from(cell.scenario().map_or(1, |scenario| scenario.peers)) * self.scale * scatter;
         let record = Record {
             cell: cell.values.clone(),
             seed,
@@ -152,7 +152,8 @@ fn an_interrupted_experiment_goes_on_where_it_was_and_ends_as_if_it_had_not_been
     let runs = tempfile::tempdir().expect("a folder");
     let (whole, cells, summary) = run(runs.path(), &many(), &MadeUp::new(1.0));
     let (experiment, _) = whole.experiment().expect("it was written");
-    let folder = Folder::create(runs.path(), &experiment, &manifest(&MadeUp::new(1.0))).expect("room on the disk");
+    let folder =
+        Folder::create(runs.path(), &experiment, &manifest(&MadeUp::new(1.0), &experiment)).expect("room on the disk");
     let stop = AtomicBool::new(false);
     let is_whole = pool::run((&experiment, &cells), &folder, &MadeUp::new(1.0), 1, &stop, |progress| {
         stop.store(progress.done >= 5, Ordering::Relaxed);
@@ -175,6 +176,31 @@ fn growth_is_fitted_along_an_axis_of_numbers() {
     for growth in &summary.growths {
         assert!((growth.exponent - 1.0).abs() < 0.05 && growth.low < growth.exponent, "{growth:?}");
     }
+}
+
+/// Two ways of finding things among sixty-four peers.
+const SEARCH: &str = r#"
+name = "find"
+repetitions = 2
+search = { queries = 50, peers = 64 }
+
+[[axes]]
+name = "mode"
+fields = ["mode"]
+values = ["chord", "index"]
+"#;
+
+#[test]
+fn questions_are_put_in_every_mode_and_an_index_needs_two_messages() {
+    let runs = tempfile::tempdir().expect("a folder");
+    let (folder, _, summary) = run(runs.path(), SEARCH, &Simulated);
+    let figure = |cell: usize, metric: &str| summary.cells[cell].figures[metric].mean;
+    assert_eq!((figure(0, "success"), figure(1, "success")), (1.0, 1.0));
+    assert_eq!(figure(1, "messages_per_question"), 2.0);
+    assert!(figure(0, "messages_per_question") > 2.0 && figure(0, "upkeep_messages_per_peer_second") > 0.0);
+    assert!(!summary.cells[1].figures.contains_key("publish_messages_per_copy"), "nobody stores anything");
+    let text = fs::read_to_string(folder.path().join("records.csv")).expect("records");
+    assert!(text.starts_with("mode,seed,asked,success,hops,"), "{text}");
 }
 
 #[test]

@@ -82,6 +82,8 @@ enum Comparison {
     Consensus,
     /// Flooding, a mesh and rumours
     Gossip,
+    /// Chord, Kademlia, floods, superpeers and a central index
+    Search,
 }
 
 /// `synod compare`.
@@ -91,6 +93,7 @@ Example:
   synod compare consensus
   synod compare consensus --only peers=4,8,16,32,64 --only engine=pbft
   synod compare gossip --full --jobs 1
+  synod compare search --only peers=100,1000,10000
   synod compare consensus --real --only peers=4,8
 
 Without --full and --only it is small enough to end within two minutes. In virtual time a seed determines everything: the same
@@ -169,6 +172,7 @@ pub(super) async fn compare(context: &Context, args: CompareArgs) -> Result<Exit
         Comparison::Consensus if args.grid.real => presets::CONSENSUS_REAL,
         Comparison::Consensus => presets::CONSENSUS,
         Comparison::Gossip => presets::GOSSIP,
+        Comparison::Search => presets::SEARCH,
     };
     let small = if args.full { &[] } else { small };
     begin(context.shell, (PathBuf::from(name), text.to_owned()), small, args.grid).await
@@ -201,7 +205,7 @@ async fn begin(
         commit: COMMIT.to_owned(),
         command: std::env::args().collect(),
         place: runner.place(),
-        metrics: runner.metrics(),
+        metrics: runner.metrics(&experiment),
         machine: Machine::this(),
         begun: now(),
         ended: None,

@@ -62,7 +62,7 @@ impl Runner for Real {
         Place::Real
     }
 
-    fn metrics(&self) -> Vec<Metric> {
+    fn metrics(&self, _: &Experiment) -> Vec<Metric> {
         let metric = |(name, unit, better, about): &(&str, &str, Better, &str)| Metric {
             name: (*name).to_owned(),
             unit: (*unit).to_owned(),
@@ -84,13 +84,14 @@ impl Runner for Real {
         seed: u64,
         stop: &AtomicBool,
     ) -> Result<Option<(Record, Cost)>, String> {
+        let Some(scenario) = cell.scenario() else { return Err("searches run in the simulator alone".to_owned()) };
         let begun = Instant::now();
         let dir = self.dir.join(format!("{:04}-{seed}", cell.number));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let measured = runtime.map_err(|error| error.to_string())?.block_on(async {
             let options = Options { program: self.program.clone(), dir: dir.clone(), gossip: None };
             tokio::select! {
-                measured = measure(experiment, &cell.scenario, seed, &options) => measured.map(Some),
+                measured = measure(experiment, scenario, seed, &options) => measured.map(Some),
                 () = stopped(stop) => Ok(None),
             }
         });
