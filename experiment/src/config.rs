@@ -274,8 +274,9 @@ impl Experiment {
         for (place, axis) in self.axes.iter().enumerate() {
             let field = |name: &str| format!("axes[{place}].{name}");
             let is_taken = self.axes[..place].iter().any(|before| before.name == axis.name);
-            if axis.name.is_empty() || RESERVED.contains(&axis.name.as_str()) || is_taken {
-                let expected = format!("a name of its own that is none of {}", RESERVED.join(", "));
+            let is_plain = axis.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+            if axis.name.is_empty() || !is_plain || RESERVED.contains(&axis.name.as_str()) || is_taken {
+                let expected = format!("letters, digits and -, each name once, and none of {}", RESERVED.join(", "));
                 return wrong(field("name"), expected, &axis.name);
             }
             if axis.values.is_empty() == axis.cases.is_empty() {
@@ -323,8 +324,8 @@ const NAME_BYTES_MAX: usize = 48;
 const REPETITIONS_MAX: u32 = 10_000;
 /// More cells make no table that anybody reads.
 const CELLS_MAX: usize = 10_000;
-/// Columns that every record has.
-const RESERVED: [&str; 7] = ["cell", "seed", "kind", "messages", "bytes", "at", "took"];
+/// Columns that tables have besides; what is measured has an underscore or is among these, too.
+const RESERVED: [&str; 10] = ["asked", "at", "bytes", "cell", "hops", "kind", "messages", "seed", "success", "took"];
 
 const fn zipf() -> f64 {
     1.0

@@ -13,7 +13,7 @@ use crate::summary::{Better, Metric};
 pub struct Difference {
     /// Comparisons of a metric in a cell.
     pub compared: usize,
-    /// Those where one of the runs has fewer than two records, so that nothing can be said about noise.
+    /// Those where nothing can be said about noise: one of the runs has fewer than two records, or a figure never varied and differs.
     pub unjudged: usize,
     /// Cells that only one of them has.
     pub missing: Vec<Vec<String>>,

@@ -78,6 +78,16 @@ impl ExperimentError {
         Self::File { path: path.into(), doing, reason: reason.to_string() }
     }
 
+    /// The same without a place: what it is of stands in no file.
+    pub fn unplaced(self) -> Self {
+        match self {
+            Self::Cell { cell, error, .. } => Self::Cell { cell, error, place: None },
+            Self::Field { field, expected, got, .. } => Self::Field { field, expected, got, place: None },
+            Self::Syntax { message, .. } => Self::Syntax { message, place: None },
+            Self::File { .. } | Self::Nothing(_) => self,
+        }
+    }
+
     /// The same, with the place of its field in the text.
     pub(crate) fn located(self, text: &str) -> Self {
         match self {

@@ -161,7 +161,19 @@ impl Folder {
     /// What became of a run, if it was kept.
     pub fn kept(&self, cell: &Cell, seed: u64) -> Result<Option<Ended>, ExperimentError> {
         let name = run_name(cell, seed);
-        if self.path.join(&name).exists() { self.read_json(&name).map(Some) } else { Ok(None) }
+        if !self.path.join(&name).exists() {
+            return Ok(None);
+        }
+        let ended: Ended = self.read_json(&name)?;
+        let (values, of_seed) = match &ended {
+            Ended::Done { record, .. } => (&record.cell, record.seed),
+            Ended::Failed(failure) => (&failure.cell, failure.seed),
+        };
+        if (values, of_seed) != (&cell.values, seed) {
+            let reason = format!("it is of {}: the experiment's axes were changed after it was run", values.join(" "));
+            return Err(ExperimentError::file(self.path.join(name), "reading", reason));
+        }
+        Ok(Some(ended))
     }
 
     /// Everything that is kept.
@@ -191,7 +203,7 @@ impl Folder {
     /// Writes a file, whole or not at all.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), ExperimentError> {
         let path = self.path.join(name);
-        let draft = path.with_extension("part");
+        let draft = path.with_extension(format!("{}.part", std::process::id()));
         let written = fs::File::create(&draft)
             .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&draft, &path));

@@ -13,8 +13,8 @@ use plotters_svg::SVGBackend;
 const SIZE: (u32, u32) = (860, 540);
 /// Room for the numbers beside the axes, in pixels.
 const MARGIN: u32 = 48;
-/// Below this a logarithmic axis ends.
-const LOG_MIN: f64 = 1e-7;
+/// So far below what is greatest a logarithmic axis ends.
+const LOG_SPAN: f64 = 1e-9;
 
 /// A measured figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -117,16 +117,16 @@ impl Plot {
         let lines = self.series.iter().flat_map(|series| series.line.iter().map(|(x, _)| *x));
         let (low, high) = ends(points.chain(lines));
         let room = ((high - low) * 0.05).max(1e-3);
-        if self.is_log_x { (low.max(LOG_MIN) / 1.2, high.max(LOG_MIN) * 1.2) } else { (low - room, high + room) }
+        if self.is_log_x { (low.max(high * LOG_SPAN) / 1.2, high * 1.2) } else { (low - room, high + room) }
     }
 
     fn heights(&self) -> (f64, f64) {
         let points =
             self.series.iter().flat_map(|series| series.points.iter().flat_map(|point| [point.low, point.high]));
         let lines = self.series.iter().flat_map(|series| series.line.iter().map(|(_, y)| *y));
-        let all = points.chain(lines).filter(|y| !self.is_log || *y > LOG_MIN);
+        let all = points.chain(lines).filter(|y| y.is_finite() && (!self.is_log || *y > 0.0));
         let (low, high) = ends(all);
-        if self.is_log { (low.max(LOG_MIN) / 1.5, high.max(LOG_MIN) * 1.5) } else { (low.min(0.0), high * 1.05) }
+        if self.is_log { (low.max(high * LOG_SPAN) / 1.5, high * 1.5) } else { (low.min(0.0), high * 1.05) }
     }
 }
 

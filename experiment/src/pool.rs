@@ -1,13 +1,14 @@
 //! Cells and seeds on several threads: each run is kept when it has ended, and what was kept before is not run again.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
 use crate::folder::Folder;
 use crate::grid::Cell;
-use crate::record::{Ended, Runner};
+use crate::record::{Ended, Runner, said};
 use crate::summary::Failure;
 use crate::{Experiment, ExperimentError};
 
@@ -58,7 +59,9 @@ pub fn run(
                 loop {
                     let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some((cell, seed)) = next.filter(|_| !stop.load(Ordering::Relaxed)) else { return };
-                    let ended = match runner.run(experiment, cell, seed, stop) {
+                    // A run that breaks an invariant is one that came to nothing; the others go on.
+                    let run = catch_unwind(AssertUnwindSafe(|| runner.run(experiment, cell, seed, stop)));
+                    let ended = match run.unwrap_or_else(|panic| Err(said(&*panic))) {
                         Ok(Some((record, cost))) => Ended::Done { record, cost },
                         Ok(None) => return,
                         Err(reason) => Ended::Failed(Failure { cell: cell.values.clone(), seed, reason }),

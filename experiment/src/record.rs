@@ -1,7 +1,6 @@
 //! What one run of a cell showed, and who runs it.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -115,9 +114,7 @@ impl Runner for Simulated {
         stop: &AtomicBool,
     ) -> Result<Option<(Record, Cost)>, String> {
         let (begun, before) = (Instant::now(), thread_cpu());
-        // What breaks an invariant while a world is made is told as what breaks one later.
-        let result = catch_unwind(AssertUnwindSafe(|| simulate(experiment, cell, seed, stop)));
-        let record = result.unwrap_or_else(|panic| Err(said(&*panic)))?;
+        let record = simulate(experiment, cell, seed, stop)?;
         let cost = Cost {
             wall_seconds: begun.elapsed().as_secs_f64(),
             cpu_seconds: thread_cpu().saturating_sub(before).as_secs_f64(),
@@ -213,7 +210,7 @@ fn metric((name, unit, more, about): &About) -> Metric {
 }
 
 /// What a panic said.
-fn said(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     let reason = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
     reason.unwrap_or_else(|| "a panic".to_owned())

@@ -80,22 +80,25 @@ fn growths(axes: &[Axis], metrics: &[Metric], cells: &[Run], records: &[Record],
         }
         for (metric, at) in metrics.iter().flat_map(|metric| lines.iter().map(move |at| (metric, at))) {
             let on_line = |values: &[String]| without(values, place) == *at;
-            let points = records.iter().filter(|record| on_line(&record.cell)).filter_map(|record| {
-                let figure = *record.figures.get(&metric.name)?;
-                point(&record.cell[place], figure)
-            });
-            let points: Vec<(f64, f64)> = points.collect();
-            let Some((exponent, interval)) = stats::slope(&points, doubt).filter(|_| numbers(&points) >= GROWTH_MIN)
-            else {
+            let measured: Vec<(&Record, f64)> = records
+                .iter()
+                .filter(|record| on_line(&record.cell))
+                .filter_map(|record| Some((record, *record.figures.get(&metric.name)?)))
+                .collect();
+            // What is nothing at times has no logarithm, and without those times it would be another figure.
+            let points = measured.iter().map(|(record, figure)| point(&record.cell[place], *figure));
+            let Some(points) = points.collect::<Option<Vec<_>>>().filter(|points| numbers(points) >= GROWTH_MIN) else {
                 continue;
             };
-            let theory = cells.iter().filter(|cell| on_line(&cell.values)).map(|cell| {
+            let Some((exponent, interval)) = stats::slope(&points, doubt) else { continue };
+            let theory = measured.iter().map(|(record, _)| {
+                let cell = cells.iter().find(|cell| cell.values == record.cell)?;
                 let expected = match metric.name.as_str() {
                     "messages_per_block" => gossiped(cell),
                     "votes_per_block" => votes(cell),
                     _ => None,
                 };
-                point(&cell.values[place], expected?)
+                point(&record.cell[place], expected?)
             });
             let theory = theory.collect::<Option<Vec<_>>>().and_then(|points| stats::slope(&points, doubt));
             growths.push(Growth {
@@ -152,7 +155,8 @@ fn without(values: &[String], place: usize) -> Vec<String> {
 /// A point on logarithmic axes.
 fn point(number: &str, figure: f64) -> Option<(f64, f64)> {
     let number: f64 = number.parse().ok()?;
-    (number > 0.0 && figure > 0.0).then(|| (number.ln(), figure.ln()))
+    let is_drawn = number > 0.0 && figure > 0.0 && number.is_finite() && figure.is_finite();
+    is_drawn.then(|| (number.ln(), figure.ln()))
 }
 
 fn numbers(points: &[(f64, f64)]) -> usize {

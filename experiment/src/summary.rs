@@ -52,7 +52,7 @@ pub struct Axis {
 impl Axis {
     /// Its values as numbers, if all of them are some.
     pub fn numbers(&self) -> Option<Vec<f64>> {
-        self.values.iter().map(|value| value.parse().ok()).collect()
+        self.values.iter().map(|value| value.parse().ok().filter(|number: &f64| number.is_finite())).collect()
     }
 }
 

@@ -2,8 +2,8 @@
 //! cost an attacker to take it back.
 //!
 //! What comes before the window warms up; what comes after it lets payments of the window be committed, and is not
-//! counted. Payments come when they are due and not when an earlier one is done, and each one's time counts from then, so that
-//! none is left out while the network is slow (Tene, "How not to measure latency": coordinated omission).
+//! counted. Payments come when they are due and not when an earlier one is done, so that a slow network is not spared (Tene, "How
+//! not to measure latency": coordinated omission). A peer acknowledges or refuses in the step in which it is asked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,10 +60,11 @@ pub struct Measured {
 pub type About = (&'static str, &'static str, Option<bool>, &'static str);
 
 /// All figures there are.
-pub const METRICS: [About; 25] = [
+pub const METRICS: [About; 26] = [
     ("payments_per_second", "1/s", Some(true), "payments committed within the window, per second"),
     ("offered_per_second", "1/s", None, "payments acknowledged within the window, per second"),
     ("unconfirmed_share", "", Some(false), "the share of the window's payments that were not committed by the end"),
+    ("refused_share", "", Some(false), "the share of the whole run's payments that a peer refused"),
     (
         "latency_mean",
         "s",
@@ -99,7 +100,7 @@ pub const METRICS: [About; 25] = [
         "reward_distance",
         "",
         Some(false),
-        "how far the shares of blocks are from those of power: half the sum of differences",
+        "how far shares of blocks are from those of power, over the whole run: half the sum of differences",
     ),
 ];
 
@@ -189,6 +190,8 @@ fn measured(world: &World<Trial>, terms: &Terms, sent: Sent) -> Measured {
     figures.set("offered_per_second", Some(paid.len() as f64 / span));
     let open = paid.iter().filter(|(_, done)| done.is_none()).count();
     figures.set("unconfirmed_share", ratio(open as f64, paid.len() as f64));
+    let refused: u64 = trial.refused.values().sum();
+    figures.set("refused_share", ratio(refused as f64, refused as f64 + trial.acknowledged().len() as f64));
     figures.latencies(paid.iter().filter_map(took));
     figures.set("messages_per_payment", ratio(messages, done));
     figures.set("bytes_per_payment", ratio(bytes, done));
@@ -281,7 +284,8 @@ fn safety(plan: &Plan, terms: &Terms, interval: Option<f64>, latency: Option<f64
     }
 }
 
-/// Half the sum of the differences between each peer's share of the chain's blocks and of hash power, stakes or votes.
+/// Half the sum of the differences between each peer's share of the chain's blocks and of hash power or stakes. Validators take turns
+/// by views, and there is no lottery to be fair.
 fn reward_distance(world: &World<Trial>, main: &[&Found]) -> Option<f64> {
     let plan = world.experiment().plan();
     let count = main.len() as f64 - 1.0;
@@ -290,10 +294,7 @@ fn reward_distance(world: &World<Trial>, main: &[&Found]) -> Option<f64> {
     }
     let made = |peer: u32| main[1..].iter().filter(|block| block.by.0 == peer).count() as f64 / count;
     let shares: Vec<(f64, f64)> = match &plan.chain.genesis().engine {
-        Engine::Pbft(params) => {
-            let voters = params.validators.len() as u32;
-            (0..voters).map(|peer| (made(peer), 1.0 / f64::from(voters))).collect()
-        }
+        Engine::Pbft(_) => return None,
         Engine::Pos(_) => stakes(world).iter().map(|stake| (stake.block_share, stake.stake_share)).collect(),
         Engine::Pow(_) => {
             let all: f64 = plan.power.iter().map(|power| *power as f64).sum();

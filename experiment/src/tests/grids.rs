@@ -72,7 +72,13 @@ fn every_mistake_is_told_with_what_would_be_right_and_where() {
             "line 23, column 10: axes[0].values: expected each value once, got `4` twice",
         ),
         ("values = [4, 8]", "", "axes[0].values: expected either `values` or `cases`, got both or none of them"),
-        ("name = \"engine\"", "name = \"peers\"", "line 26, column 8: axes[1].name: expected a name of its own"),
+        ("name = \"engine\"", "name = \"en/gine\"", "axes[1].name: expected letters, digits and -"),
+        ("name = \"engine\"", "name = \"hops\"", "axes[1].name: expected letters, digits and -"),
+        (
+            "name = \"engine\"",
+            "name = \"peers\"",
+            "line 26, column 8: axes[1].name: expected letters, digits and -, each name once",
+        ),
         ("\"= peers\"", "\"= pears\"", "expected a field's path after `= `, as `= peers`, got `= pears`"),
         (
             "[scenario]",

@@ -69,7 +69,7 @@ pub(super) struct RunArgs {
     #[arg(value_name = "FILE", required_unless_present = "resume")]
     file: Option<PathBuf>,
     /// Go on with an experiment that did not end, or whose runs came to nothing
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "only", "repetitions", "print"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "only", "repetitions", "print", "real", "runs"])]
     resume: Option<PathBuf>,
     #[command(flatten)]
     grid: GridArgs,
@@ -194,6 +194,12 @@ async fn begin(
         experiment.restrict(axis, values).map_err(wrong)?;
     }
     experiment.repetitions = args.repetitions.unwrap_or(experiment.repetitions);
+    if experiment.axes.iter().any(|axis| args.only.iter().any(|(named, _)| *named == axis.name))
+        || args.repetitions.is_some()
+    {
+        // What the command line changed is checked as what a file says, before anything is run.
+        experiment = Experiment::parse(&experiment.to_toml()).map_err(|error| wrong(error.unplaced()))?;
+    }
     let cells = cells(&experiment, &text).map_err(wrong)?;
     if args.print {
         shell.result(&experiment, || experiment.to_toml().trim_end().to_owned());
@@ -340,17 +346,20 @@ fn tables(shell: Shell, summary: &Summary, show: &[String]) -> String {
 }
 
 pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<Exit, LabError> {
-    let mut summaries = Vec::new();
+    let (mut summaries, mut all) = (Vec::new(), Vec::new());
     for path in &args.folders {
         let (folder, experiment, cells) = open(path)?;
         let wrong = |source| LabError::Experiment { file: path.clone(), source };
         let summary = finish(&folder, &cells).map_err(wrong)?;
         summaries.push((label(&folder), summary.clone()));
-        let ended = Ended { folder: path.clone(), interrupted: false, summary: Some(summary) };
-        match context.shell.json {
-            true => context.shell.json_line(&ended),
-            false => context.shell.say(&text(context.shell, &ended, &experiment.show)),
-        }
+        let ran: u32 = summary.cells.iter().map(|cell| cell.runs + cell.failed).sum();
+        let interrupted = (ran as usize) < cells.len() * experiment.repetitions as usize;
+        let ended = Ended { folder: path.clone(), interrupted, summary: Some(summary) };
+        context.shell.say(&text(context.shell, &ended, &experiment.show));
+        all.push(ended);
+    }
+    if context.shell.json {
+        context.shell.result(&all, String::new);
     }
     if let Some(out) = &args.out {
         fs::write(out, page(&summaries)).map_err(|error| LabError::io(out, error))?;
@@ -395,7 +404,9 @@ fn changes(shell: Shell, difference: &Difference) -> String {
         lines.push(format!("{} of {compared} comparisons changed beyond noise", changes.len()));
     }
     if *unjudged > 0 {
-        lines.push(format!("{unjudged} could not be judged: it takes two runs of a cell to know its noise"));
+        lines.push(format!(
+            "{unjudged} could not be judged: it takes two runs of a cell, and figures that vary, to know their noise"
+        ));
     }
     for cell in missing {
         lines.push(format!("only one of them has {}", cell.join(" ")));

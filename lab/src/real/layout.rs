@@ -5,7 +5,9 @@ use synod_dht::mesh;
 use synod_machine::Rng;
 use synod_node::config::{Config, NetworkConfig};
 use synod_scenario::Plan;
-use synod_scenario::config::{EngineConfig, GossipConfig, LimitsConfig, MeshConfig, Retarget, Scenario};
+use synod_scenario::config::{
+    Arrivals, DiskConfig, EngineConfig, GossipConfig, LimitsConfig, MeshConfig, Retarget, Scenario,
+};
 use synod_sim::model::{Distribution, Links};
 
 use crate::create;
@@ -45,6 +47,9 @@ impl Layout {
     pub(super) fn windowed(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<Self, LabError> {
         if plan.confirmations != 1 {
             return refuse("confirmations", "1");
+        }
+        if plan.load.rate > 0.0 && plan.load.arrivals != Arrivals::Constant {
+            return refuse("load.arrivals", "constant");
         }
         Self::laid_out(scenario, plan, gossip)
     }
@@ -161,12 +166,21 @@ fn check(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<(), LabErro
         return refuse("limits", "the defaults");
     }
     check_engine(scenario)?;
+    if !scenario.adversaries.is_empty() {
+        return refuse("adversaries", "none");
+    }
+    if scenario.disk != DiskConfig::default() {
+        return refuse("disk", "the default; real disks take the time that they take");
+    }
     if plan.power.iter().sum::<u64>() == 0 || plan.hash_rate == 0.0 {
         return refuse("mining", "somebody who mines");
     }
     let load = &plan.load;
     if load.rate > 0.0 && (load.inputs, load.outputs, load.conflicts) != (1, 2, 0.0) {
         return refuse("load", "one input, two outputs and no conflicts");
+    }
+    if load.rate > 0.0 && load.hot != 0.0 {
+        return refuse("load.hot", "0: all people pay alike");
     }
     match (gossip, &scenario.gossip) {
         (Gossip::Gossipsub, _) | (Gossip::Flood, GossipConfig::Flood(_)) => Ok(()),

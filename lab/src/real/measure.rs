@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::figures::Sample;
 use super::layout::{self, Layout};
-use super::run::{height, load, make, sample, start};
+use super::run::{TREE_DEPTH, height, load, make, sample, start};
 use crate::error::LabError;
 use crate::load::LoadReport;
 use crate::network::{Network, STOP_GRACE};
@@ -36,7 +36,12 @@ pub struct Real {
 /// All figures there are. Those that the simulator has, too, mean the same here but for two things: a payment is committed when the
 /// load that made it sees it in a block, and everything else that goes over sockets is counted apart.
 const METRICS: [(&str, &str, Better, &str); 19] = [
-    ("payments_per_second", "1/s", Better::More, "payments of the window that a block confirmed, per second"),
+    (
+        "payments_per_second",
+        "1/s",
+        Better::More,
+        "the window's payments that a block confirmed, settling included, per second",
+    ),
     ("offered_per_second", "1/s", Better::Neither, "payments acknowledged within the window, per second"),
     ("unconfirmed_share", "", Better::Less, "the share of the window's payments that were not confirmed by the end"),
     ("latency_mean", "s", Better::Less, "from the moment when a payment was due until it was seen in a block"),
@@ -180,7 +185,9 @@ async fn window(
     let sent = passed(&from.0.sent, &to.0.sent);
     let messages: u64 = sent.values().map(|count| count.messages).sum();
     let bytes: u64 = sent.values().map(|count| count.bytes).sum();
-    let (blocks, found) = ((to.1 - from.1) as f64, (to.0.blocks - from.0.blocks) as f64);
+    let blocks = to.1.saturating_sub(from.1) as f64;
+    // A peer tells the tree of its last blocks alone.
+    let found = if to.1 <= u64::from(TREE_DEPTH) { to.0.blocks.saturating_sub(from.0.blocks) } else { 0 } as f64;
     let confirmed = report.as_ref().map_or(0, |report| report.confirmed + report.unknown_confirmed) as f64;
     let mut set = |name, part: f64, whole: f64| {
         if whole > 0.0 {

@@ -222,4 +222,4 @@ const POLL: Duration = Duration::from_millis(50);
 /// What each payment pays: a hundredth of a coin, so that a coin lasts for many.
 const PAID: u64 = Amount::COIN / 100;
 /// The deepest tree that a node tells.
-const TREE_DEPTH: u32 = 1_000;
+pub(super) const TREE_DEPTH: u32 = 1_000;
