@@ -132,6 +132,17 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Keeps others from running it, as long as what is returned lives.
+    pub fn lock(&self) -> Result<fs::File, ExperimentError> {
+        let path = self.path.join(LOCK);
+        let file = fs::File::create(&path).map_err(|error| ExperimentError::file(&path, "making", error))?;
+        file.try_lock().map_err(|error| match error {
+            fs::TryLockError::WouldBlock => ExperimentError::file(&self.path, "running", "another process runs it"),
+            fs::TryLockError::Error(error) => ExperimentError::file(&path, "locking", error),
+        })?;
+        Ok(file)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -251,6 +262,8 @@ pub(crate) fn json<T: Serialize>(value: &T) -> String {
 }
 
 const CELLS: &str = "cells";
+/// Whoever runs it holds this file's lock.
+const LOCK: &str = ".lock";
 const EXPERIMENT: &str = "experiment.toml";
 const MANIFEST: &str = "manifest.json";
 /// The summary's file.

@@ -162,6 +162,11 @@ fn an_interrupted_experiment_goes_on_where_it_was_and_ends_as_if_it_had_not_been
     let kept = |folder: &Folder| fs::read_dir(folder.path().join("cells")).expect("a folder").count();
     assert!((5..32).contains(&kept(&folder)), "{}", kept(&folder));
     let again = Folder::open(folder.path()).expect("it is there");
+    let held = folder.lock().expect("nobody else runs it");
+    let error = again.lock().expect_err("one at a time").to_string();
+    assert!(error.starts_with("running ") && error.ends_with(": another process runs it"), "{error}");
+    drop(held);
+    again.lock().expect("nobody runs it any more");
     let is_whole = pool::run((&experiment, &cells), &again, &MadeUp::new(1.0), 2, &AtomicBool::new(false), |_| {});
     assert!(is_whole.expect("room on the disk"));
     assert_eq!(finish(&again, &cells).expect("whole"), summary);

@@ -257,6 +257,7 @@ fn go(
 ) -> Result<Exit, LabError> {
     quiet_threads();
     let wrong = |source| LabError::Experiment { file: folder.path().to_path_buf(), source };
+    let _lock = folder.lock().map_err(wrong)?;
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = jobs.map_or_else(cores, usize::from);
     let bar = shell.bar((cells.len() * experiment.repetitions as usize) as u64);
