@@ -118,8 +118,8 @@ fn growths(axes: &[Axis], metrics: &[Metric], cells: &[Run], records: &[Record],
 /// On so many different numbers at least is a power fitted.
 const GROWTH_MIN: usize = 3;
 
-/// What messages grow with that go from peer to peer: each item goes over each link of the mesh once or so, so that they grow as the
-/// number of peers times the links that each uses.
+/// What messages grow with that go from peer to peer: each peer sends an item to all that it is linked with in the mesh but the one it
+/// came from, so that an item of n peers with E links costs 2E − (n − 1).
 fn gossiped(cell: &Run) -> Option<f64> {
     let plan = plan(cell)?;
     let links_max = match &plan.gossip {
@@ -128,7 +128,7 @@ fn gossiped(cell: &Run) -> Option<f64> {
     };
     let links: usize = (0..plan.graph.peers()).map(|peer| plan.graph.degree(peer).min(links_max)).sum();
     let is_gossiped = matches!(&plan.chain.genesis().engine, Engine::Pos(_) | Engine::Pow(_));
-    is_gossiped.then_some(links as f64)
+    is_gossiped.then_some(links as f64 - (f64::from(plan.graph.peers()) - 1.0))
 }
 
 /// For a block of n validators n − 1 pre-prepares, (n − 1)² prepares and n(n − 1) commits (Castro and Liskov 1999, section 4.2).

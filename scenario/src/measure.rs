@@ -361,6 +361,8 @@ mod tests {
         assert!((figure("offered_per_second") - 1.0).abs() < 0.15, "{measured:?}");
         assert_eq!(measured.payments.len() as f64, (1_000.0 * figure("offered_per_second")).round());
         assert_eq!(figure("unconfirmed_share"), 0.0);
+        // What is paid is committed, and a window's ends take as much away as they add but for a block or two.
+        assert!((figure("payments_per_second") - figure("offered_per_second")).abs() < 0.1, "{measured:?}");
         assert!((40.0..90.0).contains(&figure("latency_p50")), "{}", figure("latency_p50"));
         assert!(figure("latency_p50") <= figure("latency_p95") && figure("latency_p95") <= figure("latency_max"));
         assert!(figure("block_delay_p50") < figure("block_delay_p99"));

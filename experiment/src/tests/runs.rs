@@ -9,7 +9,7 @@ use crate::diff::difference;
 use crate::folder::{Folder, Machine, Manifest, now};
 use crate::grid::Cell;
 use crate::record::{Cost, Ended, Record, Runner, Simulated};
-use crate::summary::{Better, Metric, Place};
+use crate::summary::{Better, Growth, Metric, Place};
 use crate::{Experiment, Summary, finish, grid, pool};
 
 fn manifest(runner: &dyn Runner, experiment: &Experiment) -> Manifest {
@@ -206,6 +206,26 @@ fn questions_are_put_in_every_mode_and_an_index_needs_two_messages() {
     assert!(!summary.cells[1].figures.contains_key("publish_messages_per_copy"), "nobody stores anything");
     let text = fs::read_to_string(folder.path().join("records.csv")).expect("records");
     assert!(text.starts_with("mode,seed,asked,success,hops,"), "{text}");
+}
+
+/// Issue 7, 1: what validators send grows as their votes do, and what is gossiped as the links.
+#[test]
+fn messages_grow_as_theory_says() {
+    let runs = tempfile::tempdir().expect("a folder");
+    let text = SMALL.replace("values = [4, 8]", "values = [4, 8, 12]");
+    // A hundred blocks of work, so that chance has little to say.
+    let text = text.replace("duration = \"60 s\"", "duration = \"600 s\"");
+    let text = text.replace("[scenario.load]", "[scenario.gossip]\nkind = \"flood\"\n\n[scenario.load]");
+    let (_, _, summary) = run(runs.path(), &text, &Simulated);
+    for (metric, engine) in [("votes_per_block", "pbft"), ("messages_per_block", "pow")] {
+        let is_it = |growth: &&Growth| growth.metric == metric && growth.at == [engine];
+        let growth = summary.growths.iter().find(is_it).unwrap_or_else(|| panic!("{metric}"));
+        let theory = growth.theory.unwrap_or_else(|| panic!("nothing is said of {metric}"));
+        assert!((growth.low..=growth.high).contains(&theory), "{growth:?}");
+        assert!((growth.exponent - theory).abs() < 0.25, "{growth:?}");
+    }
+    let votes = summary.cells[1].figures["votes_per_block"].mean;
+    assert!((votes - 24.0).abs() < 0.5, "3 pre-prepares, 9 prepares, 12 commits: {votes}");
 }
 
 #[test]
