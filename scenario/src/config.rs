@@ -31,7 +31,9 @@ pub use chain::{ChainConfig, Coins, EngineConfig, MiningConfig, Power, Retarget}
 pub use error::{Place, ScenarioError};
 pub use gossip::{FloodConfig, GossipConfig, Interest, MeshConfig, Mode, Phase, RumourConfig};
 pub use reference::{reference, schema};
-pub use sections::{Arrivals, Check, ChurnConfig, DiskConfig, LimitsConfig, LoadConfig, OutputsConfig, StopConfig};
+pub use sections::{
+    Arrivals, Check, ChurnConfig, ClientsConfig, DiskConfig, LimitsConfig, LoadConfig, OutputsConfig, StopConfig,
+};
 pub use who::{Stretch, Who};
 
 /// A scenario: what is run, and when it ends. A run is determined by the scenario, the seed and the version of the program.

@@ -28,7 +28,7 @@ pub use comings::Comings;
 pub use config::{Scenario, ScenarioError};
 pub use observe::{Found, Observed, REACHES};
 pub use outcome::{ChainFigures, Cost, KindFigures, Outcome, Payments, Spread, StakeFigures};
-pub use plan::{Deed, Load, Plan, Stop};
+pub use plan::{Clients, Deed, Load, Plan, Stop};
 pub use run::{Broken, Ended, Progress, Watch, advance, drive, run};
 pub use trial::{Acknowledged, Alarm, Trial};
 

@@ -2,8 +2,9 @@
 //! cost an attacker to take it back.
 //!
 //! What comes before the window warms up; what comes after it lets payments of the window be committed, and is not
-//! counted. Payments come when they are due and not when an earlier one is done, so that a slow network is not spared (Tene, "How
-//! not to measure latency": coordinated omission). A peer acknowledges or refuses in the step in which it is asked.
+//! counted. Payments at a rate come when they are due and not when an earlier one is done, so that a slow network is not spared
+//! (Tene, "How not to measure latency": coordinated omission); those of clients, who wait for each of theirs, spare it. A peer
+//! acknowledges or refuses in the step in which it is asked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -54,6 +54,8 @@ pub struct Observed {
     index: HashMap<BlockId, usize>,
     /// Each peer's tip; nothing while it is down.
     tips: Vec<Option<u32>>,
+    /// Blocks that came to half of the peers since these were last taken.
+    halved: Vec<usize>,
     /// How many peers have each block as their tip.
     on_tip: Vec<u32>,
     up: u32,
@@ -97,6 +99,7 @@ impl Observed {
             index: HashMap::from([(genesis.id, 0)]),
             found: vec![genesis],
             tips: vec![None; peers as usize],
+            halved: Vec::new(),
             on_tip: vec![0],
             up: 0,
             highest: 0,
@@ -221,13 +224,27 @@ impl Observed {
             let delay = now.since(block.at);
             block.waited += delay;
             self.delays.record(delay.as_micros() as u64).expect("the histogram grows with what it is given");
+            let is_new = block.reached_at[0].is_none();
             for (at, share) in block.reached_at.iter_mut().zip(REACHES) {
                 if at.is_none() && u64::from(block.reached) * 100 >= u64::from(self.peers) * share {
                     *at = Some(now);
                 }
             }
+            if is_new && block.reached_at[0].is_some() {
+                self.halved.push(place);
+            }
             let Some(parent) = block.parent else { return };
             place = parent;
         }
+    }
+
+    /// The blocks so far below those that came to half of the peers since the last call.
+    pub(crate) fn take_deep(&mut self, below: u64) -> Vec<BlockId> {
+        let halved = std::mem::take(&mut self.halved);
+        let deep = |place: &usize| {
+            let above = (0..below).try_fold(*place, |place, _| self.found[place].parent)?;
+            self.found[above].parent.map(|_| self.found[above].id)
+        };
+        halved.iter().filter_map(deep).collect()
     }
 }

@@ -58,9 +58,11 @@ pub struct Plan {
 /// Payments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Load {
-    /// Payments per second of virtual time, on average.
+    /// Payments per second of virtual time, on average; 0 where nobody pays and where clients wait for each payment.
     pub rate: f64,
-    /// How they are spaced.
+    /// Who waits for each payment, if anybody does.
+    pub clients: Option<Clients>,
+    /// How payments are spaced, or how long clients think.
     pub arrivals: Arrivals,
     /// The exponent of the law by which people pay; at 0 all pay alike.
     pub hot: f64,
@@ -76,10 +78,22 @@ pub struct Load {
     pub until: Time,
 }
 
+/// Clients, each of whom pays again when its payment before is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clients {
+    /// How many there are.
+    pub count: u32,
+    /// How long each thinks in between, on average.
+    pub think: Duration,
+    /// When another payment is made in the place of one that was refused.
+    pub retry: Duration,
+}
+
 impl Load {
     /// Nobody pays.
     pub const NONE: Self = Self {
         rate: 0.0,
+        clients: None,
         arrivals: Arrivals::Poisson,
         hot: 0.0,
         inputs: 1,

@@ -7,7 +7,10 @@ use synod_machine::PeerId;
 use synod_sim::model::{Distribution, Links, Span, Topology};
 
 use crate::Scenario;
-use crate::config::{Action, DiskConfig, FloodConfig, GossipConfig, LimitsConfig, Power, Retarget, Stretch, Who};
+use crate::config::{
+    Action, ClientsConfig, DiskConfig, FloodConfig, GossipConfig, LimitsConfig, LoadConfig, Power, Retarget, Stretch,
+    Who,
+};
 
 /// What came of shrinking.
 #[derive(Clone, Debug)]
@@ -132,14 +135,22 @@ impl<F: FnMut(&Scenario) -> bool> Search<F> {
             plainer(&mut candidate);
             self.offer(candidate);
         }
-        while let Some(load) = self.best.load.clone().filter(|load| load.rate > RATE_LEAST) {
+        while let Some(load) = self.best.load.as_ref().and_then(half) {
             let mut candidate = self.best.clone();
-            candidate.load = Some(crate::config::LoadConfig { rate: load.rate / 2.0, ..load });
+            candidate.load = Some(load);
             if !self.offer(candidate) {
                 break;
             }
         }
     }
+}
+
+/// Half as many payments or clients, if they are not as few as can be.
+fn half(load: &LoadConfig) -> Option<LoadConfig> {
+    let rate = load.rate.map(|rate| rate / 2.0);
+    let clients = load.clients.map(|clients| ClientsConfig { count: clients.count / 2, ..clients });
+    let is_some = rate.is_none_or(|rate| rate > RATE_LEAST / 2.0) && clients.is_none_or(|clients| clients.count > 0);
+    is_some.then(|| LoadConfig { rate, clients, ..load.clone() })
 }
 
 /// Payments are not made rarer than this, in payments per second.

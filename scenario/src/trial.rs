@@ -1,5 +1,6 @@
 //! The experiment: whole peers on one simulated chain, who mine, pay, crash and come back as a plan says.
 
+mod clients;
 mod deeds;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,6 +33,8 @@ const RIVAL_AFTER: Duration = Duration::from_millis(1);
 pub enum Alarm {
     /// A peer that comes and goes does so; its place in the list.
     Churn(usize, Turn),
+    /// A client pays.
+    Client(u32),
     /// The plan's deed of that number is due.
     Deed(usize),
     /// Somebody pays.
@@ -40,6 +43,8 @@ pub enum Alarm {
     Seal(u64),
     /// The second of two payments that spend the same coins.
     Rival(Tx),
+    /// The peer at which a client handed its payment in with this ticket should have answered.
+    Unheard(u64),
 }
 
 /// What became of a payment that was handed in.
@@ -66,6 +71,8 @@ pub struct Trial {
     rng: Rng,
     orders: HashMap<u64, Tx>,
     tickets: u64,
+    /// Which client waits for which payment, from when it is handed in until it is committed.
+    waiting: HashMap<TxId, u32>,
     pub(crate) acknowledged: BTreeMap<TxId, Acknowledged>,
     /// Payments that a peer refused, by reason.
     pub(crate) refused: BTreeMap<&'static str, u64>,
@@ -113,6 +120,7 @@ impl Trial {
             rng: Rng::new(plan.seed, 0, "trial"),
             orders: HashMap::new(),
             tickets: 0,
+            waiting: HashMap::new(),
             acknowledged: BTreeMap::new(),
             refused: BTreeMap::new(),
             rejects: BTreeMap::new(),
@@ -188,6 +196,7 @@ impl Trial {
         if self.plan.load.rate > 0.0 {
             net.alarm(self.plan.load.from, Alarm::Pay);
         }
+        self.begin_clients(net);
         self.wind(net);
     }
 
@@ -215,19 +224,23 @@ impl Trial {
     }
 
     fn on_pay(&mut self, net: &mut NetOf<Self>) {
-        let load = &self.plan.load;
-        if net.now() > load.until || self.is_over {
+        if net.now() > self.plan.load.until || self.is_over {
             return;
         }
-        let spans = match load.arrivals {
-            Arrivals::Constant => 1.0,
-            Arrivals::Poisson => -(((self.rng.next_u64() >> 11) + 1) as f64 / (1_u64 << 53) as f64).ln(),
-        };
-        net.alarm(net.now() + Duration::from_secs_f64(spans / load.rate), Alarm::Pay);
+        let wait = Duration::from_secs_f64(self.spacing() / self.plan.load.rate);
+        net.alarm(net.now() + wait, Alarm::Pay);
         let Some(Order { tx, rival }) = self.payer.order(&self.plan.chain) else { return };
         self.submit(net, tx);
         if let Some(rival) = rival {
             net.alarm(net.now() + RIVAL_AFTER, Alarm::Rival(rival));
+        }
+    }
+
+    /// What lies between two payments, with a mean of 1.
+    fn spacing(&mut self) -> f64 {
+        match self.plan.load.arrivals {
+            Arrivals::Constant => 1.0,
+            Arrivals::Poisson => -(((self.rng.next_u64() >> 11) + 1) as f64 / (1_u64 << 53) as f64).ln(),
         }
     }
 
@@ -240,29 +253,31 @@ impl Trial {
         Some(tx)
     }
 
-    /// Hands a payment in at a peer that is drawn among those that are up.
-    fn submit(&mut self, net: &mut NetOf<Self>, tx: Tx) {
+    /// Hands a payment in at a peer that is drawn among those that are up, and says with which ticket; none, if nobody drawn is.
+    fn submit(&mut self, net: &mut NetOf<Self>, tx: Tx) -> Option<u64> {
         let draws: Vec<PeerId> = (0..8).map(|_| PeerId(self.rng.below(net.len() as u64) as u32)).collect();
         let Some(peer) = draws.into_iter().find(|peer| net.is_up(*peer)) else {
-            return self.payer.refused(&tx.id());
+            self.payer.refused(&tx.id());
+            return None;
         };
-        self.submit_at(net, peer, tx);
+        Some(self.submit_at(net, peer, tx))
     }
 
     /// Hands a payment in at a peer.
-    fn submit_at(&mut self, net: &mut NetOf<Self>, peer: PeerId, tx: Tx) {
+    fn submit_at(&mut self, net: &mut NetOf<Self>, peer: PeerId, tx: Tx) -> u64 {
         self.tickets += 1;
         self.orders.insert(self.tickets, tx.clone());
         let command = ReplicaCommand::Submit { ticket: self.tickets, tx };
         net.command(net.now(), peer, Command::Replica(command));
+        self.tickets
     }
 
-    fn on_submitted(&mut self, now: Time, by: PeerId, ticket: u64, result: Result<TxId, SubmitError>) {
+    fn on_submitted(&mut self, net: &mut NetOf<Self>, by: PeerId, ticket: u64, result: Result<TxId, SubmitError>) {
         let Some(tx) = self.orders.remove(&ticket) else { return };
         match result {
             Ok(id) => {
                 self.payer.accepted(&tx);
-                self.acknowledged.entry(id).or_insert(Acknowledged { tx, by, at: now });
+                self.acknowledged.entry(id).or_insert(Acknowledged { tx, by, at: net.now() });
             }
             Err(error) => {
                 self.payer.refused(&tx.id());
@@ -273,6 +288,7 @@ impl Trial {
                     SubmitError::Tx(error) => error.reason().name(),
                 };
                 *self.refused.entry(reason).or_default() += 1;
+                self.try_again(net, &tx.id());
             }
         }
     }
@@ -312,10 +328,11 @@ impl Trial {
                     self.wind(net);
                 }
             }
-            ReplicaEvent::Submitted { ticket, result } => self.on_submitted(net.now(), peer, ticket, result),
+            ReplicaEvent::Submitted { ticket, result } => self.on_submitted(net, peer, ticket, result),
             ReplicaEvent::Tip { tip, height, depth } => {
                 let Some(replica) = net.protocol(peer).map(Peer::replica) else { return };
                 self.observed.tip(net.now(), peer, replica, tip, height, depth);
+                self.tell_clients(net, peer);
                 self.stop_if_done(net);
             }
             ReplicaEvent::Conflict(_) => self.observed.conflicts += 1,
@@ -377,17 +394,21 @@ impl Experiment for Trial {
     fn on_alarm(&mut self, net: &mut NetOf<Self>, alarm: Alarm) {
         match alarm {
             Alarm::Churn(place, turn) => self.on_turn(net, place, turn),
+            Alarm::Client(client) => self.on_client(net, client),
             Alarm::Deed(number) => {
                 let plan = Arc::clone(&self.plan);
                 self.act(net, &plan.deeds[number].1);
             }
             Alarm::Pay => self.on_pay(net),
-            Alarm::Rival(tx) => self.submit(net, tx),
+            Alarm::Rival(tx) => {
+                self.submit(net, tx);
+            }
             Alarm::Seal(winding) => {
                 if winding == self.winding {
                     self.on_seal(net);
                 }
             }
+            Alarm::Unheard(ticket) => self.on_unheard(net, ticket),
         }
     }
 

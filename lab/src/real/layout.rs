@@ -176,6 +176,9 @@ fn check(scenario: &Scenario, plan: &Plan, gossip: Gossip) -> Result<(), LabErro
         return refuse("mining", "somebody who mines");
     }
     let load = &plan.load;
+    if load.clients.is_some() {
+        return refuse("load.clients", "none, but a `rate`: payments on real peers do not wait for each other");
+    }
     if load.rate > 0.0 && (load.inputs, load.outputs, load.conflicts) != (1, 2, 0.0) {
         return refuse("load", "one input, two outputs and no conflicts");
     }
@@ -320,6 +323,7 @@ mod tests {
             ("flood-publish = false", "flood-publish = true", "gossip"),
             ("kind = \"mesh\"\nflood-publish = false", "kind = \"rumour\"", "gossip"),
             ("rate = 5.0", "rate = 5.0\noutputs = 9", "load"),
+            ("rate = 5.0", "clients = { count = 5 }", "load.clients"),
             ("blocks = 30", "", "stop.blocks"),
             ("peers = 12", "peers = 501", "peers"),
             ("peers = 12", "peers = 12\nabsent = [3]", "absent"),

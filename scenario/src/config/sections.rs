@@ -8,7 +8,7 @@ use synod_machine::{PeerId, Rng, Time};
 use synod_sim::model::{Churn, Distribution, Span};
 
 use super::{FOREVER, ScenarioError, Who};
-use crate::{Comings, Load};
+use crate::{Clients, Comings, Load};
 
 /// Peers that come and go: sessions and gaps by turns, in the stationary state from the first moment. A peer that goes is
 /// killed, and what it wrote is on its disk.
@@ -55,9 +55,13 @@ pub struct DiskConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LoadConfig {
-    /// Payments per second of virtual time, on average; above 0.
-    pub rate: f64,
-    /// How they are spaced. Whoever pays does not wait for earlier payments.
+    /// An open loop: payments per second of virtual time, on average; above 0. Whoever pays does not wait for earlier payments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// Or a closed loop: clients, each of whom waits for its payment before the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientsConfig>,
+    /// How payments are spaced, or how long clients think.
     #[serde(default)]
     pub arrivals: Arrivals,
     /// How much more some of the eight people pay than others: the k-th of them with a probability proportional to k^-exponent,
@@ -79,6 +83,22 @@ pub struct LoadConfig {
     /// None comes after this. If left out, they go on until enough blocks are found or the time is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Span>,
+}
+
+/// Clients, each of whom pays, waits until half of the peers have the block that makes the payment as deep as the scenario's
+/// `confirmations` ask, thinks, and pays again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ClientsConfig {
+    /// How many there are, from 1 to 100,000.
+    pub count: u32,
+    /// How long each thinks before it pays again, on average. At 0 it pays at once.
+    #[serde(default)]
+    pub think: Span,
+    /// A client whose payment was refused, or whose peer says nothing, makes another after this time, which is above 0 and best
+    /// above `disk.sync`. TCP's first time-out (RFC 6298).
+    #[serde(default = "a_second")]
+    pub retry: Span,
 }
 
 /// How payments are spaced.
@@ -183,9 +203,17 @@ impl ChurnConfig {
 
 impl LoadConfig {
     pub(super) fn load(&self, stop: &StopConfig) -> Result<Load, ScenarioError> {
-        if !(self.rate > 0.0 && self.rate <= RATE_MAX) {
-            let expected = format!("a number of payments per second above 0 and at most {RATE_MAX}");
-            return Err(ScenarioError::field("rate", expected, self.rate));
+        let rate = self.rate.unwrap_or_default();
+        let clients = self.clients.map(|clients| clients.clients()).transpose();
+        let clients = clients.map_err(|error| error.within("clients"))?;
+        match (self.rate, clients) {
+            (Some(_), None) if !(rate > 0.0 && rate <= RATE_MAX) => {
+                let expected = format!("a number of payments per second above 0 and at most {RATE_MAX}");
+                return Err(ScenarioError::field("rate", expected, rate));
+            }
+            (Some(_), Some(_)) => return Err(ScenarioError::field("rate", EITHER, "both")),
+            (None, None) => return Err(ScenarioError::field("rate", EITHER, "none of them")),
+            (Some(_), None) | (None, Some(_)) => {}
         }
         if !(1..=INPUTS_MAX).contains(&(self.inputs as usize)) {
             return Err(ScenarioError::field("inputs", format!("from 1 to {INPUTS_MAX}"), self.inputs));
@@ -196,6 +224,10 @@ impl LoadConfig {
         if !(0.0..=1.0).contains(&self.conflicts) {
             return Err(ScenarioError::field("conflicts", "a share from 0 to 1", self.conflicts));
         }
+        if clients.is_some() && self.conflicts > 0.0 {
+            let expected = "0 beside `clients`, who would wait for payments that never come";
+            return Err(ScenarioError::field("conflicts", expected, self.conflicts));
+        }
         if !(0.0..=HOT_MAX).contains(&self.hot) {
             return Err(ScenarioError::field("hot", format!("a number from 0 to {HOT_MAX}"), self.hot));
         }
@@ -205,7 +237,8 @@ impl LoadConfig {
             return Err(ScenarioError::field("until", expected, until));
         }
         Ok(Load {
-            rate: self.rate,
+            rate,
+            clients,
             arrivals: self.arrivals,
             hot: self.hot,
             inputs: self.inputs as usize,
@@ -214,6 +247,18 @@ impl LoadConfig {
             from: Time(self.from.nanos()),
             until: Time(until.nanos()),
         })
+    }
+}
+
+impl ClientsConfig {
+    fn clients(&self) -> Result<Clients, ScenarioError> {
+        if !(1..=CLIENTS_MAX).contains(&self.count) {
+            return Err(ScenarioError::field("count", format!("from 1 to {CLIENTS_MAX}"), self.count));
+        }
+        if self.retry == Span::ZERO {
+            return Err(ScenarioError::field("retry", "a time above 0", self.retry));
+        }
+        Ok(Clients { count: self.count, think: self.think.duration(), retry: self.retry.duration() })
     }
 }
 
@@ -234,6 +279,16 @@ const HOT_MAX: f64 = 10.0;
 
 /// A payment a microsecond.
 const RATE_MAX: f64 = 1e6;
+
+/// As many users as TCP leaves ports for, and somewhat more.
+const CLIENTS_MAX: u32 = 100_000;
+
+const EITHER: &str =
+    "either `rate`, for payments that come when they are due, or `clients`, who wait for each of theirs";
+
+const fn a_second() -> Span {
+    Span::from_millis(1_000)
+}
 
 const fn one_coin() -> u32 {
     1

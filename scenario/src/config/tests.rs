@@ -248,6 +248,28 @@ fn mistakes_of_meaning_are_told_with_their_field_and_line() {
             "[load]\nrate = 0.0\n",
             "line 7, column 8: load.rate: expected a number of payments per second above 0 and at most 1000000, got 0",
         ),
+        (
+            "[load]\nhot = 1.0\n",
+            "line 6, column 1: load.rate: expected either `rate`, for payments that come when they are due, or `clients`, who wait for \
+             each of theirs, got none of them",
+        ),
+        (
+            "[load]\nrate = 1.0\nclients = { count = 3 }\n",
+            "line 7, column 8: load.rate: expected either `rate`, for payments that come when they are due, or `clients`, who wait for \
+             each of theirs, got both",
+        ),
+        (
+            "[load]\nclients = { count = 0 }\n",
+            "line 7, column 21: load.clients.count: expected from 1 to 100000, got 0",
+        ),
+        (
+            "[load.clients]\ncount = 3\nretry = '0 s'\n",
+            "line 8, column 9: load.clients.retry: expected a time above 0, got 0s",
+        ),
+        (
+            "[load]\nconflicts = 0.5\nclients = { count = 3 }\n",
+            "line 7, column 13: load.conflicts: expected 0 beside `clients`, who would wait for payments that never come, got 0.5",
+        ),
         ("[load]\nrate = 1.0\noutputs = 1\n", "line 8, column 11: load.outputs: expected from 2 to 2048, got 1"),
         ("[limits]\norphans = 0\n", "line 7, column 11: limits.orphans: expected at least 1, got 0"),
         (

@@ -236,7 +236,8 @@ pub(super) fn load(dice: &mut Dice, block_time: Span) -> Option<LoadConfig> {
     Some(LoadConfig {
         arrivals: Arrivals::Poisson,
         hot: 0.0,
-        rate: per_block / block_time.secs(),
+        rate: Some(per_block / block_time.secs()),
+        clients: None,
         inputs: dice.within(1..=3) as u32,
         outputs: dice.within(2..=4) as u32,
         conflicts: if dice.one_in(2) { 0.0 } else { dice.percent(5..=40) },
