@@ -4,9 +4,12 @@ mod crew;
 mod delay;
 pub mod double_spend;
 pub mod selfish;
+mod tally;
 pub mod theory;
 
 use serde::Serialize;
+
+pub use self::tally::SUCCESSES_MIN;
 
 /// How far a grid is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

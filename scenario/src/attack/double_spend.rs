@@ -13,7 +13,8 @@ use serde::Serialize;
 use synod_machine::{Rng, Time};
 
 use super::delay::{self, Delayed};
-use super::{DOUBT, Progress, crew, theory};
+use super::tally::{Effort, Sum};
+use super::{DOUBT, Progress, tally, theory};
 use crate::Watch;
 use crate::duel::{Stage, Terms, Wait};
 use crate::stats::{Interval, probability};
@@ -36,7 +37,7 @@ pub struct Grid {
     pub behind_max: u64,
     /// Duels of each cell, at least; above 0.
     pub runs_min: u64,
-    /// Duels of each cell, at most [`RUNS_MAX`]. A cell is given as many as let [`SUCCESSES_MIN`] be expected; where these are not
+    /// Duels of each cell, at most [`RUNS_MAX`]. A cell is given as many as let [`SUCCESSES_MIN`](super::SUCCESSES_MIN) be expected; where these are not
     /// enough for that, it stays at the least and is marked as untested.
     pub runs_max: u64,
     /// What all duels are drawn from.
@@ -71,8 +72,6 @@ pub const BEHIND_MAX: u64 = 100;
 pub const DELAY_MAX: f64 = 1.0;
 /// The most duels of a cell.
 pub const RUNS_MAX: u64 = 10_000_000;
-/// With fewer successes to be expected a cell says little of its probability.
-pub const SUCCESSES_MIN: f64 = 100.0;
 
 /// Why a grid cannot be fought.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -164,7 +163,7 @@ pub struct Cell {
     /// What it says if the attacker never gives up and nothing is delayed: Rosenfeld's or, where the confirmations are held,
     /// Nakamoto's, if one block is in hand ([`theory::success_without_end`]).
     pub expected_without_end: f64,
-    /// Whether fewer than [`SUCCESSES_MIN`] successes were to be expected of so many runs, so that the cell is not judged.
+    /// Whether fewer than [`SUCCESSES_MIN`](super::SUCCESSES_MIN) successes were to be expected of so many runs, so that the cell is not judged.
     pub is_untested: bool,
     /// How often so many blocks of the merchant's replica were taken back, by their number; only successes take any back.
     pub depths: BTreeMap<u64, u64>,
@@ -192,26 +191,13 @@ impl Cell {
 
 impl Grid {
     /// Fights it on so many threads. `watch` is told now and then how far it is, and can stop it.
-    pub fn fight(&self, threads: usize, mut watch: impl FnMut(Progress) -> Watch) -> Result<Report, GridError> {
+    pub fn fight(&self, threads: usize, watch: impl FnMut(Progress) -> Watch) -> Result<Report, GridError> {
         self.check()?;
         let plans = self.plans();
-        let pieces: Vec<Piece> = plans.iter().enumerate().flat_map(|(cell, plan)| plan.pieces(cell)).collect();
         let stage = Stage::new();
-        let mut sums = vec![Sums::default(); plans.len()];
-        let mut progress = Progress {
-            cells_done: 0,
-            cells: plans.len() as u64,
-            runs_done: 0,
-            runs: plans.iter().map(|plan| plan.runs).sum(),
-        };
-        let fight = |piece: &Piece| plans[piece.cell].fight(&stage, self.seed, piece.runs.clone());
-        let ended = crew::share(&pieces, threads, fight, |piece, sum| {
-            sums[piece.cell].add(&sum);
-            progress.runs_done += sum.runs;
-            progress.cells_done += u64::from(piece.runs.end == plans[piece.cell].runs);
-            watch(progress)
-        });
-        let is_complete = ended == Watch::GoOn || progress.runs_done == progress.runs;
+        let runs: Vec<u64> = plans.iter().map(|plan| plan.effort.runs).collect();
+        let fight = |cell: usize, runs: Range<u64>| plans[cell].fight(&stage, self.seed, runs);
+        let (sums, is_complete) = tally::play(&runs, threads, fight, watch);
         Ok(self.report(&plans, &sums, is_complete))
     }
 
@@ -254,14 +240,12 @@ impl Grid {
         let attacker = parts(share);
         let terms = Terms { honest: PARTS - attacker, attacker, confirmations, in_hand, wait, behind_max };
         let expected = if delay > 0.0 { theory::success_with_delay(&terms, delay) } else { theory::success(&terms) };
-        let wanted = (SUCCESSES_MIN / expected).ceil();
-        let is_untested = wanted > self.runs_max as f64;
-        let runs = if is_untested { self.runs_min } else { self.runs_min.max(wanted as u64) };
-        CellPlan { terms, delay, runs, expected, is_untested }
+        let effort = Effort::of(expected, self.runs_min, self.runs_max);
+        CellPlan { terms, delay, effort, expected }
     }
 
     fn report(&self, plans: &[CellPlan], sums: &[Sums], is_complete: bool) -> Report {
-        let tested = plans.iter().filter(|plan| !plan.is_untested).count();
+        let tested = plans.iter().filter(|plan| !plan.effort.is_untested).count();
         let together = DOUBT / tested.max(1) as f64;
         let cells: Vec<Cell> = plans.iter().zip(sums).map(|(plan, sums)| plan.cell(sums, together)).collect();
         let is_as_expected = cells.iter().filter(|cell| !cell.is_untested).all(Cell::is_as_expected);
@@ -281,27 +265,11 @@ fn parts(share: f64) -> u64 {
 struct CellPlan {
     terms: Terms,
     delay: f64,
-    runs: u64,
+    effort: Effort,
     expected: f64,
-    is_untested: bool,
 }
-
-/// Some duels of a cell.
-struct Piece {
-    cell: usize,
-    runs: Range<u64>,
-}
-
-/// Duels that are handed to a thread at once: some milliseconds.
-const PIECE_RUNS: u64 = 64;
 
 impl CellPlan {
-    fn pieces(&self, cell: usize) -> impl Iterator<Item = Piece> + use<> {
-        let runs = self.runs;
-        let from = (0..runs.div_ceil(PIECE_RUNS)).map(|piece| piece * PIECE_RUNS);
-        from.map(move |from| Piece { cell, runs: from..runs.min(from + PIECE_RUNS) })
-    }
-
     fn fight(&self, stage: &Stage, seed: u64, runs: Range<u64>) -> Sums {
         let mut sums = Sums::default();
         for number in runs {
@@ -323,7 +291,7 @@ impl CellPlan {
     }
 
     fn cell(&self, sums: &Sums, together: f64) -> Cell {
-        let Self { terms, delay, expected, is_untested, .. } = *self;
+        let Self { terms, delay, expected, effort } = *self;
         let Sums { runs, ref depths, .. } = *sums;
         let mean = |sum: u64| sum as f64 / runs.max(1) as f64;
         let successes: u64 = depths.values().sum();
@@ -339,7 +307,7 @@ impl CellPlan {
             interval_together: interval(successes, runs, together),
             expected,
             expected_without_end: theory::success_without_end(&terms),
-            is_untested,
+            is_untested: effort.is_untested,
             depths: depths.clone(),
             depth_mean: (successes > 0).then(|| depth as f64 / successes as f64),
             attacker_blocks_mean: mean(sums.attacker_blocks),
@@ -356,7 +324,7 @@ fn interval(successes: u64, runs: u64, doubt: f64) -> Interval {
     if runs == 0 { Interval { low: 0.0, high: 1.0 } } else { probability(successes, runs, doubt) }
 }
 
-/// What duels add up to: whole numbers, whose sum does not depend on their order.
+/// What duels add up to.
 #[derive(Clone, Default)]
 struct Sums {
     runs: u64,
@@ -381,7 +349,9 @@ impl Sums {
             self.attacker_blocks_lost += fought.attacker;
         }
     }
+}
 
+impl Sum for Sums {
     fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         for (depth, times) in &other.depths {
