@@ -4,6 +4,7 @@ mod crew;
 mod delay;
 pub mod double_spend;
 pub mod selfish;
+pub mod strategy;
 mod tally;
 pub mod theory;
 

@@ -64,7 +64,7 @@ pub struct Fought {
 pub struct Stage {
     pub(crate) chain: Arc<Chain>,
     pub(crate) payment: Tx,
-    rival: Tx,
+    pub(crate) rival: Tx,
 }
 
 impl Stage {

@@ -25,7 +25,19 @@
 //! chance where nothing is under way: V(d) = q·V(d − 1) + p·W(d + 1). W(d) is that of the moment at which an honest block was found: 0
 //! from `behind_max` on, and else the mean of V(d − a) over the attacker's a blocks until it is heard.
 //!
+//! **Eclipse.** The attacker, and the honest miners that are cut off with the merchant, show it blocks at the rate s, the others find
+//! theirs at the rate 1 − s, and both are Poisson's, independent of each other. In T block times the merchant hands over where n ≥ z
+//! blocks come on its side. Had the attacker gone on, each of the n − z after these would have been its own with the probability
+//! q/s; these it does not mine, and the rest, j of them with a binomial law, are there. It wins if the others have more than z + j
+//! blocks. Where nobody is cut off with the merchant, j = 0, and both events are independent: the product of two of Poisson's
+//! tails, the first of which is Erlang's law of the time that z blocks take.
+//!
+//! **Vector76.** Of the blocks until the honest miners have z, which takes m more of the attacker's as in a race, m ≥ z are needed; the
+//! last has to be another's than the merchant's peer's, and then the next one too.
+//!
 //! **Selfish mining.** Eyal and Sirer 2014, "Majority is not enough: Bitcoin mining is vulnerable", section 4.
+
+use statrs::function::gamma::gamma_lr;
 
 use crate::duel::{Terms, Wait};
 
@@ -120,6 +132,51 @@ pub fn confirmations(wait: Wait, share: f64, risk: f64) -> Option<u64> {
 
 /// Nobody waits for more: at ten minutes a block these are two years.
 pub const CONFIRMATIONS_MAX: u64 = 100_000;
+
+/// The probability that a payment of so many confirmations is undone when an eclipse of so many block times ends, by an
+/// attacker with this share of all hash power. `merchant` is the share of all hash power that is cut off with the merchant.
+pub fn eclipse(share: f64, merchant: f64, confirmations: u64, span: f64) -> f64 {
+    let (side, others) = ((share + merchant) * span, (1.0 - share - merchant) * span);
+    let most = |mean: f64| (mean + 12.0 * mean.sqrt() + 30.0).ceil() as u64;
+    let upto = most(side).max(confirmations);
+    let shown = poisson(side, upto);
+    // The chance that the others have more than so many blocks.
+    let outweighed: Vec<f64> = (confirmations..=upto).map(|length| above(others, length)).collect();
+    let stays = if share + merchant > 0.0 { merchant / (share + merchant) } else { 0.0 };
+    let mut later = vec![1.0];
+    let mut sum = 0.0;
+    for chance in shown.iter().skip(confirmations as usize) {
+        let wins: f64 = later.iter().zip(&outweighed).map(|(later, outweighed)| later * outweighed).sum();
+        sum += chance * wins;
+        later = one_more(&later, stays);
+    }
+    sum.min(1.0)
+}
+
+/// The binomial law of one trial more.
+fn one_more(law: &[f64], chance: f64) -> Vec<f64> {
+    let at = |place: usize| law.get(place).copied().unwrap_or(0.0);
+    let stays = |place: usize| at(place) * (1.0 - chance);
+    (0..=law.len()).map(|place| stays(place) + place.checked_sub(1).map_or(0.0, at) * chance).collect()
+}
+
+/// The probability that Poisson's law of this mean gives more than so many.
+fn above(mean: f64, length: u64) -> f64 {
+    if mean == 0.0 {
+        return 0.0;
+    }
+    // The lower regularised gamma function: of so many and one more the time is Erlang's.
+    gamma_lr((length + 1) as f64, mean)
+}
+
+/// The probability that an attacker with this share of all hash power deceives a merchant of so many confirmations, one or more, by blocks that
+/// it is shown alone. `merchant` is the share of all hash power at the merchant's peer.
+pub fn vector76(share: f64, merchant: f64, confirmations: u64) -> f64 {
+    let of_honest = 1.0 - merchant / (1.0 - share);
+    let attack = Attack { share, confirmations, in_hand: 0, wait: Wait::Raced, behind_max: None };
+    let fewer: f64 = attack.chances(confirmations - 1).iter().sum();
+    (1.0 - fewer).max(0.0) * of_honest * (1.0 - merchant)
+}
 
 /// The share of the main chain's blocks that a selfish pool gets which has the share α of the hash power, if the share γ of
 /// the others mines on its block where there are two (Eyal and Sirer 2014, equation 8). α is below one half: a larger

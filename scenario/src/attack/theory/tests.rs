@@ -263,3 +263,38 @@ fn at_the_threshold_selfish_mining_is_worth_as_much_as_honest_mining() {
     assert_eq!(selfish_revenue(0.0, 1.0), 0.0);
     close(selfish_revenue(0.5 - 1e-9, 0.0), 1.0, 1e-6);
 }
+
+/// By hand: (1 − e^−1)(1 − 5e^−4), 1 − e^−0.7, and sums that were written down in another language.
+#[test]
+fn an_eclipse_is_as_its_sum_says_by_hand() {
+    for (share, merchant, confirmations, span, expected) in [
+        (0.2, 0.0, 1, 5.0, 0.574_232_10),
+        (0.3, 0.0, 0, 1.0, 0.503_414_70),
+        (0.1, 0.0, 6, 40.0, 0.214_869_61),
+        (0.3, 0.0, 3, 10.0, 0.529_646_82),
+        (0.2, 0.2, 3, 20.0, 0.928_937_84),
+        (0.0001, 0.3, 2, 10.0, 0.671_798_21),
+    ] {
+        close(eclipse(share, merchant, confirmations, span), expected, 1e-8);
+    }
+}
+
+#[test]
+fn an_eclipse_wins_for_certain_if_it_lasts_and_never_without_power() {
+    close(eclipse(0.2, 0.0, 6, 500.0), 1.0, 1e-9);
+    // A majority too, since it stops when the goods are handed over.
+    close(eclipse(0.6, 0.0, 6, 500.0), 1.0, 1e-9);
+    assert_eq!(eclipse(0.0, 0.0, 1, 100.0), 0.0);
+    let longer: Vec<f64> = [1.0, 3.0, 9.0, 27.0].map(|span| eclipse(0.2, 0.0, 3, span)).into();
+    assert!(longer.is_sorted() && longer[0] < 0.001 && longer[3] > 0.9, "{longer:?}");
+}
+
+/// By hand with one confirmation: q(1 − m/(1 − q))(1 − m); the others were written down in another language.
+#[test]
+fn blocks_for_the_merchant_alone_deceive_as_the_sum_says_by_hand() {
+    for (share, merchant, confirmations, expected) in
+        [(0.1, 0.18, 1, 0.0656), (0.3, 0.14, 2, 0.148_608), (0.3, 0.14, 3, 0.112_199_04), (0.3, 0.0, 1, 0.3)]
+    {
+        close(vector76(share, merchant, confirmations), expected, 1e-8);
+    }
+}
