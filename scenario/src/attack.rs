@@ -2,6 +2,7 @@
 
 mod crew;
 mod delay;
+pub mod depth;
 pub mod double_spend;
 pub mod selfish;
 pub mod strategy;

@@ -13,7 +13,8 @@ use serde::Serialize;
 use synod_machine::{Rng, Time};
 
 use super::delay::{self, Delayed};
-use super::tally::{Effort, Sum};
+use super::depth::{Depth, EXPECTED_MIN};
+use super::tally::{Effort, SUCCESSES_MIN, Sum};
 use super::{DOUBT, Progress, tally, theory};
 use crate::Watch;
 use crate::duel::{Stage, Terms, Wait};
@@ -37,7 +38,7 @@ pub struct Grid {
     pub behind_max: u64,
     /// Duels of each cell, at least; above 0.
     pub runs_min: u64,
-    /// Duels of each cell, at most [`RUNS_MAX`]. A cell is given as many as let [`SUCCESSES_MIN`](super::SUCCESSES_MIN) be expected; where these are not
+    /// Duels of each cell, at most [`RUNS_MAX`]. A cell is given as many as let [`SUCCESSES_MIN`] be expected; where these are not
     /// enough for that, it stays at the least and is marked as untested.
     pub runs_max: u64,
     /// What all duels are drawn from.
@@ -163,7 +164,7 @@ pub struct Cell {
     /// What it says if the attacker never gives up and nothing is delayed: Rosenfeld's or, where the confirmations are held,
     /// Nakamoto's, if one block is in hand ([`theory::success_without_end`]).
     pub expected_without_end: f64,
-    /// Whether fewer than [`SUCCESSES_MIN`](super::SUCCESSES_MIN) successes were to be expected of so many runs, so that the cell is not judged.
+    /// Whether fewer than [`SUCCESSES_MIN`] successes were to be expected of so many runs, so that the cell is not judged.
     pub is_untested: bool,
     /// How often so many blocks of the merchant's replica were taken back, by their number; only successes take any back.
     pub depths: BTreeMap<u64, u64>,
@@ -186,6 +187,34 @@ impl Cell {
     /// Whether theory lies within the interval of all cells together.
     pub fn is_as_expected(&self) -> bool {
         self.interval_together.contains(self.expected)
+    }
+}
+
+impl Report {
+    /// How often so many blocks or more of the merchant's replica were taken back in a cell, for each number of them from the confirmations
+    /// on, beside what theory says ([`theory::depths`]), with 99 per cent for all of the cell together. Nothing where blocks
+    /// are delayed: of that theory does not say how deep it goes.
+    pub fn depths(&self, cell: &Cell) -> Vec<Depth> {
+        if cell.delay > 0.0 {
+            return Vec::new();
+        }
+        let terms = self.grid.terms(cell.share, cell.confirmations);
+        let expected = theory::depths(&terms, EXPECTED_MIN);
+        let is_tested = |expected: f64| expected * cell.runs as f64 >= SUCCESSES_MIN;
+        let tested = expected.iter().filter(|expected| is_tested(**expected)).count();
+        let depths = (cell.confirmations..).zip(expected).map(|(depth, expected)| {
+            let runs = cell.depths.range(depth..).map(|(_, times)| times).sum();
+            Depth {
+                depth,
+                runs,
+                probability: runs as f64 / cell.runs.max(1) as f64,
+                interval: interval(runs, cell.runs, DOUBT),
+                interval_together: interval(runs, cell.runs, DOUBT / tested.max(1) as f64),
+                expected,
+                is_untested: !is_tested(expected),
+            }
+        });
+        depths.collect()
     }
 }
 
@@ -236,12 +265,16 @@ impl Grid {
     }
 
     fn plan(&self, share: f64, confirmations: u64, delay: f64) -> CellPlan {
-        let Self { in_hand, wait, behind_max, .. } = *self;
-        let attacker = parts(share);
-        let terms = Terms { honest: PARTS - attacker, attacker, confirmations, in_hand, wait, behind_max };
+        let terms = self.terms(share, confirmations);
         let expected = if delay > 0.0 { theory::success_with_delay(&terms, delay) } else { theory::success(&terms) };
         let effort = Effort::of(expected, self.runs_min, self.runs_max);
         CellPlan { terms, delay, effort, expected }
+    }
+
+    fn terms(&self, share: f64, confirmations: u64) -> Terms {
+        let Self { in_hand, wait, behind_max, .. } = *self;
+        let attacker = parts(share);
+        Terms { honest: PARTS - attacker, attacker, confirmations, in_hand, wait, behind_max }
     }
 
     fn report(&self, plans: &[CellPlan], sums: &[Sums], is_complete: bool) -> Report {
@@ -450,6 +483,20 @@ mod tests {
         assert!(0.0 < short.honest_blocks_stale_mean, "{short:?}");
         assert!(short.honest_blocks_stale_mean < long.honest_blocks_stale_mean, "{long:?}");
         assert_eq!(none.expected_without_end, long.expected_without_end);
+    }
+
+    #[test]
+    fn what_is_taken_back_is_as_deep_as_theory_says() {
+        let report =
+            fight(&Grid { shares: vec![0.4], confirmations: vec![2], runs_min: 2_100, runs_max: 2_100, ..small() }, 2);
+        let depths = report.depths(&report.cells[0]);
+        assert!(depths.iter().filter(|depth| !depth.is_untested).all(Depth::is_as_expected), "{depths:#?}");
+        assert_eq!((depths[0].depth, depths[0].runs), (2, report.cells[0].successes));
+        assert!(depths.iter().filter(|depth| !depth.is_untested).count() >= 3, "{depths:#?}");
+        assert!(!depths[0].interval_together.contains(depths[1].expected), "the sample tells one depth from the next");
+        let delayed = Grid { delays: vec![0.5], ..small() };
+        let report = fight(&delayed, 2);
+        assert_eq!(report.depths(&report.cells[2]), []);
     }
 
     #[test]

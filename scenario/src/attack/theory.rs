@@ -169,6 +169,49 @@ fn above(mean: f64, length: u64) -> f64 {
     gamma_lr((length + 1) as f64, mean)
 }
 
+/// The probability that a replica takes back `depth` blocks or more, one at least, when a split of so many block times ends in which one part
+/// has this share of all hash power: both parts found so many.
+pub fn partition_depth(share: f64, span: f64, depth: u64) -> f64 {
+    above(share * span, depth - 1) * above((1.0 - share) * span, depth - 1)
+}
+
+/// The probability that a double spend as in [`success`] is won and takes back so many blocks or more, first for as many as there are
+/// confirmations, each next for one more, as long as it is above `least`.
+pub fn depths(terms: &Terms, least: f64) -> Vec<f64> {
+    let attack = Attack::new(terms, Some(terms.behind_max));
+    let share = attack.share;
+    // By how far it is behind after so many honest blocks; who is ahead has won.
+    let mut behind = vec![0.0; terms.behind_max as usize];
+    let mut chance = attack.success();
+    let mut won = 1.0;
+    if let Some(most) = terms.confirmations.checked_sub(terms.in_hand) {
+        for (found, chance) in attack.chances(most).into_iter().enumerate() {
+            won -= chance;
+            if let Some(place) = behind.get_mut(most as usize - found) {
+                *place = chance;
+            }
+        }
+    }
+    let mut depths = Vec::new();
+    while chance > least {
+        depths.push(chance);
+        let mut after = vec![0.0; behind.len()];
+        for place in (0..behind.len()).rev() {
+            let here = behind[place];
+            match place.checked_sub(1) {
+                Some(nearer) => behind[nearer] += share * here,
+                None => won += share * here,
+            }
+            if let Some(further) = after.get_mut(place + 1) {
+                *further = (1.0 - share) * here;
+            }
+        }
+        chance -= won;
+        (behind, won) = (after, 0.0);
+    }
+    depths
+}
+
 /// The probability that an attacker with this share of all hash power deceives a merchant of so many confirmations, one or more, by blocks that
 /// it is shown alone. `merchant` is the share of all hash power at the merchant's peer.
 pub fn vector76(share: f64, merchant: f64, confirmations: u64) -> f64 {

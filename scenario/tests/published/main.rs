@@ -16,6 +16,7 @@ mod intervals;
 mod kademlia;
 mod rumours;
 mod search;
+mod strategies;
 
 use synod_scenario::stats::Interval;
 

@@ -298,3 +298,31 @@ fn blocks_for_the_merchant_alone_deceive_as_the_sum_says_by_hand() {
         close(vector76(share, merchant, confirmations), expected, 1e-8);
     }
 }
+
+/// By hand with equal parts for two block times: (1 − e^−1)², and (1 − 2e^−1)² for two.
+#[test]
+fn what_a_split_takes_back_is_the_shorter_branch() {
+    close(partition_depth(0.5, 2.0, 1), 0.399_576_40, 1e-8);
+    close(partition_depth(0.5, 2.0, 2), 0.069_823_37, 1e-8);
+    assert_eq!(partition_depth(0.0, 100.0, 1), 0.0);
+    close(partition_depth(0.3, 5.0, 4), partition_depth(0.7, 5.0, 4), 1e-12);
+}
+
+/// By hand, for a quarter of the power that has nothing in hand and gives up two behind a merchant of one confirmation.
+#[test]
+fn depths_are_what_a_walk_block_by_block_says() {
+    let terms = Terms { honest: 3, attacker: 1, confirmations: 1, in_hand: 0, wait: Wait::Raced, behind_max: 2 };
+    let all = depths(&terms, 1e-9);
+    close(all[0], success(&terms), 1e-12);
+    let (p, q) = (0.75_f64, 0.25_f64);
+    // It finds none, one or more before the first honest block with p, pq and q²; two are enough, who has one is level, and
+    // so is who has none and finds the next.
+    let level = p * q + p * q;
+    close(all[0] - all[1], q * q + level * q, 1e-12);
+    // Of those that were level and saw a second honest block, who finds the next two takes back two. Who was behind has given up.
+    close(all[1] - all[2], level * p * q * q, 1e-12);
+    assert!(all.is_sorted_by(|one, other| one > other));
+    let many = Terms { honest: 6, attacker: 4, confirmations: 6, in_hand: 1, wait: Wait::Raced, behind_max: 10 };
+    close(depths(&many, 1e-9)[0], success(&many), 1e-12);
+    assert!(depths(&Terms { attacker: 0, ..many }, 0.0).is_empty(), "without power nothing is taken back");
+}
