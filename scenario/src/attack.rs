@@ -5,6 +5,7 @@ mod delay;
 pub mod depth;
 pub mod double_spend;
 pub mod selfish;
+pub mod stake;
 pub mod strategy;
 mod tally;
 pub mod theory;

@@ -70,7 +70,11 @@ pub struct Stage {
 impl Stage {
     /// A chain of Bitcoin's block time and two payments that spend its first coin.
     pub fn new() -> Self {
-        let chain = chain("duel");
+        Self::on(chain("duel"))
+    }
+
+    /// Such payments on a chain with the people's coins.
+    pub(crate) fn on(chain: Arc<Chain>) -> Self {
         let coins = chain.state().coins();
         let buyer = key(0);
         let coin = coins.into_iter().find(|(_, coin)| coin.output.to == buyer.address());

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synod_consensus::{Chain, Command, Event, Item, Limits, Message, Params, Replica, Seen, pow};
-use synod_ledger::{Address, Amount, Block, BlockId, Engine, Genesis, LedgerParams, PowParams, Retarget, Tx};
+use synod_ledger::{
+    Address, Amount, Block, BlockId, Engine, Genesis, LedgerParams, PowParams, Retarget, SecretKey, Tx,
+};
 use synod_machine::{Effect, Host, Input, PeerId, Protocol, Time};
 
 use crate::payer::{balances, miner};
@@ -24,17 +26,19 @@ pub(crate) fn chain(name: &str) -> Arc<Chain> {
     let target = pow::target_for(1_000, BLOCK_TIME);
     let pow =
         PowParams { target, block_time_ms: BLOCK_TIME.as_millis() as u64, retarget: Retarget::Off, declared: true };
-    let ledger = LedgerParams {
-        subsidy: Amount(50 * Amount::COIN),
-        halving_interval: 100_000,
-        maturity: 100,
-        block_bytes_max: 1_000_000,
-        fee_min: Amount(1),
-    };
     let balances = balances(1, Amount(100 * Amount::COIN));
-    let genesis = Genesis { name: name.into(), time_unix_ms: 0, engine: Engine::Pow(pow), ledger, balances };
+    let genesis = Genesis { name: name.into(), time_unix_ms: 0, engine: Engine::Pow(pow), ledger: LEDGER, balances };
     Chain::simulated(genesis).expect("a chain can start like this")
 }
+
+/// Rules of payments, as on Bitcoin.
+pub(crate) const LEDGER: LedgerParams = LedgerParams {
+    subsidy: Amount(50 * Amount::COIN),
+    halving_interval: 100_000,
+    maturity: 100,
+    block_bytes_max: 1_000_000,
+    fee_min: Amount(1),
+};
 
 /// The race for such a chain's blocks. All replicas are always on a job of the same target, so that every tick counts.
 pub(crate) fn race(chain: &Chain, seed: u64, power: &[u64]) -> Race {
@@ -55,19 +59,29 @@ pub(crate) struct Party {
 }
 
 impl Party {
+    /// A miner.
     pub(crate) fn new(chain: &Arc<Chain>, own: PeerId) -> Self {
+        Self::start(chain, own, None, Time::ZERO)
+    }
+
+    /// A wallet that mints from then on, whoever else has the same key.
+    pub(crate) fn minter(chain: &Arc<Chain>, own: PeerId, signer: SecretKey, now: Time) -> Self {
+        Self::start(chain, own, Some(signer), now)
+    }
+
+    fn start(chain: &Arc<Chain>, own: PeerId, signer: Option<SecretKey>, now: Time) -> Self {
         // Blocks are not read back from a disk: a chain so long is not made.
         let limits = Limits { bodies_max: BLOCKS_MAX, bodies_bytes_max: usize::MAX, ..Limits::default() };
         let params = Params {
             chain: chain.clone(),
             limits,
             miner: Some(miner(own.0)),
-            signer: None,
+            signer,
             behaviour: Default::default(),
             extra: u64::from(own.0),
         };
         let replica = Replica::restore(params, std::iter::empty());
-        let host = Host::start(replica, Time::ZERO, |_| {});
+        let host = Host::start(replica, now, |_| {});
         Self { own, host, said: VecDeque::new(), depth: 0, published: None }
     }
 
@@ -85,14 +99,19 @@ impl Party {
 
     fn step(&mut self, now: Time, input: Input<Replica>) {
         let Self { host, said, depth, published, .. } = self;
-        host.step(now, input, |effect| match effect {
-            Effect::Broadcast { message, .. } | Effect::Send { message, .. } => said.push_back(message),
-            Effect::Emit(event) => note(event, depth, published),
-            // None crashes, so what is written need not be kept.
-            Effect::Forget(_) | Effect::Persist { .. } => {}
-            Effect::Reject { peer, reason } => panic!("all are honest in what they say, but {peer:?}: {reason}"),
-            Effect::Cancel(_) | Effect::Set { .. } => unreachable!("the host keeps timers to itself"),
-        });
+        host.step(now, input, |effect| take(effect, said, depth, published));
+    }
+
+    /// When it does something by itself.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.host.next_deadline()
+    }
+
+    /// It does what it does by itself at that time. The block that it minted, if it did.
+    pub(crate) fn fire(&mut self, now: Time) -> Option<Block> {
+        let Self { host, said, depth, published, .. } = self;
+        host.fire(now, |effect| take(effect, said, depth, published));
+        published.take()
     }
 
     pub(crate) fn submit(&mut self, now: Time, tx: &Tx) {
@@ -148,6 +167,17 @@ pub(crate) fn meet(now: Time, one: &mut Party, other: &mut Party) {
 
 /// Messages until both are on one tip, at most: headers, and each block asked for and given.
 const MESSAGES_MAX: usize = 4 * BLOCKS_MAX;
+
+fn take(effect: Effect<Replica>, said: &mut VecDeque<Message>, depth: &mut u64, published: &mut Option<Block>) {
+    match effect {
+        Effect::Broadcast { message, .. } | Effect::Send { message, .. } => said.push_back(message),
+        Effect::Emit(event) => note(event, depth, published),
+        // None crashes, so what is written need not be kept.
+        Effect::Forget(_) | Effect::Persist { .. } => {}
+        Effect::Reject { peer, reason } => panic!("all are honest in what they say, but {peer:?}: {reason}"),
+        Effect::Cancel(_) | Effect::Set { .. } => unreachable!("the host keeps timers to itself"),
+    }
+}
 
 fn note(event: Event, taken_back: &mut u64, published: &mut Option<Block>) {
     match event {
