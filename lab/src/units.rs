@@ -28,6 +28,7 @@ pub enum UnitError {
 const DURATION: &str = "a number with ms, s, m or h, as 250ms, 2s or 1.5m";
 const BYTE_RATE: &str = "bytes per second, as 500000, 500k or 2M";
 const SHARE: &str = "a share between 0 and 1, as 0.01";
+const TIMES: &str = "a number, as 0.5 or 20";
 const RATE: &str = "a number per second above 0 and up to 100000, as 50 or 0.5";
 
 /// The longest duration that a command takes: a year.
@@ -88,6 +89,11 @@ pub fn share(text: &str) -> Result<f64, UnitError> {
         return Err(UnitError::Range { expected: SHARE, got: text.to_owned() });
     }
     Ok(share)
+}
+
+/// Reads a number of times zero or more, of block times as `0.5` or `20`.
+pub fn times(text: &str) -> Result<f64, UnitError> {
+    decimal(text).ok_or_else(|| UnitError::Form { expected: TIMES, got: text.to_owned() })
 }
 
 /// Reads how many payments a second are wanted.
@@ -161,6 +167,8 @@ mod tests {
     fn shares_and_rates_stay_in_their_ranges() {
         assert_eq!(share("0.01"), Ok(0.01));
         assert_eq!(share("1"), Ok(1.0));
+        assert_eq!((times("0.5"), times("80")), (Ok(0.5), Ok(80.0)));
+        assert!(times("-1").is_err() && times("inf").is_err());
         assert!(share("1.01").is_err());
         assert!(share("-0.1").is_err());
         assert_eq!(rate("0.5"), Ok(0.5));

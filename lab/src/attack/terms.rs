@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// How the merchant is deceived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
     /// All of the merchant's connections are the attacker's: a branch of its own is shown to it (Heilman et al. 2015).

@@ -1,5 +1,7 @@
 //! `synod attack`: attacks on a network of one's own, and by the thousand in virtual time.
 
+mod named;
+mod strategies;
 mod virtual_time;
 
 use std::path::PathBuf;
@@ -9,9 +11,10 @@ use clap::{Args, Subcommand};
 use synod_scenario::attack::double_spend::Grid;
 use synod_scenario::duel::Wait;
 
+use self::named::{Named, Played};
 use super::context::{Context, PassphraseArg, program};
 use crate::attack::{
-    self, Arena, Fate, Flood, FloodTerms, Kind, Moment, NothingAtStake, Outcome, Report, Roles, Run, Strategy, Terms,
+    self, Arena, Fate, Flood, FloodTerms, Kind, Moment, NothingAtStake, Outcome, Report, Roles, Run, Terms,
 };
 use crate::error::LabError;
 use crate::exit::Exit;
@@ -25,7 +28,7 @@ use crate::watch::Fork;
 pub(super) enum AttackCommand {
     /// Pay a merchant, and take the payment back
     #[command(name = "double-spend")]
-    DoubleSpend(DoubleSpendArgs),
+    DoubleSpend(Box<DoubleSpendArgs>),
     /// Let validators vote for two blocks of one height
     Equivocation(EquivocationArgs),
     /// Throw more at a peer than it can serve, and see what an honest client is still served
@@ -148,7 +151,11 @@ Example:
   synod attack double-spend --strategy majority --share 0.6 --confirmations 2
   synod attack double-spend --strategy race --confirmations 0 --runs 20
   synod attack double-spend --strategy finney --share 0.3 --confirmations 0 --html report.html
-  synod attack double-spend --sim --share 0.1,0.3 -z 1,3,6 --svg success.svg
+  synod attack double-spend --sim --share 0.1,0.3 -z 1,3,6 --svg success.svg --depth-svg depth.svg
+  synod attack double-spend --sim --stake --share 0.4,0.6
+  synod attack double-spend --sim --strategy eclipse --span 5,10,20 -z 1,3 --svg eclipse.svg
+  synod attack double-spend --sim --strategy vector76 --share 0.1 --merchant-share 0.2
+  synod attack double-spend --sim --strategy partition --share 0.5 --span 2,12
 
 The attacker is a node of its own, which lives as long as the attack. It acts only on the network in --dir, whose peers must
 all be on loopback. Exit code 0 says that the attacks were mounted, whatever came of them; with --sim 5 says that
@@ -156,29 +163,43 @@ the successes are not as theory says. docs/attacks/ says what each is.")]
 pub(super) struct DoubleSpendArgs {
     /// How the merchant is deceived
     #[arg(long, value_name = "STRATEGY", default_value = "majority")]
-    strategy: Strategy,
-    /// The attacker's share of all hash power; with --sim a list [default: 0.51, with --sim 0.1,0.2,0.3,0.4]
+    strategy: Named,
+    /// The attacker's share of all hash power; with --sim a list [default: 0.51, with --sim 0.1 to 0.4]
     #[arg(long, value_name = "SHARE", value_delimiter = ',', value_parser = share)]
     share: Vec<f64>,
-    /// The merchant hands over at so many confirmations, 0 as soon as it sees the payment; with --sim a list [default: 6, with --sim 1
-    /// to 6]
+    /// The merchant hands over at so many confirmations, 0 as soon as it sees the payment; with --sim a list [default: 6, with --sim
+    /// what the strategy is about]
     #[arg(long, short = 'z', value_name = "N", value_delimiter = ',')]
     confirmations: Vec<u64>,
-    /// Fight it in virtual time, by two real replicas, as often as says something (majority only)
+    /// Play it in virtual time, by real replicas, as often as says something (all but finney)
     #[arg(long)]
     sim: bool,
+    /// With --sim: a majority of stake instead of work, that mints in secret or on both branches, with Slasher and without
+    #[arg(long, requires = "sim")]
+    stake: bool,
+    /// With --sim: how long an eclipse or a partition lasts, in block times; a list
+    #[arg(long, value_name = "TIMES", value_delimiter = ',', value_parser = units::times, requires = "sim")]
+    span: Vec<f64>,
+    /// With --sim: the share of the honest hash power on the merchant's side: cut off with it by an eclipse [default: 0], or at its
+    /// peer in a race and with vector76 [default: 0.2]; a list
+    #[arg(long, value_name = "SHARE", value_delimiter = ',', value_parser = units::share, requires = "sim")]
+    merchant_share: Vec<f64>,
     /// With --sim: blocks that the attacker has in hand when the payment is made
     #[arg(long, value_name = "N", requires = "sim")]
     in_hand: Option<u64>,
     /// With --sim: the merchant's blocks come at exactly their expected times, as Nakamoto 2008 takes it
     #[arg(long, requires = "sim")]
     held: bool,
-    /// With --sim: how long honest blocks are on their way to other honest miners, in block times; a list [default: 0]
+    /// With --sim: how long honest blocks are on their way to other honest miners, in block times; a list [default: 0, of
+    /// a race 0,0.021,0.5]
     #[arg(long, value_name = "TIMES", value_delimiter = ',', value_parser = units::share, requires = "sim")]
     delay: Vec<f64>,
     /// With --sim: duels of a cell at most; one that needs more for 100 successes is marked as untested [default: 50000]
     #[arg(long, value_name = "N", requires = "sim")]
     runs_max: Option<u64>,
+    /// With --sim: write a plot of how deep a majority's reorganisations go, theory as lines
+    #[arg(long, value_name = "FILE", requires = "sim")]
+    depth_svg: Option<PathBuf>,
     #[command(flatten)]
     virtual_time: virtual_time::VirtualArgs,
     /// The attacker gives up when it is so many blocks behind
@@ -218,8 +239,8 @@ fn joules(text: &str) -> Result<f64, String> {
 
 pub(super) async fn run(context: &Context, command: AttackCommand) -> Result<Exit, LabError> {
     match command {
-        AttackCommand::DoubleSpend(args) if args.sim => duels(context, args).await,
-        AttackCommand::DoubleSpend(args) => double_spend(context, args).await,
+        AttackCommand::DoubleSpend(args) if args.sim => in_virtual_time(context, *args).await,
+        AttackCommand::DoubleSpend(args) => double_spend(context, *args).await,
         AttackCommand::Equivocation(args) => equivocation(context, args).await,
         AttackCommand::Flood(args) => flood(context, args).await.map(|()| Exit::Ok),
         AttackCommand::NothingAtStake(args) => nothing_at_stake(context, args).await.map(|()| Exit::Ok),
@@ -318,11 +339,26 @@ fn one<T: Copy>(given: &[T], option: &str, usual: T) -> Result<T, LabError> {
     }
 }
 
-async fn duels(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabError> {
-    if args.strategy != Strategy::Majority {
-        let message = format!("only majority is fought in virtual time, not {}", args.strategy.name());
-        return Err(LabError::Usage { message });
+async fn in_virtual_time(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabError> {
+    if args.stake && args.strategy != Named::Majority {
+        strategies::refuse(&args, &[("--stake", true)])?;
     }
+    match args.strategy.played() {
+        Played::Duel if args.stake => strategies::stakes(context, args).await,
+        Played::Duel => duels(context, args).await,
+        Played::Nowhere => {
+            Err(LabError::Usage { message: format!("{} is not played in virtual time", args.strategy.name()) })
+        }
+        Played::Split => strategies::split(context, args).await,
+        Played::Strategy(strategy) => strategies::play(context, strategy, args).await,
+    }
+}
+
+async fn duels(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabError> {
+    strategies::refuse(
+        &args,
+        &[("--span", !args.span.is_empty()), ("--merchant-share", !args.merchant_share.is_empty())],
+    )?;
     let usual = Grid::default();
     let duels = virtual_time::Duels {
         shares: if args.share.is_empty() { usual.shares } else { args.share },
@@ -333,12 +369,14 @@ async fn duels(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabErro
         give_up: args.give_up,
         runs: args.tries.unwrap_or(usual.runs_min),
         runs_max: args.runs_max.unwrap_or(usual.runs_max),
+        depth_svg: args.depth_svg,
         common: args.virtual_time,
     };
     virtual_time::duels(context, duels).await
 }
 
 async fn double_spend(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabError> {
+    let strategy = args.strategy.mounted()?;
     let roles = args.roles.roles(context)?;
     let (share, confirmations) = (one(&args.share, "--share", 0.51)?, one(&args.confirmations, "--confirmations", 6)?);
     let tries = args.tries.unwrap_or(1);
@@ -359,7 +397,7 @@ async fn double_spend(context: &Context, args: DoubleSpendArgs) -> Result<Exit, 
         bar.inc(1);
         bar.set_message(format!("attack {}: {}", run.number, run.outcome.name()));
     };
-    let report = attack::run(arena, &program()?, args.strategy, terms, super::interrupted(), show).await?;
+    let report = attack::run(arena, &program()?, strategy, terms, super::interrupted(), show).await?;
     bar.finish_and_clear();
     if let Some(path) = &args.html {
         crate::files::write(path, attack::page(&report).as_bytes())?;

@@ -1,6 +1,6 @@
 //! Attacks by the thousand in virtual time, beside what theory says of them: `attack double-spend --sim` and `attack selfish-mining`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
@@ -10,6 +10,7 @@ use synod_scenario::attack::{Progress, double_spend, selfish, theory};
 use synod_scenario::duel::Wait;
 use synod_scenario::stats::Interval;
 
+use super::strategies;
 use crate::cli::context::Context;
 use crate::cli::sim::{COMMIT, until_stopped};
 use crate::error::LabError;
@@ -23,17 +24,17 @@ use synod_experiment::plot::{Plot, Point, Series};
 pub(in crate::cli) struct VirtualArgs {
     /// What all runs are drawn from
     #[arg(long, value_name = "N", default_value_t = 1, requires = "sim")]
-    seed: u64,
+    pub(super) seed: u64,
     /// Runs at a time [default: one for each core]
     #[arg(long, value_name = "N", requires = "sim", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     jobs: Option<u16>,
     /// Write a plot, theory as lines
     #[arg(long, value_name = "FILE", requires = "sim")]
-    svg: Option<PathBuf>,
+    pub(super) svg: Option<PathBuf>,
 }
 
 impl VirtualArgs {
-    fn jobs(&self) -> usize {
+    pub(super) fn jobs(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.jobs.map_or_else(cores, usize::from)
     }
@@ -50,6 +51,7 @@ pub(super) struct Duels {
     pub(super) give_up: u64,
     pub(super) runs: u64,
     pub(super) runs_max: u64,
+    pub(super) depth_svg: Option<PathBuf>,
     pub(super) common: VirtualArgs,
 }
 
@@ -83,15 +85,15 @@ pub(in crate::cli) struct SelfishArgs {
 
 /// A report, and the program that made it.
 #[derive(Serialize)]
-struct Told<R> {
-    attack: &'static str,
-    commit: &'static str,
+pub(super) struct Told<R> {
+    pub(super) attack: &'static str,
+    pub(super) commit: &'static str,
     #[serde(flatten)]
-    report: R,
+    pub(super) report: R,
 }
 
 /// Watches over a grid: a bar, and a stop.
-fn watcher<'a>(shell: Shell, stop: &'a AtomicBool) -> impl FnMut(Progress) -> Watch + use<'a> {
+pub(super) fn watcher<'a>(shell: Shell, stop: &'a AtomicBool) -> impl FnMut(Progress) -> Watch + use<'a> {
     let mut bar = None;
     move |progress: Progress| {
         let bar = bar.get_or_insert_with(|| shell.bar(progress.runs));
@@ -104,7 +106,7 @@ fn watcher<'a>(shell: Shell, stop: &'a AtomicBool) -> impl FnMut(Progress) -> Wa
     }
 }
 
-const fn exit(is_as_expected: bool, is_complete: bool) -> Exit {
+pub(super) const fn exit(is_as_expected: bool, is_complete: bool) -> Exit {
     match (is_as_expected, is_complete) {
         (false, _) => Exit::Check,
         (true, false) => Exit::Interrupted,
@@ -112,8 +114,8 @@ const fn exit(is_as_expected: bool, is_complete: bool) -> Exit {
     }
 }
 
-fn draw(common: &VirtualArgs, plot: &Plot) -> Result<(), LabError> {
-    match &common.svg {
+pub(super) fn draw(path: Option<&Path>, plot: &Plot) -> Result<(), LabError> {
+    match path {
         Some(path) => crate::files::write(path, plot.svg().as_bytes()),
         None => Ok(()),
     }
@@ -135,7 +137,8 @@ pub(super) async fn duels(context: &Context, args: Duels) -> Result<Exit, LabErr
     until_stopped(move |stop| {
         let report = grid.fight(common.jobs(), watcher(shell, stop));
         let report = report.map_err(|error| LabError::Usage { message: error.to_string() })?;
-        draw(&common, &success_plot(&report))?;
+        draw(common.svg.as_deref(), &success_plot(&report))?;
+        draw(args.depth_svg.as_deref(), &depths_plot(&report))?;
         let exit = exit(report.is_as_expected, report.is_complete);
         let told = Told { attack: "double-spend", commit: COMMIT, report };
         shell.result(&told, || duels_text(shell, &told.report));
@@ -144,8 +147,16 @@ pub(super) async fn duels(context: &Context, args: Duels) -> Result<Exit, LabErr
     .await
 }
 
-fn show(interval: &Interval) -> String {
+pub(super) fn show(interval: &Interval) -> String {
     format!("{} to {}", show_figure(interval.low), show_figure(interval.high))
+}
+
+pub(super) const fn verdict(is_untested: bool, is_as_expected: bool) -> &'static str {
+    match (is_untested, is_as_expected) {
+        (true, _) => "untested",
+        (false, true) => "as expected",
+        (false, false) => "NOT AS EXPECTED",
+    }
 }
 
 fn duels_text(shell: Shell, report: &double_spend::Report) -> String {
@@ -164,11 +175,7 @@ fn duels_text(shell: Shell, report: &double_spend::Report) -> String {
     ]);
     // Of one that was not begun when it was stopped there is nothing to say.
     for cell in report.cells.iter().filter(|cell| cell.runs > 0) {
-        let verdict = match (cell.is_untested, cell.is_as_expected()) {
-            (true, _) => "untested",
-            (false, true) => "as expected",
-            (false, false) => "NOT AS EXPECTED",
-        };
+        let verdict = verdict(cell.is_untested, cell.is_as_expected());
         table.add_row([
             cell.share.to_string(),
             cell.confirmations.to_string(),
@@ -220,6 +227,15 @@ fn success_plot(report: &double_spend::Report) -> Plot {
     }
 }
 
+fn depths_plot(report: &double_spend::Report) -> Plot {
+    let cells = report.cells.iter().filter(|cell| cell.runs > 0 && cell.delay == 0.0);
+    let series = cells.map(|cell| {
+        let name = format!("share {}, z = {}", cell.share, cell.confirmations);
+        strategies::depth_series(name, &report.depths(cell))
+    });
+    strategies::depth_plot("A branch mined in secret", series.collect())
+}
+
 pub(super) async fn selfish(context: &Context, args: SelfishArgs) -> Result<Exit, LabError> {
     let usual = selfish::Grid::default();
     let or_usual = |given: &[f64], usual: Vec<f64>| if given.is_empty() { usual } else { given.to_vec() };
@@ -234,7 +250,7 @@ pub(super) async fn selfish(context: &Context, args: SelfishArgs) -> Result<Exit
     until_stopped(move |stop| {
         let report = grid.mine(common.jobs(), watcher(shell, stop));
         let report = report.map_err(|error| LabError::Usage { message: error.to_string() })?;
-        draw(&common, &revenue_plot(&report))?;
+        draw(common.svg.as_deref(), &revenue_plot(&report))?;
         let exit = exit(report.is_as_expected, report.is_complete);
         let told = Told { attack: "selfish-mining", commit: COMMIT, report };
         shell.result(&told, || selfish_text(shell, &told.report));
