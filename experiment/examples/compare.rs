@@ -41,9 +41,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let folder = Folder::create(Path::new(runs), &experiment, &manifest)?;
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    pool::run((&experiment, &cells), &folder, &Simulated, jobs, &AtomicBool::new(false), |progress| {
-        eprintln!("{} of {} runs, {} failed", progress.done, progress.total, progress.failed);
-    })?;
+    pool::run(
+        &experiment,
+        &pool::runs(&experiment, &cells),
+        &folder,
+        (&Simulated, jobs),
+        &AtomicBool::new(false),
+        |progress| {
+            eprintln!("{} of {} runs, {} failed", progress.done, progress.total, progress.failed);
+        },
+    )?;
     let summary = finish(&folder, &cells)?;
     println!("{}\n{}", synod_experiment::table::markdown(&summary, &experiment.show), folder.path().display());
     Ok(())

@@ -40,6 +40,8 @@ pub enum ExperimentError {
     },
     /// Nothing is left to be run or shown.
     Nothing(String),
+    /// A cluster that does not do as it is asked.
+    Slurm(String),
     /// A text that is not TOML, or a field that does not exist.
     Syntax {
         /// What its reader says.
@@ -61,7 +63,7 @@ impl fmt::Display for ExperimentError {
             Self::Cell { cell, error, .. } => write!(f, "{cell}: {error}"),
             Self::Field { field, expected, got, .. } => write!(f, "{field}: expected {expected}, got {got}"),
             Self::File { path, doing, reason } => write!(f, "{doing} {}: {reason}", path.display()),
-            Self::Nothing(reason) => f.write_str(reason),
+            Self::Nothing(reason) | Self::Slurm(reason) => f.write_str(reason),
             Self::Syntax { message, .. } => f.write_str(message.trim_end()),
         }
     }
@@ -84,7 +86,7 @@ impl ExperimentError {
             Self::Cell { cell, error, .. } => Self::Cell { cell, error, place: None },
             Self::Field { field, expected, got, .. } => Self::Field { field, expected, got, place: None },
             Self::Syntax { message, .. } => Self::Syntax { message, place: None },
-            Self::File { .. } | Self::Nothing(_) => self,
+            Self::File { .. } | Self::Nothing(_) | Self::Slurm(_) => self,
         }
     }
 
@@ -95,7 +97,7 @@ impl ExperimentError {
                 let place = Place::of_field(text, &field);
                 Self::Field { field, expected, got, place }
             }
-            Self::Cell { .. } | Self::File { .. } | Self::Nothing(_) | Self::Syntax { .. } => self,
+            Self::Cell { .. } | Self::File { .. } | Self::Nothing(_) | Self::Slurm(_) | Self::Syntax { .. } => self,
         }
     }
 }

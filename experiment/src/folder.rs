@@ -134,9 +134,18 @@ impl Folder {
 
     /// Keeps others from running it, as long as what is returned lives.
     pub fn lock(&self) -> Result<fs::File, ExperimentError> {
+        self.lock_by(fs::File::try_lock)
+    }
+
+    /// Keeps others from running it whole, as long as what is returned lives: several may run a part of it each.
+    pub fn share(&self) -> Result<fs::File, ExperimentError> {
+        self.lock_by(fs::File::try_lock_shared)
+    }
+
+    fn lock_by(&self, take: fn(&fs::File) -> Result<(), fs::TryLockError>) -> Result<fs::File, ExperimentError> {
         let path = self.path.join(LOCK);
         let file = fs::File::create(&path).map_err(|error| ExperimentError::file(&path, "making", error))?;
-        file.try_lock().map_err(|error| match error {
+        take(&file).map_err(|error| match error {
             fs::TryLockError::WouldBlock => ExperimentError::file(&self.path, "running", "another process runs it"),
             fs::TryLockError::Error(error) => ExperimentError::file(&path, "locking", error),
         })?;

@@ -15,6 +15,7 @@ pub mod plot;
 pub mod pool;
 pub mod presets;
 pub mod record;
+pub mod slurm;
 mod summarise;
 pub mod summary;
 pub mod table;

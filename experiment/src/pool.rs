@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
@@ -25,26 +26,59 @@ pub struct Progress {
     pub last: Option<(Vec<String>, u64)>,
 }
 
+/// A cell and a seed.
+pub type Run<'a> = (&'a Cell, u64);
+
+/// All runs of an experiment. Seeds come first, so that every cell has something to show early.
+pub fn runs<'a>(experiment: &Experiment, cells: &'a [Cell]) -> Vec<Run<'a>> {
+    experiment.seeds().flat_map(|seed| cells.iter().map(move |cell| (cell, seed))).collect()
+}
+
+/// One part of all runs, where several processes share them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which, from 1 to `of`.
+    pub number: usize,
+    /// How many parts there are.
+    pub of: usize,
+}
+
+impl Part {
+    /// The runs of this part: every `of`-th, so that parts are alike where runs grow longer along an axis.
+    pub fn select<T>(self, runs: Vec<T>) -> Vec<T> {
+        runs.into_iter().skip(self.number - 1).step_by(self.of).collect()
+    }
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    /// Reads `3/8`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        numbers
+            .filter(|(number, of)| (1..=*of).contains(number))
+            .map(|(number, of)| Self { number, of })
+            .ok_or_else(|| "expected a part and how many there are, as 3/8".to_owned())
+    }
+}
+
 /// Runs what is not kept yet. A run that came to nothing before is tried again. `tell` is told of each that ended. Says whether
 /// all have.
 pub fn run(
-    (experiment, cells): (&Experiment, &[Cell]),
+    experiment: &Experiment,
+    runs: &[Run<'_>],
     folder: &Folder,
-    runner: &dyn Runner,
-    jobs: usize,
+    (runner, jobs): (&dyn Runner, usize),
     stop: &AtomicBool,
     mut tell: impl FnMut(&Progress),
 ) -> Result<bool, ExperimentError> {
     let mut waiting = VecDeque::new();
-    let mut progress = Progress { done: 0, total: 0, failed: 0, last: None };
-    // Seeds first, so that every cell has something to show early.
-    for seed in experiment.seeds() {
-        for cell in cells {
-            progress.total += 1;
-            match folder.kept(cell, seed)? {
-                Some(Ended::Done { .. }) => progress.done += 1,
-                Some(Ended::Failed(_)) | None => waiting.push_back((cell, seed)),
-            }
+    let mut progress = Progress { done: 0, total: runs.len(), failed: 0, last: None };
+    for &(cell, seed) in runs {
+        match folder.kept(cell, seed)? {
+            Some(Ended::Done { .. }) => progress.done += 1,
+            Some(Ended::Failed(_)) | None => waiting.push_back((cell, seed)),
         }
     }
     tell(&progress);

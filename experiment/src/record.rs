@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::gethostname;
 use serde::{Deserialize, Serialize};
 use synod_machine::Time;
 use synod_scenario::Watch;
@@ -44,6 +45,9 @@ pub struct Sent {
 /// What a run took of the machine that it ran on. It differs from run to run, and is kept apart from what was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
+    /// The machine's name.
+    #[serde(default)]
+    pub machine: String,
     /// Wall time, in seconds.
     pub wall_seconds: f64,
     /// Processor time, in seconds.
@@ -116,6 +120,7 @@ impl Runner for Simulated {
         let (begun, before) = (Instant::now(), thread_cpu());
         let record = simulate(experiment, cell, seed, stop)?;
         let cost = Cost {
+            machine: machine(),
             wall_seconds: begun.elapsed().as_secs_f64(),
             cpu_seconds: thread_cpu().saturating_sub(before).as_secs_f64(),
         };
@@ -214,6 +219,11 @@ pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     let reason = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
     reason.unwrap_or_else(|| "a panic".to_owned())
+}
+
+/// What this machine is called by others.
+pub fn machine() -> String {
+    gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// What this thread has used of a processor.

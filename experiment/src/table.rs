@@ -57,12 +57,13 @@ pub fn payments(contents: &Contents) -> String {
 
 /// What each run took of the machine.
 pub fn costs(contents: &Contents) -> String {
-    let head = axes(contents).chain(["seed", "wall_seconds", "cpu_seconds", "cpu_joules"].map(str::to_owned));
+    let head =
+        axes(contents).chain(["seed", "machine", "wall_seconds", "cpu_seconds", "cpu_joules"].map(str::to_owned));
     let watts = contents.experiment.energy.watts_per_core;
     let lines = contents.records.iter().zip(&contents.costs).map(|(record, cost)| {
         let figures =
             [cost.wall_seconds, cost.cpu_seconds, cost.cpu_seconds * watts].map(|figure| format!("{figure:.4}"));
-        record.cell.iter().cloned().chain([record.seed.to_string()]).chain(figures).collect()
+        record.cell.iter().cloned().chain([record.seed.to_string(), cost.machine.clone()]).chain(figures).collect()
     });
     csv(head.collect(), lines)
 }

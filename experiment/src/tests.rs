@@ -1,5 +1,6 @@
 //! Whole experiments on small networks, and on a runner that makes figures up.
 
+mod clusters;
 mod grids;
 mod runs;
 

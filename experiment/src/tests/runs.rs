@@ -12,7 +12,7 @@ use crate::record::{Cost, Ended, Record, Runner, Simulated};
 use crate::summary::{Better, Growth, Metric, Place};
 use crate::{Experiment, Summary, finish, grid, pool};
 
-fn manifest(runner: &dyn Runner, experiment: &Experiment) -> Manifest {
+pub(super) fn manifest(runner: &dyn Runner, experiment: &Experiment) -> Manifest {
     Manifest {
         version: "0".to_owned(),
         commit: "none".to_owned(),
@@ -30,7 +30,8 @@ fn run(runs: &Path, text: &str, runner: &dyn Runner) -> (Folder, Vec<Cell>, Summ
     let experiment = Experiment::parse(text).expect("a good experiment");
     let cells = grid::cells(&experiment, text).expect("good cells");
     let folder = Folder::create(runs, &experiment, &manifest(runner, &experiment)).expect("room on the disk");
-    let is_whole = pool::run((&experiment, &cells), &folder, runner, 2, &AtomicBool::new(false), |_| {});
+    let is_whole =
+        pool::run(&experiment, &pool::runs(&experiment, &cells), &folder, (runner, 2), &AtomicBool::new(false), |_| {});
     assert!(is_whole.expect("room on the disk"));
     let summary = finish(&folder, &cells).expect("something to show");
     (folder, cells, summary)
@@ -141,7 +142,8 @@ fn a_run_that_came_to_nothing_is_kept_with_its_reason_and_tried_again() {
     assert!(text.contains("- 4, pbft, seed 3: it was planned so"), "{text}");
     let (experiment, _) = folder.experiment().expect("it was written");
     let sound = MadeUp::new(1.0);
-    let is_whole = pool::run((&experiment, &cells), &folder, &sound, 1, &AtomicBool::new(false), |_| {});
+    let is_whole =
+        pool::run(&experiment, &pool::runs(&experiment, &cells), &folder, (&sound, 1), &AtomicBool::new(false), |_| {});
     assert!(is_whole.expect("room on the disk"));
     assert_eq!(sound.runs.load(Ordering::Relaxed), 1, "what had ended is not run again");
     assert!(finish(&folder, &cells).expect("whole").failures.is_empty());
@@ -155,9 +157,10 @@ fn an_interrupted_experiment_goes_on_where_it_was_and_ends_as_if_it_had_not_been
     let folder =
         Folder::create(runs.path(), &experiment, &manifest(&MadeUp::new(1.0), &experiment)).expect("room on the disk");
     let stop = AtomicBool::new(false);
-    let is_whole = pool::run((&experiment, &cells), &folder, &MadeUp::new(1.0), 1, &stop, |progress| {
-        stop.store(progress.done >= 5, Ordering::Relaxed);
-    });
+    let is_whole =
+        pool::run(&experiment, &pool::runs(&experiment, &cells), &folder, (&MadeUp::new(1.0), 1), &stop, |progress| {
+            stop.store(progress.done >= 5, Ordering::Relaxed);
+        });
     assert!(!is_whole.expect("room on the disk"));
     let kept = |folder: &Folder| fs::read_dir(folder.path().join("cells")).expect("a folder").count();
     assert!((5..32).contains(&kept(&folder)), "{}", kept(&folder));
@@ -167,7 +170,14 @@ fn an_interrupted_experiment_goes_on_where_it_was_and_ends_as_if_it_had_not_been
     assert!(error.starts_with("running ") && error.ends_with(": another process runs it"), "{error}");
     drop(held);
     again.lock().expect("nobody runs it any more");
-    let is_whole = pool::run((&experiment, &cells), &again, &MadeUp::new(1.0), 2, &AtomicBool::new(false), |_| {});
+    let is_whole = pool::run(
+        &experiment,
+        &pool::runs(&experiment, &cells),
+        &again,
+        (&MadeUp::new(1.0), 2),
+        &AtomicBool::new(false),
+        |_| {},
+    );
     assert!(is_whole.expect("room on the disk"));
     assert_eq!(finish(&again, &cells).expect("whole"), summary);
 }

@@ -1,29 +1,28 @@
 //! `synod run`, `synod compare`, `synod report`, `synod diff`: grids of runs, their folders, what changed between two.
 
+mod go;
+mod show;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
-use synod_experiment::diff::{Difference, difference};
+use synod_experiment::diff::difference;
 use synod_experiment::folder::{Contents, Folder, Machine, Manifest, now};
 use synod_experiment::grid::{Cell, cells};
-use synod_experiment::pool;
+use synod_experiment::pool::Part;
 use synod_experiment::presets::{self, Preset};
-use synod_experiment::record::{Runner, Simulated};
 use synod_experiment::summary::Place;
-use synod_experiment::table::{show_figure, show_number};
-use synod_experiment::{Experiment, ExperimentError, REPORT, Summary, finish, label, page};
+use synod_experiment::{Experiment, ExperimentError, finish, label, page};
 
-use super::context::{Context, program};
-use super::sim::{COMMIT, quiet_threads, until_stopped};
+use self::go::{Way, go, go_part};
+use self::show::{Ended, changes, text};
+use super::context::Context;
+use super::sim::{COMMIT, until_stopped};
 use crate::error::LabError;
 use crate::exit::Exit;
-use crate::real::Real;
-use crate::shell::{Shell, render};
-use crate::units::show_duration;
+use crate::shell::Shell;
 
 /// What is common to experiments.
 #[derive(Clone, Debug, Args)]
@@ -38,14 +37,30 @@ struct GridArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     jobs: Option<u16>,
     /// On real processes of this machine instead of the simulator, a run at a time
-    #[arg(long, conflicts_with = "jobs")]
+    #[arg(long)]
     real: bool,
+    /// Who runs them: this machine, or a cluster that jobs are submitted to from here and that has this folder and this program at the
+    /// same paths
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "here")]
+    on: On,
+    /// An option for Slurm's sbatch, as --sbatch=--partition=long; may be given several times
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    sbatch: Vec<String>,
     /// The folder of all experiments
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
     /// Show the experiment as it would be run, to be kept and changed, and run nothing
     #[arg(long)]
     print: bool,
+}
+
+/// Who runs cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum On {
+    /// This machine
+    Here,
+    /// An array job of Slurm, each run a task
+    Slurm,
 }
 
 fn axis(text: &str) -> Result<(String, Vec<String>), String> {
@@ -61,6 +76,7 @@ Example:
   synod compare consensus --print > mine.toml
   synod run mine.toml --only peers=8,16 --repetitions 10
   synod run --resume runs/mine/latest
+  synod run mine.toml --on slurm --sbatch=--partition=short
 
 Each run is kept as soon as it has ended: who is interrupted goes on with --resume. A run that comes to nothing is kept with
 its reason, the others go on, and the exit code is 5.")]
@@ -71,6 +87,9 @@ pub(super) struct RunArgs {
     /// Go on with an experiment that did not end, or whose runs came to nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "only", "repetitions", "print", "real", "runs"])]
     resume: Option<PathBuf>,
+    /// Of all runs this part only, as 3/8, while other processes run the others; synod report shows what came of them
+    #[arg(long, value_name = "I/N", requires = "resume", conflicts_with = "on")]
+    part: Option<Part>,
     #[command(flatten)]
     grid: GridArgs,
 }
@@ -149,18 +168,10 @@ pub(super) struct DiffArgs {
     check: bool,
 }
 
-/// An experiment that ended.
-#[derive(Debug, Serialize)]
-struct Ended {
-    folder: PathBuf,
-    interrupted: bool,
-    summary: Option<Summary>,
-}
-
 pub(super) async fn run(context: &Context, args: RunArgs) -> Result<Exit, LabError> {
     let shell = context.shell;
     if let Some(folder) = args.resume {
-        return until_stopped(move |stop| resume(shell, &folder, &args.grid, stop)).await;
+        return until_stopped(move |stop| resume(shell, &folder, args.part, &args.grid, stop)).await;
     }
     let file = args.file.expect("clap asks for one of the two");
     let text = fs::read_to_string(&file).map_err(|error| LabError::io(&file, error))?;
@@ -205,35 +216,29 @@ async fn begin(
         shell.result(&experiment, || experiment.to_toml().trim_end().to_owned());
         return Ok(Exit::Ok);
     }
-    let runner = runner(args.real)?;
+    let way = Way::new(args.real, &args)?;
     let manifest = Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: COMMIT.to_owned(),
         command: std::env::args().collect(),
-        place: runner.place(),
-        metrics: runner.metrics(&experiment),
+        place: way.runner.place(),
+        metrics: way.runner.metrics(&experiment),
         machine: Machine::this(),
         begun: now(),
         ended: None,
     };
     let folder = Folder::create(&args.runs, &experiment, &manifest).map_err(wrong)?;
-    until_stopped(move |stop| go(shell, (&experiment, &cells), &folder, (&*runner, args.jobs), stop)).await
+    until_stopped(move |stop| go(shell, (&experiment, &cells), &folder, &way, stop)).await
 }
 
-fn resume(shell: Shell, path: &Path, args: &GridArgs, stop: &AtomicBool) -> Result<Exit, LabError> {
+fn resume(shell: Shell, path: &Path, part: Option<Part>, args: &GridArgs, stop: &AtomicBool) -> Result<Exit, LabError> {
     let (folder, experiment, cells) = open(path)?;
     let manifest = folder.manifest().map_err(|source| LabError::Experiment { file: path.to_path_buf(), source })?;
-    let runner = runner(manifest.place == Place::Real)?;
-    go(shell, (&experiment, &cells), &folder, (&*runner, args.jobs), stop)
-}
-
-/// Who runs cells.
-fn runner(is_real: bool) -> Result<Box<dyn Runner + Send>, LabError> {
-    if !is_real {
-        return Ok(Box::new(Simulated));
+    let way = Way::new(manifest.place == Place::Real, args)?;
+    match part {
+        Some(part) => go_part(shell, (&experiment, &cells), &folder, (part, &way), stop),
+        None => go(shell, (&experiment, &cells), &folder, &way, stop),
     }
-    let dir = std::env::temp_dir().join(format!("synod-experiment-{}", std::process::id()));
-    Ok(Box::new(Real { program: program()?, dir }))
 }
 
 /// A folder with its experiment and cells.
@@ -245,105 +250,6 @@ fn open(path: &Path) -> Result<(Folder, Experiment, Vec<Cell>), LabError> {
         Ok((folder, experiment, cells))
     };
     opened().map_err(|source| LabError::Experiment { file: path.to_path_buf(), source })
-}
-
-/// Runs what is not kept yet, and shows what there is then.
-fn go(
-    shell: Shell,
-    (experiment, cells): (&Experiment, &[Cell]),
-    folder: &Folder,
-    (runner, jobs): (&dyn Runner, Option<u16>),
-    stop: &AtomicBool,
-) -> Result<Exit, LabError> {
-    quiet_threads();
-    let wrong = |source| LabError::Experiment { file: folder.path().to_path_buf(), source };
-    let _lock = folder.lock().map_err(wrong)?;
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = jobs.map_or_else(cores, usize::from);
-    let bar = shell.bar((cells.len() * experiment.repetitions as usize) as u64);
-    let begun = Instant::now();
-    let mut first = None;
-    let ran = pool::run((experiment, cells), folder, runner, jobs, stop, |progress| {
-        let before = *first.get_or_insert(progress.done);
-        bar.set_position(progress.done as u64);
-        let (done, left) = (progress.done - before, progress.total - progress.done);
-        let last =
-            progress.last.as_ref().map(|(cell, seed)| format!("{} seed {seed}", cell.join(" "))).unwrap_or_default();
-        // Long runs come late or early, so that this is no more than a guess.
-        let left = (done > 0).then(|| begun.elapsed().mul_f64(left as f64 / done as f64));
-        let left = left.map_or_else(String::new, |left| format!("about {} left, ", show_duration(whole(left))));
-        bar.set_message(format!("{left}{} failed  {last}", progress.failed));
-    });
-    bar.finish_and_clear();
-    let is_whole = ran.map_err(wrong)?;
-    let mut manifest = folder.manifest().map_err(wrong)?;
-    manifest.ended = Some(now());
-    folder.set_manifest(&manifest).map_err(wrong)?;
-    let summary = match finish(folder, cells) {
-        Ok(summary) => Some(summary),
-        Err(ExperimentError::Nothing(_)) if !is_whole => None,
-        Err(error) => return Err(wrong(error)),
-    };
-    let failed = summary.as_ref().map_or(0, |summary| summary.failures.len());
-    let ended = Ended { folder: folder.path().to_path_buf(), interrupted: !is_whole, summary };
-    shell.result(&ended, || text(shell, &ended, &experiment.show));
-    Ok(match (is_whole, failed) {
-        (false, _) => Exit::Interrupted,
-        (true, 0) => Exit::Ok,
-        (true, _) => Exit::Check,
-    })
-}
-
-fn text(shell: Shell, ended: &Ended, show: &[String]) -> String {
-    let mut lines = Vec::new();
-    if let Some(summary) = &ended.summary {
-        lines.push(tables(shell, summary, show));
-        for failure in &summary.failures {
-            lines.push(format!("FAILED {}, seed {}: {}", failure.cell.join(" "), failure.seed, failure.reason));
-        }
-    }
-    if ended.interrupted {
-        lines.push(format!("interrupted; to go on: synod run --resume {}", ended.folder.display()));
-    }
-    lines.push(format!("everything is in {}; open its {REPORT} in a browser", ended.folder.display()));
-    lines.join("\n")
-}
-
-/// The cells, and how what is shown grows.
-fn tables(shell: Shell, summary: &Summary, show: &[String]) -> String {
-    let shown = |name: &String| show.is_empty() || show.contains(name);
-    let metrics: Vec<_> = summary.metrics.iter().filter(|metric| shown(&metric.name)).collect();
-    let mut heads: Vec<String> = summary.axes.iter().map(|axis| axis.name.to_uppercase()).collect();
-    heads.extend(metrics.iter().map(|metric| match metric.unit.as_str() {
-        "" => format!("#{}", metric.name.to_uppercase()),
-        unit => format!("#{} [{unit}]", metric.name.to_uppercase()),
-    }));
-    let mut table = shell.table(&heads.iter().map(String::as_str).collect::<Vec<_>>());
-    for cell in &summary.cells {
-        let figures =
-            metrics.iter().map(|metric| cell.figures.get(&metric.name).map_or_else(|| "-".to_owned(), show_figure));
-        table.add_row(cell.values.iter().cloned().chain(figures).collect::<Vec<_>>());
-    }
-    let mut text = format!("{}\n", render(&table));
-    let growths: Vec<_> = summary.growths.iter().filter(|growth| shown(&growth.metric)).collect();
-    if !growths.is_empty() {
-        let mut table = shell.table(&["METRIC", "GROWS WITH", "WHERE", "#EXPONENT", "#FROM", "#TO", "#THEORY"]);
-        for growth in growths {
-            let digits = |figure: f64| format!("{figure:.2}");
-            let theory = growth.theory.map_or_else(|| "-".to_owned(), digits);
-            table.add_row([
-                growth.metric.clone(),
-                growth.axis.clone(),
-                growth.at.join(", "),
-                digits(growth.exponent),
-                digits(growth.low),
-                digits(growth.high),
-                theory,
-            ]);
-        }
-        text += &format!("\n{}\n", render(&table));
-    }
-    text
 }
 
 pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<Exit, LabError> {
@@ -378,44 +284,4 @@ pub(super) fn diff(context: &Context, args: &DiffArgs) -> Result<Exit, LabError>
     let difference = difference(&before, &after, args.doubt);
     context.shell.result(&difference, || changes(context.shell, &difference));
     Ok(if args.check && !difference.changes.is_empty() { Exit::Check } else { Exit::Ok })
-}
-
-fn changes(shell: Shell, difference: &Difference) -> String {
-    let Difference { compared, unjudged, missing, changes } = difference;
-    let mut lines = Vec::new();
-    if changes.is_empty() {
-        lines.push(format!("nothing changed beyond noise in {compared} comparisons"));
-    } else {
-        let mut table = shell.table(&["CELL", "METRIC", "#BEFORE", "#AFTER", "#RATIO", "#CHANCE", ""]);
-        for change in changes {
-            let ratio =
-                if change.before == 0.0 { "-".to_owned() } else { format!("{:.3}", change.after / change.before) };
-            let verdict = change.is_better.map_or("", |is_better| if is_better { "better" } else { "worse" });
-            table.add_row([
-                change.cell.join(" "),
-                change.metric.clone(),
-                show_number(change.before),
-                show_number(change.after),
-                ratio,
-                format!("{:.1e}", change.chance),
-                verdict.to_owned(),
-            ]);
-        }
-        lines.push(render(&table).to_string());
-        lines.push(format!("{} of {compared} comparisons changed beyond noise", changes.len()));
-    }
-    if *unjudged > 0 {
-        lines.push(format!(
-            "{unjudged} could not be judged: it takes two runs of a cell, and figures that vary, to know their noise"
-        ));
-    }
-    for cell in missing {
-        lines.push(format!("only one of them has {}", cell.join(" ")));
-    }
-    lines.join("\n")
-}
-
-/// To the second: nobody wants more of a guess.
-const fn whole(span: Duration) -> Duration {
-    Duration::from_secs(span.as_secs())
 }

@@ -1,5 +1,6 @@
 //! What an error tells programs and people beside its message: a code, an exit code, and what to do.
 
+use synod_experiment::ExperimentError;
 use synod_node::StartError;
 use synod_node::api::client::ClientError;
 use synod_node::config::ConfigError;
@@ -44,6 +45,7 @@ impl LabError {
             Self::Payment(_) => "payment",
             Self::PeerStopped { .. } => "peer_stopped",
             Self::Running { .. } => "running",
+            Self::Experiment { source: ExperimentError::Slurm(_), .. } => "cluster_failed",
             Self::Experiment { .. } => "experiment_invalid",
             Self::Scenario { .. } => "scenario_invalid",
             Self::Schema { .. } => "schema",
@@ -66,6 +68,7 @@ impl LabError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Api { source, .. } => api_exit(source),
+            Self::Experiment { source: ExperimentError::Slurm(_), .. } => Exit::Setup,
             Self::Check { .. } => Exit::Check,
             Self::Adversary { .. }
             | Self::Config(_)
@@ -135,8 +138,11 @@ impl LabError {
             Self::TooFewPeers { .. } => "`synod fault restart PEER` starts a peer again",
             Self::Paused { peer } => return Some(format!("`synod fault resume {peer}` lets it go on")),
             Self::PeerStopped { .. } | Self::TimedOut { .. } => "`synod logs PEER` shows the whole log",
+            Self::Experiment { source: ExperimentError::Slurm(_), .. } => {
+                "`sinfo` shows whether the cluster answers; nothing that was kept is lost: synod run --resume"
+            }
             Self::Experiment { .. } => {
-                "`synod compare consensus --print` shows an experiment that can be run; docs/cli.md says what each field is"
+                "`synod compare consensus --print` shows an experiment that can be run; docs/experiments.md says what each field is"
             }
             Self::Scenario { .. } => "`synod sim schema` shows what a scenario may hold",
             Self::Schema { .. } => "use the version of synod that wrote it, or another --dir",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use synod_experiment::Experiment;
 use synod_experiment::grid::Cell;
-use synod_experiment::record::{Cost, Record, Runner, Sent};
+use synod_experiment::record::{Cost, Record, Runner, Sent, machine};
 use synod_experiment::summary::{Better, Metric, Place};
 use synod_machine::Count;
 use synod_node::api::client::Client;
@@ -107,7 +107,8 @@ impl Runner for Real {
         let figures = figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect();
         let sent = sent.into_iter().map(|(kind, Count { messages, bytes })| (kind, Sent { messages, bytes }));
         let record = Record { cell: cell.values.clone(), seed, figures, sent: sent.collect(), payments: Vec::new() };
-        Ok(Some((record, Cost { wall_seconds: begun.elapsed().as_secs_f64(), cpu_seconds })))
+        let cost = Cost { machine: machine(), wall_seconds: begun.elapsed().as_secs_f64(), cpu_seconds };
+        Ok(Some((record, cost)))
     }
 }
 
