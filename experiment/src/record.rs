@@ -221,8 +221,11 @@ pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
     reason.unwrap_or_else(|| "a panic".to_owned())
 }
 
-/// What this machine is called by others.
+/// What this machine is called by its cluster, or else by its system.
 pub fn machine() -> String {
+    if let Ok(name) = std::env::var("SLURMD_NODENAME") {
+        return name;
+    }
     gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
