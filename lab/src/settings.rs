@@ -82,7 +82,7 @@ pub struct Settings {
     pub nodes: usize,
     /// How many of them, the last ones, keep headers alone.
     pub light: usize,
-    /// How many of them vote, the first ones, where validators do; 0 for all full ones, up to 64.
+    /// How many of them vote, the first ones, where validators do; 0 for all full ones, up to 128.
     pub validators: usize,
     /// How they agree.
     pub consensus: Consensus,
@@ -241,7 +241,7 @@ impl Settings {
         }
         let most = self.full_count().min(VALIDATORS_MAX);
         if self.consensus == Consensus::Pbft && !(VALIDATORS_MIN..=most).contains(&self.validator_count()) {
-            return setting("validators", "from 4 to 64, and as many as there are full peers at most");
+            return setting("validators", "from 4 to 128, and as many as there are full peers at most");
         }
         if self.block_time < Duration::from_millis(100) || self.block_time > Duration::from_secs(86_400) {
             return setting("block_time", "from 100ms to 24h");

@@ -10,7 +10,7 @@ use synod_machine::Bytes;
 use crate::{Batch, BlockId, ChainId, Height, PublicKey, Signature, digest};
 
 /// The most votes of a certificate, which is the most validators of a chain.
-pub const VOTES_MAX: usize = 64;
+pub const VOTES_MAX: usize = 128;
 
 /// The longest encoding of a certificate, in bytes: a view, a count, and votes of 66 bytes each.
 pub(crate) const CERTIFICATE_BYTES_MAX: usize = 9 + 1 + VOTES_MAX * (1 + 65);
@@ -167,15 +167,15 @@ mod tests {
         let decode = |certificate: &Certificate| {
             serde_json::from_str::<Certificate>(&serde_json::to_string(certificate).expect("writable"))
         };
-        assert_eq!(decode(&votes(64)).expect("as many as there can be"), votes(64));
-        assert!(decode(&votes(65)).is_err());
+        assert_eq!(decode(&votes(VOTES_MAX)).expect("as many as there can be"), votes(VOTES_MAX));
+        assert!(decode(&votes(VOTES_MAX + 1)).is_err());
     }
 
     #[test]
-    fn the_longest_certificate_has_4_234_bytes() {
+    fn the_longest_certificate_has_8_458_bytes() {
         let longest = Certificate::new(u64::MAX, alloc::vec![(u8::MAX, Signature::NONE); VOTES_MAX]);
-        // A place is below 64, and so one byte.
-        assert_eq!(CERTIFICATE_BYTES_MAX, 4_234);
+        // A place is below 251, and so one byte.
+        assert_eq!(CERTIFICATE_BYTES_MAX, 8_458);
         assert_eq!(synod_machine::wire::encoded_len(&longest), CERTIFICATE_BYTES_MAX);
     }
 }

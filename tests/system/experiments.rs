@@ -101,7 +101,7 @@ fn mistakes_are_told_with_what_would_be_right() {
         (
             &["compare", "consensus", "--only", "peers=5"],
             3,
-            "peers: expected one of 4, 8, 16, 32, 64, 250, 1000, got 5",
+            "peers: expected one of 4, 8, 16, 32, 64, 128, 250, 1000, got 5",
         ),
         (&["report", "."], 3, "no experiment was run here"),
         (&["diff", ".", "."], 3, "no experiment was run here"),

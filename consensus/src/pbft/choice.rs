@@ -13,7 +13,7 @@ use super::statement::{Order, PrePrepare, Prepared};
 use super::types::{Base, Rules, ValidatorId, View};
 
 /// A replica votes for no height that is further above what it knows to be decided. It bounds a view change to this
-/// many proofs, of a quorum's signatures each: at n = 64, two megabytes in a new view.
+/// many proofs, of a quorum's signatures each: at n = 128, eight megabytes in a new view.
 pub const DEPTH_MAX: u64 = 16;
 
 /// A replica stops taking part in views below `view`: ⟨VIEW-CHANGE, v, n, C, P, i⟩.

@@ -85,9 +85,9 @@ pub enum Message<P> {
     ViewChange(Signed<ViewChange>),
 }
 
-/// Room for a new view's proofs: view changes of 43 among 64 validators, each with a base and sixteen proofs of three
+/// Room for a new view's proofs: view changes of 86 among 128 validators, each with a base and sixteen proofs of six
 /// kilobytes, and for what else a message has beside a proposal.
-pub const PROOFS_BYTES_MAX: usize = 4 << 20;
+pub const PROOFS_BYTES_MAX: usize = 9 << 20;
 
 impl<P: Proposal> Wire for Message<P> {
     const BYTES_MAX: usize = P::BYTES_MAX + PROOFS_BYTES_MAX;

@@ -46,7 +46,7 @@ pub(super) struct UpArgs {
     /// With --consensus pos: nobody loses a stake, whatever it signs
     #[arg(long)]
     no_slasher: bool,
-    /// How many peers vote, with --consensus pbft [default: all, up to 64]
+    /// How many peers vote, with --consensus pbft [default: all, up to 128]
     #[arg(long, value_name = "N")]
     validators: Option<usize>,
     /// A peer that is not honest, with --consensus pbft or pos; may be said for several. They are so until a later `up` says

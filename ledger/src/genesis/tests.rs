@@ -243,7 +243,7 @@ fn every_parameter_of_a_chain_of_validators_counts_and_every_mistake_has_its_err
             |genesis| pbft(genesis).watermark_window += 1,
         ],
     );
-    let count = |got| GenesisError::ValidatorCount { least: 4, most: 64, got };
+    let count = |got| GenesisError::ValidatorCount { least: 4, most: 128, got };
     let twice = GenesisError::ValidatorTwice { got: "2".into() };
     all_wrong(
         &genesis,
@@ -252,9 +252,9 @@ fn every_parameter_of_a_chain_of_validators_counts_and_every_mistake_has_its_err
             (
                 |genesis| {
                     let five = pbft(genesis).validators.clone();
-                    pbft(genesis).validators = (0..13).flat_map(|_| five.clone()).collect();
+                    pbft(genesis).validators = (0..26).flat_map(|_| five.clone()).collect();
                 },
-                count(65),
+                count(130),
             ),
             (|genesis| pbft(genesis).validators[1].key = testing::key(1).public(), twice),
             (|genesis| pbft(genesis).validators[1].name = "1".into(), GenesisError::ValidatorTwice { got: "1".into() }),
@@ -264,7 +264,7 @@ fn every_parameter_of_a_chain_of_validators_counts_and_every_mistake_has_its_err
             (|genesis| pbft(genesis).watermark_window = 99, GenesisError::Watermarks { expected: 100, got: 99 }),
             (
                 |genesis| genesis.ledger.block_bytes_max = 4 << 20,
-                GenesisError::CertificateBytes { expected: 4 << 20, got: (4 << 20) + 4_234 },
+                GenesisError::CertificateBytes { expected: 4 << 20, got: (4 << 20) + 8_458 },
             ),
         ],
     );
@@ -293,7 +293,7 @@ fn balances_and_subsidies_may_reach_all_the_money_there_can_be_and_no_more() {
 
 #[test]
 fn two_quorums_share_an_honest_validator_whatever_their_number() {
-    for validators in 4..=64 {
+    for validators in VALIDATORS_MIN..=VALIDATORS_MAX {
         let (faulty, quorum) = (faulty_max(validators), quorum(validators));
         assert!(2 * quorum - validators > faulty, "{validators}: two quorums share more than the faulty");
         assert!(quorum <= validators - faulty, "{validators}: the honest are a quorum by themselves");

@@ -54,7 +54,7 @@ pub struct ChainConfig {
 pub enum EngineConfig {
     /// Practical Byzantine fault tolerance among the first peers. The others follow by certificates.
     Pbft {
-        /// How many peers vote, from 4 to 64.
+        /// How many peers vote, from 4 to 128.
         validators: u32,
         /// How long a payment waits before the primary is replaced; doubled for each view without progress. A few round
         /// trips around the world.

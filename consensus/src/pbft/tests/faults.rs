@@ -11,7 +11,9 @@ use synod_ledger::{Certificate, Height};
 use crate::adversary::Behaviour;
 use crate::pbft::testing::bench::{Bench, toy};
 use crate::pbft::testing::{GENESIS, World, rules, settings};
-use crate::pbft::{Base, Commit, Message, NewView, PrePrepare, View, ViewChange, choose};
+use crate::pbft::{
+    Base, Commit, Message, NewView, PrePrepare, VALIDATORS_MAX, VALIDATORS_MIN, View, ViewChange, choose,
+};
 
 /// Catches: a prepared certificate is dropped in a view change (`start_view_change` in `change.rs`: `prepared:
 /// Vec::new()` in the place of what is collected); sequence numbers that start anew in each view (`choose` in `choice.rs`:
@@ -99,7 +101,7 @@ fn a_primary_starts_a_view_once_also_when_the_fourth_view_change_comes() {
 /// Catches: a quorum of 2f + 1 where n is not 3f + 1 (`quorum`: `2 * faulty_max(validators) + 1`).
 #[test]
 fn two_quorums_share_an_honest_replica_for_every_size() {
-    for count in 4..=64 {
+    for count in VALIDATORS_MIN..=VALIDATORS_MAX {
         let validators = rules(count).validators;
         let (faulty, quorum) = (validators.faulty(), validators.quorum());
         assert!(2 * quorum > count + faulty, "two quorums of {count} share more than f");
@@ -108,8 +110,8 @@ fn two_quorums_share_an_honest_replica_for_every_size() {
     }
     let of = |count: usize| (rules(count).validators.faulty(), rules(count).validators.quorum());
     assert_eq!(
-        [4, 5, 6, 7, 8, 9, 10, 31, 64].map(of),
-        [(1, 3), (1, 4), (1, 4), (2, 5), (2, 6), (2, 6), (3, 7), (10, 21), (21, 43)]
+        [4, 5, 6, 7, 8, 9, 10, 31, 64, 128].map(of),
+        [(1, 3), (1, 4), (1, 4), (2, 5), (2, 6), (2, 6), (3, 7), (10, 21), (21, 43), (42, 86)]
     );
 }
 
