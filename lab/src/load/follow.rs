@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synod_ledger::{BlockId, TxId};
-use synod_node::api::client::{Client, ClientError};
-use synod_node::api::types::{BlockInfo, BlockRef};
+use synod_node::api::client::{Client, ClientError, Events};
+use synod_node::api::types::{ApiEvent, BlockInfo, BlockRef};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -38,7 +38,12 @@ struct Followed {
 pub(super) async fn run(common: Arc<Common>, base: BlockId, listeners: Vec<mpsc::UnboundedSender<Arc<Step>>>) {
     let mut followed = Followed { base, blocks: Vec::new() };
     let mut place = 0;
+    let mut news = None;
     loop {
+        // Before it is asked for its tip, so that no tip comes in between.
+        if news.is_none() {
+            news = common.targets[place].client.events().await.ok();
+        }
         match followed.catch_up(&common.targets[place].client).await {
             Ok(steps) => {
                 for step in steps.into_iter().map(Arc::new) {
@@ -48,13 +53,32 @@ pub(super) async fn run(common: Arc<Common>, base: BlockId, listeners: Vec<mpsc:
                     }
                 }
             }
-            Err(_) => place = (place + 1) % common.targets.len(),
+            Err(_) => {
+                place = (place + 1) % common.targets.len();
+                news = None;
+            }
         }
-        tokio::time::sleep(POLL).await;
+        let told = tokio::time::timeout(POLL, next_tip(&mut news)).await;
+        if matches!(told, Ok(false)) {
+            news = None;
+            tokio::time::sleep(POLL).await;
+        }
     }
 }
 
-/// Block times are seconds: this blurs a latency to confirmation little, and asks a peer little.
+/// Waits until the peer tells of a new tip. Says whether it will tell of others.
+async fn next_tip(news: &mut Option<Events>) -> bool {
+    let Some(events) = news else { return false };
+    loop {
+        match events.next().await {
+            Ok(Some(ApiEvent::Tip { .. } | ApiEvent::Lagged { .. })) => return true,
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return false,
+        }
+    }
+}
+
+/// Whoever tells of no tips is asked for them so often, and whoever tells of them no less: nothing depends on being told.
 const POLL: Duration = Duration::from_millis(100);
 /// So far below the block where the load began a reorganisation is followed; a longer one is another chain.
 const BELOW_BASE_MAX: usize = 1_000;
