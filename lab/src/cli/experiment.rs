@@ -216,25 +216,27 @@ async fn begin(
         shell.result(&experiment, || experiment.to_toml().trim_end().to_owned());
         return Ok(Exit::Ok);
     }
-    let way = Way::new(args.real, &args)?;
+    let mut way = Way::new(args.real, &args)?;
     let manifest = Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: COMMIT.to_owned(),
         command: std::env::args().collect(),
-        place: way.runner.place(),
-        metrics: way.runner.metrics(&experiment),
+        place: way.runner().place(),
+        metrics: way.runner().metrics(&experiment),
         machine: Machine::this(),
         begun: now(),
         ended: None,
     };
     let folder = Folder::create(&args.runs, &experiment, &manifest).map_err(wrong)?;
+    way.log_to(&folder);
     until_stopped(move |stop| go(shell, (&experiment, &cells), &folder, &way, stop)).await
 }
 
 fn resume(shell: Shell, path: &Path, part: Option<Part>, args: &GridArgs, stop: &AtomicBool) -> Result<Exit, LabError> {
     let (folder, experiment, cells) = open(path)?;
     let manifest = folder.manifest().map_err(|source| LabError::Experiment { file: path.to_path_buf(), source })?;
-    let way = Way::new(manifest.place == Place::Real, args)?;
+    let mut way = Way::new(manifest.place == Place::Real, args)?;
+    way.log_to(&folder);
     match part {
         Some(part) => go_part(shell, (&experiment, &cells), &folder, (part, &way), stop),
         None => go(shell, (&experiment, &cells), &folder, &way, stop),
@@ -261,7 +263,8 @@ pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<Exit, LabEr
         summaries.push((label(&folder), summary.clone()));
         let ran: u32 = summary.cells.iter().map(|cell| cell.runs + cell.failed).sum();
         let interrupted = (ran as usize) < cells.len() * experiment.repetitions as usize;
-        let ended = Ended { folder: path.clone(), interrupted, summary: Some(summary) };
+        let resume = format!("synod run --resume {}", path.display());
+        let ended = Ended { folder: path.clone(), interrupted, resume, summary: Some(summary) };
         context.shell.say(&text(context.shell, &ended, &experiment.show));
         all.push(ended);
     }

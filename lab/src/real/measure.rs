@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use super::figures::Sample;
 use super::layout::{self, Layout};
 use super::run::{TREE_DEPTH, height, load, make, sample, start};
+use crate::create::LOG;
 use crate::error::LabError;
 use crate::load::LoadReport;
 use crate::network::{Network, STOP_GRACE};
@@ -29,8 +31,10 @@ use crate::real::Options;
 pub struct Real {
     /// The `synod` whose `node` command runs the peers.
     pub program: PathBuf,
-    /// Below it each run has a folder for keys, stores and logs while it lasts. The logs of a run that failed stay.
+    /// Below it each run has a folder for keys, stores and logs while it lasts.
     pub dir: PathBuf,
+    /// Below it each run has a folder where its peers' logs stay, if they are to.
+    pub logs: Option<PathBuf>,
 }
 
 /// All figures there are. Those that the simulator has, too, mean the same here but for two things: a payment is committed when the
@@ -91,7 +95,8 @@ impl Runner for Real {
     ) -> Result<Option<(Record, Cost)>, String> {
         let Some(scenario) = cell.scenario() else { return Err("searches run in the simulator alone".to_owned()) };
         let begun = Instant::now();
-        let dir = self.dir.join(format!("{:04}-{seed}", cell.number));
+        let name = format!("{:04}-{seed}", cell.number);
+        let dir = self.dir.join(&name);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let measured = runtime.map_err(|error| error.to_string())?.block_on(async {
             let options = Options { program: self.program.clone(), dir: dir.clone(), gossip: None };
@@ -100,9 +105,11 @@ impl Runner for Real {
                 () = stopped(stop) => Ok(None),
             }
         });
-        let measured = measured.map_err(|error| error.to_string())?;
+        let kept = self.logs.as_deref().map_or(Ok(()), |logs| keep_logs(&dir, &logs.join(&name)));
         // What cannot be removed lies in the system's folder for such things.
         let _ = fs::remove_dir_all(&dir);
+        let measured = measured.map_err(|error| error.to_string())?;
+        kept.map_err(|error| format!("keeping the peers' logs: {error}"))?;
         let Some(Measured { figures, sent, cpu_seconds }) = measured else { return Ok(None) };
         let figures = figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect();
         let sent = sent.into_iter().map(|(kind, Count { messages, bytes })| (kind, Sent { messages, bytes }));
@@ -110,6 +117,21 @@ impl Runner for Real {
         let cost = Cost { machine: machine(), wall_seconds: begun.elapsed().as_secs_f64(), cpu_seconds };
         Ok(Some((record, cost)))
     }
+}
+
+/// Copies the log of each peer of a network's directory that wrote one.
+fn keep_logs(network: &Path, logs: &Path) -> io::Result<()> {
+    fs::create_dir_all(logs)?;
+    // A network that could not be made has no directory, and its reason is told otherwise.
+    let Ok(entries) = fs::read_dir(network) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        let log = entry.path().join(LOG);
+        if log.is_file() {
+            fs::copy(log, logs.join(entry.file_name()).with_extension("log"))?;
+        }
+    }
+    Ok(())
 }
 
 async fn stopped(stop: &AtomicBool) {

@@ -26,12 +26,30 @@ use crate::units::show_duration;
 
 /// Who runs cells.
 pub(super) struct Way {
-    pub(super) runner: Box<dyn Runner + Send>,
+    /// Who runs them on real processes, if it is those.
+    real: Option<Real>,
     jobs: usize,
     cluster: Option<Slurm>,
 }
 
 impl Way {
+    pub(super) fn runner(&self) -> &dyn Runner {
+        self.real.as_ref().map_or(&Simulated, |real| real as &dyn Runner)
+    }
+
+    /// Real peers' logs are kept in the folder.
+    pub(super) fn log_to(&mut self, folder: &Folder) {
+        if let Some(real) = &mut self.real {
+            real.logs = Some(folder.path().join(LOGS));
+        }
+    }
+
+    /// The command that goes on with a folder in this way.
+    fn resume(&self, folder: &Folder) -> String {
+        let on = if self.cluster.is_some() { " --on slurm" } else { "" };
+        format!("synod run --resume {}{on}", folder.path().display())
+    }
+
     pub(super) fn new(is_real: bool, args: &GridArgs) -> Result<Self, LabError> {
         let program = program()?;
         let cluster = (args.on == On::Slurm).then(|| Slurm {
@@ -43,14 +61,10 @@ impl Way {
         if cluster.is_none() && !args.sbatch.is_empty() {
             return Err(LabError::Usage { message: "--sbatch is for --on slurm".to_owned() });
         }
-        let runner: Box<dyn Runner + Send> = if is_real {
-            let dir = std::env::temp_dir().join(format!("synod-experiment-{}", std::process::id()));
-            Box::new(Real { program, dir })
-        } else {
-            Box::new(Simulated)
-        };
+        let dir = std::env::temp_dir().join(format!("synod-experiment-{}", std::process::id()));
+        let real = is_real.then_some(Real { program, dir, logs: None });
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { runner, jobs: args.jobs.map_or_else(cores, usize::from), cluster })
+        Ok(Self { real, jobs: args.jobs.map_or_else(cores, usize::from), cluster })
     }
 }
 
@@ -68,18 +82,18 @@ pub(super) fn go(
         Some(slurm) => {
             // Its tasks share the folder.
             let _lock = folder.share().map_err(wrong)?;
-            submit_and_follow(shell, (slurm, way.runner.place()), &runs, folder, stop).map_err(wrong)?
+            submit_and_follow(shell, (slurm, way.runner().place()), &runs, folder, stop).map_err(wrong)?
         }
         None => {
-            let _lock = folder.lock().map_err(wrong)?;
             if let Some(job) = Job::of(folder).map_err(wrong)? {
+                let dir = folder.path().display();
                 let message = format!(
-                    "job {} of Slurm runs this experiment; follow it with synod run --resume {} --on slurm",
-                    job.id,
-                    folder.path().display()
+                    "job {} of Slurm runs this experiment, as {dir}/slurm.json says; synod run --resume {dir} --on slurm follows it",
+                    job.id
                 );
                 return Err(LabError::Usage { message });
             }
+            let _lock = folder.lock().map_err(wrong)?;
             run_here(shell, experiment, &runs, folder, way, stop).map_err(wrong)?
         }
     };
@@ -92,7 +106,8 @@ pub(super) fn go(
         Err(error) => return Err(wrong(error)),
     };
     let failed = summary.as_ref().map_or(0, |summary| summary.failures.len());
-    let ended = Ended { folder: folder.path().to_path_buf(), interrupted: !is_whole, summary };
+    let ended =
+        Ended { folder: folder.path().to_path_buf(), interrupted: !is_whole, resume: way.resume(folder), summary };
     shell.result(&ended, || text(shell, &ended, &experiment.show));
     Ok(match (is_whole, failed) {
         (false, _) => Exit::Interrupted,
@@ -146,7 +161,7 @@ fn run_here(
 ) -> Result<bool, ExperimentError> {
     quiet_threads();
     let mut bar = Bar::new(shell, runs.len());
-    let ran = pool::run(experiment, runs, folder, (&*way.runner, way.jobs), stop, |progress| bar.show(progress));
+    let ran = pool::run(experiment, runs, folder, (way.runner(), way.jobs), stop, |progress| bar.show(progress));
     bar.bar.finish_and_clear();
     ran
 }
@@ -212,3 +227,6 @@ impl Bar {
 const fn whole(span: Duration) -> Duration {
     Duration::from_secs(span.as_secs())
 }
+
+/// Below it each run on real processes has a folder with its peers' logs.
+const LOGS: &str = "logs";

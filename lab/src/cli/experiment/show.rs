@@ -14,6 +14,9 @@ use crate::shell::{Shell, render};
 pub(super) struct Ended {
     pub(super) folder: PathBuf,
     pub(super) interrupted: bool,
+    /// The command that goes on with it.
+    #[serde(skip)]
+    pub(super) resume: String,
     pub(super) summary: Option<Summary>,
 }
 
@@ -27,7 +30,7 @@ pub(super) fn text(shell: Shell, ended: &Ended, show: &[String]) -> String {
         }
     }
     if ended.interrupted {
-        lines.push(format!("interrupted; to go on: synod run --resume {}", ended.folder.display()));
+        lines.push(format!("interrupted; to go on: {}", ended.resume));
     }
     lines.push(format!("everything is in {}; open its {REPORT} in a browser", ended.folder.display()));
     lines.join("\n")
