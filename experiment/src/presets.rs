@@ -32,3 +32,11 @@ pub const SEARCH: Preset = Preset {
 /// What ways to spread blocks and payments cost.
 pub const GOSSIP: Preset =
     Preset { name: "gossip", text: include_str!("../presets/gossip.toml"), small: &[("peers", &["16", "32", "64"])] };
+
+/// The same where peers are processes.
+pub const GOSSIP_REAL: Preset =
+    Preset { name: "gossip-real", text: include_str!("../presets/gossip-real.toml"), small: &[] };
+
+/// The same where peers are processes.
+pub const SEARCH_REAL: Preset =
+    Preset { name: "search-real", text: include_str!("../presets/search-real.toml"), small: &[("peers", &["20"])] };

@@ -18,6 +18,7 @@ mod ports;
 pub mod process;
 pub mod proof;
 pub mod real;
+mod searches;
 pub mod settings;
 pub mod shell;
 mod solo;

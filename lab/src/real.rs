@@ -10,6 +10,7 @@ mod layout;
 mod measure;
 mod run;
 mod scrape;
+mod search;
 mod virtual_time;
 
 pub use figures::{Costs, Figures, Passed};

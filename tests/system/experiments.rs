@@ -112,3 +112,41 @@ fn mistakes_are_told_with_what_would_be_right() {
         assert!(text(&output).contains(said), "{arguments:?}: {}", text(&output));
     }
 }
+
+/// The same questions here and there. That an index needs two messages, and that Chord's peers know most owners among eight, holds of both.
+#[test]
+fn questions_to_real_peers_are_those_of_the_simulator() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let own = r#"
+        name = "both"
+        repetitions = 1
+        search = { queries = 40, peers = 8 }
+        [[axes]]
+        name = "mode"
+        fields = ["mode"]
+        values = ["chord", "flood", "index"]
+    "#;
+    fs::write(folder.path().join("both.toml"), own).expect("a file");
+    let run = |more: &[&str]| {
+        let output = synod(folder.path(), &[&["run", "both.toml", "--json"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        json(&output)
+    };
+    let (real, simulated) = (run(&["--real"]), run(&[]));
+    for place in 0..3 {
+        let figure = |run: &Value, name: &str| {
+            let figure = &run["summary"]["cells"][place]["figures"][name]["mean"];
+            figure.as_f64().unwrap_or_else(|| panic!("{name} of {run}"))
+        };
+        for name in ["asked", "success"] {
+            assert_eq!(figure(&real, name), figure(&simulated, name), "{name}, {place}");
+        }
+        assert!(figure(&real, "latency_p99") < 5.0 && figure(&real, "memory_peak") > 1e6);
+    }
+    let of_index = |run: &Value, name: &str| run["summary"]["cells"][2]["figures"][name]["mean"].as_f64();
+    for run in [&real, &simulated] {
+        assert_eq!((of_index(run, "hops"), of_index(run, "messages_per_question")), (Some(1.0), Some(2.0)));
+    }
+    let logs = folder.path().join(real["folder"].as_str().expect("a folder")).join("logs/0000-1");
+    assert_eq!(fs::read_dir(logs).expect("logs").count(), 8, "each peer's log is kept");
+}

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use synod_node::api::client::Client;
-use synod_node::api::types::{FindMode, FindQuestion, FindRequest, NewItem, OverlaysInfo};
+use synod_node::api::types::{FindMode, FindQuestion, FindRequest, NewItem};
 use synod_node::config::DhtKind;
 
 use super::Report;
 use crate::LabError;
+use crate::searches::wait_published;
 
 /// Items that are shared, and searched for in turn.
 const ITEMS: usize = 60;
@@ -21,8 +21,6 @@ const RATE: u32 = 240;
 const PROMISED: f64 = 200.0;
 /// The longest that 99 of 100 may take.
 const P99: f64 = 100.0;
-/// Successors that a node knows in a ring of more.
-const FOLLOWERS: usize = 8;
 /// How long the overlays may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
@@ -65,29 +63,6 @@ async fn is_found(mode: FindMode, item: usize, client: &Client) -> bool {
     let question = FindQuestion::Name(format!("item {item}"));
     let request = FindRequest { mode, question, ttl: 0, wanted: None, replicas: None, read: None };
     client.find(&request).await.is_ok_and(|answer| answer.failure.is_none())
-}
-
-/// Waits until all peers are in the overlays and all records are written.
-async fn wait_published(clients: &[Client]) -> Result<(), LabError> {
-    let is_there = |overlays: &OverlaysInfo| {
-        let chord = overlays.chord.as_ref();
-        let is_on_the_ring =
-            chord.is_none_or(|chord| chord.predecessor.is_some() && chord.successors.len() == FOLLOWERS);
-        is_on_the_ring
-            && overlays.kademlia_lab.as_ref().is_none_or(|kademlia| kademlia.member)
-            && overlays.unpublished == 0
-    };
-    let began = Instant::now();
-    loop {
-        let answers = join_all(clients.iter().map(Client::overlays)).await;
-        if answers.iter().all(|answer| answer.as_ref().is_ok_and(is_there)) {
-            return Ok(());
-        }
-        if began.elapsed() > PATIENCE {
-            return Err(LabError::Check { what: "the overlays are not there after a minute".into() });
-        }
-        tokio::time::sleep(POLL).await;
-    }
 }
 
 /// What became of some searches.

@@ -19,6 +19,7 @@ use super::context::{Context, PeerArg, Reached};
 use crate::error::LabError;
 use crate::exit::Exit;
 use crate::files;
+use crate::searches::kinds;
 use crate::shell::{render, short};
 
 /// `synod put`.
@@ -292,27 +293,6 @@ async fn fetch(
         }
         Err(error) => Fetched { item, from: String::new(), failure: Some(error.to_string()) },
     }))
-}
-
-/// Kinds of messages that searches use and upkeep does not.
-const fn kinds(mode: FindMode) -> &'static [&'static str] {
-    match mode {
-        FindMode::Chord => &[
-            "chord_step",
-            "chord_next",
-            "chord_owner",
-            "chord_helpless",
-            "chord_fetch",
-            "chord_fetched",
-            "content_ask",
-            "content_have",
-        ],
-        FindMode::Flood => &["flood_query", "flood_hit", "flood_walk", "flood_check", "flood_checked"],
-        FindMode::Index => &["index_ask", "index_answer"],
-        FindMode::Kademlia => &["content_ask", "content_have"],
-        FindMode::KademliaLab => &["kad_find_value", "kad_values", "content_ask", "content_have"],
-        FindMode::Superpeer => &["super_query", "super_hit"],
-    }
 }
 
 /// What all peers sent of a mode's kinds so far.

@@ -114,6 +114,7 @@ Example:
   synod compare gossip --full --jobs 1
   synod compare search --only peers=100,1000,10000
   synod compare consensus --real --only peers=4,8
+  synod compare search --real
 
 Without --full and --only it is small enough to end within two minutes. In virtual time a seed determines everything: the same
 command gives the same records, byte by byte.")]
@@ -182,7 +183,9 @@ pub(super) async fn compare(context: &Context, args: CompareArgs) -> Result<Exit
     let Preset { name, text, small } = match args.what {
         Comparison::Consensus if args.grid.real => presets::CONSENSUS_REAL,
         Comparison::Consensus => presets::CONSENSUS,
+        Comparison::Gossip if args.grid.real => presets::GOSSIP_REAL,
         Comparison::Gossip => presets::GOSSIP,
+        Comparison::Search if args.grid.real => presets::SEARCH_REAL,
         Comparison::Search => presets::SEARCH,
     };
     let small = if args.full { &[] } else { small };

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use synod_experiment::Experiment;
-use synod_experiment::grid::Cell;
-use synod_experiment::record::{Cost, Record, Runner, Sent, machine};
+use synod_experiment::grid::{Cell, Subject};
+use synod_experiment::record::{Cost, Record, Runner, Sent, Simulated, machine};
 use synod_experiment::summary::{Better, Metric, Place};
 use synod_machine::Count;
 use synod_node::api::client::Client;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::figures::Sample;
 use super::layout::{self, Layout};
 use super::run::{TREE_DEPTH, height, load, make, sample, start};
+use super::search;
 use crate::create::LOG;
 use crate::error::LabError;
 use crate::load::LoadReport;
@@ -66,19 +67,28 @@ const METRICS: [(&str, &str, Better, &str); 19] = [
     ("memory_peak", "B", Better::Less, "the most memory that a peer had, on average"),
 ];
 
+/// Figures that whatever runs as a process has.
+const OF_PROCESSES: [&str; 2] = ["cpu_cores_per_peer", "memory_peak"];
+
 impl Runner for Real {
     fn place(&self) -> Place {
         Place::Real
     }
 
-    fn metrics(&self, _: &Experiment) -> Vec<Metric> {
+    fn metrics(&self, experiment: &Experiment) -> Vec<Metric> {
         let metric = |(name, unit, better, about): &(&str, &str, Better, &str)| Metric {
             name: (*name).to_owned(),
             unit: (*unit).to_owned(),
             about: (*about).to_owned(),
             better: *better,
         };
-        METRICS.iter().map(metric).collect()
+        if experiment.search.is_empty() {
+            return METRICS.iter().map(metric).collect();
+        }
+        // As in the simulator; what peers receive is not told by kinds, and what is stored in a table not apart from what is asked.
+        let is_told = |name: &str| !name.starts_with("load_") && name != "publish_messages_per_copy";
+        let common = Simulated.metrics(experiment).into_iter().filter(|metric| is_told(&metric.name));
+        common.chain(METRICS.iter().filter(|(name, ..)| OF_PROCESSES.contains(name)).map(metric)).collect()
     }
 
     /// Two networks on one machine would measure each other.
@@ -93,15 +103,20 @@ impl Runner for Real {
         seed: u64,
         stop: &AtomicBool,
     ) -> Result<Option<(Record, Cost)>, String> {
-        let Some(scenario) = cell.scenario() else { return Err("searches run in the simulator alone".to_owned()) };
         let begun = Instant::now();
         let name = format!("{:04}-{seed}", cell.number);
         let dir = self.dir.join(&name);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let measured = runtime.map_err(|error| error.to_string())?.block_on(async {
             let options = Options { program: self.program.clone(), dir: dir.clone(), gossip: None };
+            let measuring = async {
+                match &cell.subject {
+                    Subject::Chain(scenario) => measure(experiment, scenario, seed, &options).await,
+                    Subject::Search(asked) => search::measure(asked, seed, &options).await,
+                }
+            };
             tokio::select! {
-                measured = measure(experiment, scenario, seed, &options) => measured.map(Some),
+                measured = measuring => measured.map(Some),
                 () = stopped(stop) => Ok(None),
             }
         });
@@ -140,11 +155,11 @@ async fn stopped(stop: &AtomicBool) {
     }
 }
 
-struct Measured {
-    figures: BTreeMap<&'static str, f64>,
-    sent: BTreeMap<String, Count>,
+pub(super) struct Measured {
+    pub(super) figures: BTreeMap<&'static str, f64>,
+    pub(super) sent: BTreeMap<String, Count>,
     /// Processor time of all peers within the window, in seconds.
-    cpu_seconds: f64,
+    pub(super) cpu_seconds: f64,
 }
 
 /// Runs one cell. Its processes end with this function, and with the thread that calls it.
@@ -256,7 +271,7 @@ fn latencies(figures: &mut BTreeMap<&'static str, f64>, report: &LoadReport) {
     figures.extend(all.map(|(name, millis)| (name, millis / 1_000.0)));
 }
 
-fn passed(from: &BTreeMap<String, Count>, to: &BTreeMap<String, Count>) -> BTreeMap<String, Count> {
+pub(super) fn passed(from: &BTreeMap<String, Count>, to: &BTreeMap<String, Count>) -> BTreeMap<String, Count> {
     let less = |(kind, count): (&String, &Count)| {
         let before = from.get(kind).copied().unwrap_or_default();
         (kind.clone(), Count { messages: count.messages - before.messages, bytes: count.bytes - before.bytes })
@@ -269,7 +284,7 @@ fn pids(network: &Network) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// What all peers have used of processors, as Linux tells it in hundredths of a second.
-fn cpu_seconds(network: &Network) -> f64 {
+pub(super) fn cpu_seconds(network: &Network) -> f64 {
     let ticks = |pid: u32| {
         let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).unwrap_or_default();
         // The name in brackets may have spaces; user and system time are the 14th and 15th field.
@@ -280,7 +295,7 @@ fn cpu_seconds(network: &Network) -> f64 {
 }
 
 /// The most memory that each peer had, in bytes, where Linux tells.
-fn memory_peaks(network: &Network) -> Vec<u64> {
+pub(super) fn memory_peaks(network: &Network) -> Vec<u64> {
     let peak = |pid: u32| {
         let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -12,7 +12,7 @@ mod stage;
 use std::time::Duration;
 
 use serde::Serialize;
-use synod_machine::Count;
+use synod_machine::{Count, PeerId};
 use synod_sim::model::{Churn, ModelError};
 
 use self::script::Script;
@@ -177,6 +177,22 @@ pub fn measure(terms: &Terms) -> Figures {
             play(&script, Asking::settled(search.superpeers(&script.content), &search, TTL))
         }
     }
+}
+
+/// Who has what and who asks for what, for whoever puts the questions elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// By peer: the ranks of the things that it has.
+    pub holdings: Vec<Vec<u32>>,
+    /// In the order in which questions are put: who asks, and for the thing of which rank. It does not have it, and another does.
+    pub asks: Vec<(PeerId, u32)>,
+}
+
+/// What a run of these terms would draw. The terms are such that [`Terms::check`] has nothing against them.
+pub fn drawn(terms: &Terms) -> Drawn {
+    let script = Script::draw(terms);
+    let asks = script.asks.iter().map(|ask| (ask.peer, ask.thing as u32)).collect();
+    Drawn { holdings: script.content.holdings, asks }
 }
 
 /// As far as a query goes among superpeers, as [`search::run`] has it.
