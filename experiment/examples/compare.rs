@@ -13,9 +13,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [name, runs, rest @ ..] = &arguments[..] else {
         return Err("usage: compare NAME|FILE RUNS [AXIS=VALUES …]".into());
     };
-    let preset = [presets::CONSENSUS, presets::CONSENSUS_REAL, presets::GOSSIP, presets::SEARCH]
-        .into_iter()
-        .find(|preset| preset.name == name.as_str());
+    let preset =
+        [presets::CONSENSUS, presets::CONSENSUS_REAL, presets::GOSSIP, presets::LOAD, presets::SEARCH]
+            .into_iter()
+            .find(|preset| preset.name == name.as_str());
     let text = match preset {
         Some(preset) => preset.text.to_owned(),
         None => std::fs::read_to_string(name)?,

@@ -47,6 +47,9 @@ pub struct Experiment {
     /// What hashes and processors take.
     #[serde(default)]
     pub energy: Energy,
+    /// At which share of what a cell can carry it is measured. If left out, at the load that its scenario has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knee: Option<Knee>,
     /// The figures that tables and plots show, in their order. If left out, all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub show: Vec<String>,
@@ -95,6 +98,18 @@ pub struct Attacker {
     pub risk: f64,
 }
 
+/// How the most that a cell can carry is found, and at which share of it everything is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Knee {
+    /// The share of the knee at which everything is measured.
+    pub share: f64,
+    /// A rate is carried if this share of the payments that it asks for are committed within the window.
+    pub committed: f64,
+    /// The search ends when the lowest rate that is not carried exceeds the highest that is by this share of it at most.
+    pub precision: f64,
+}
+
 /// What work takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -138,6 +153,14 @@ impl Default for Attacker {
     /// A tenth, and once in a thousand: the first line of the table in Nakamoto's section 11.
     fn default() -> Self {
         Self { share: 0.1, risk: 0.001 }
+    }
+}
+
+impl Default for Knee {
+    /// At seven tenths a queue of Poisson arrivals is still short (with one exponential server 2.3 on average: M/M/1); a twentieth is
+    /// what arrivals and blocks at the edges of a window of minutes make of it by chance.
+    fn default() -> Self {
+        Self { share: 0.7, committed: 0.95, precision: 0.1 }
     }
 }
 
@@ -262,12 +285,30 @@ impl Experiment {
                 return wrong(format!("energy.{field}"), "a number from 0 on", got);
             }
         }
+        self.check_knee()?;
         let set_here = ["name", "seed", "stop", "checks", "outputs"];
         if let Some(reserved) = set_here.into_iter().find(|name| self.scenario.contains_key(*name)) {
             return wrong(format!("scenario.{reserved}"), "no such field: the experiment sets it", "one");
         }
         self.check_axes()?;
         self.check_skips()
+    }
+
+    fn check_knee(&self) -> Result<(), ExperimentError> {
+        let Some(knee) = self.knee else { return Ok(()) };
+        if !self.search.is_empty() {
+            return wrong("knee", "no such field, since questions are put one by one", "one");
+        }
+        if !(knee.share > 0.0 && knee.share <= 1.0) {
+            return wrong("knee.share", "a share above 0 and at most 1, as 0.7", knee.share);
+        }
+        if !(knee.committed > 0.0 && knee.committed < 1.0) {
+            return wrong("knee.committed", "a share between 0 and 1, as 0.95", knee.committed);
+        }
+        if !(PRECISION_MIN..=1.0).contains(&knee.precision) {
+            return wrong("knee.precision", format!("from {PRECISION_MIN} to 1"), knee.precision);
+        }
+        Ok(())
     }
 
     fn check_axes(&self) -> Result<(), ExperimentError> {
@@ -324,8 +365,11 @@ const NAME_BYTES_MAX: usize = 48;
 const REPETITIONS_MAX: u32 = 10_000;
 /// More cells make no table that anybody reads.
 const CELLS_MAX: usize = 10_000;
+/// What chance makes of a knee is far more.
+const PRECISION_MIN: f64 = 0.001;
 /// Columns that tables have besides; what is measured has an underscore or is among these, too.
-const RESERVED: [&str; 10] = ["asked", "at", "bytes", "cell", "hops", "kind", "messages", "seed", "success", "took"];
+const RESERVED: [&str; 11] =
+    ["asked", "at", "bytes", "cell", "hops", "kind", "knee", "messages", "seed", "success", "took"];
 
 const fn zipf() -> f64 {
     1.0

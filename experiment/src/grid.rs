@@ -140,7 +140,13 @@ fn subject(
         load.entry("until").or_insert_with(|| Value::String(until.to_string()));
     }
     let written = toml::to_string(&table).expect("a table of values and tables");
-    Scenario::parse(&written).map(Box::new).map(Subject::Chain).map_err(|error| wrong(error, "scenario"))
+    let scenario = Scenario::parse(&written).map_err(|error| wrong(error, "scenario"))?;
+    if experiment.knee.is_some() && scenario.load.as_ref().is_none_or(|load| load.rate.is_none()) {
+        let (field, expected) = ("load.rate".to_owned(), "a rate, at which the search for the knee begins".to_owned());
+        let missing = ScenarioError::Field { field, expected, got: "none".to_owned(), place: None };
+        return Err(wrong(missing, "scenario"));
+    }
+    Ok(Subject::Chain(Box::new(scenario)))
 }
 
 fn set(table: &mut Table, name: &str, value: Value) {

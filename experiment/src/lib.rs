@@ -8,6 +8,7 @@ mod error;
 mod finish;
 pub mod folder;
 pub mod grid;
+pub mod knee;
 pub mod notebook;
 pub mod page;
 mod pictures;

@@ -22,6 +22,13 @@ pub const CONSENSUS: Preset = Preset {
 pub const CONSENSUS_REAL: Preset =
     Preset { name: "consensus-real", text: include_str!("../presets/consensus-real.toml"), small: &[] };
 
+/// What engines carry, and how fast they are at a share of it.
+pub const LOAD: Preset = Preset {
+    name: "load",
+    text: include_str!("../presets/load.toml"),
+    small: &[("peers", &["8"]), ("engine", &["pow", "pos", "pbft"]), ("line", &["1-Mbit"]), ("block", &["10000"])],
+};
+
 /// What ways of finding things cost.
 pub const SEARCH: Preset = Preset {
     name: "search",

@@ -15,6 +15,7 @@ use synod_scenario::overlay::compare;
 use crate::Experiment;
 use crate::config::Search;
 use crate::grid::{Cell, Subject};
+use crate::knee::{KNEE, search};
 use crate::summary::{Better, Failure, Metric, Place};
 
 /// What one run showed.
@@ -101,7 +102,10 @@ impl Runner for Simulated {
 
     fn metrics(&self, experiment: &Experiment) -> Vec<Metric> {
         match experiment.search.is_empty() {
-            true => METRICS.iter().chain([&RECOVERY]).map(metric).collect(),
+            true => {
+                let knee = experiment.knee.is_some().then_some(&KNEE);
+                knee.into_iter().chain(&METRICS).chain([&RECOVERY]).map(metric).collect()
+            }
             false => SEARCH_METRICS.iter().map(metric).collect(),
         }
     }
@@ -134,7 +138,7 @@ fn simulate(experiment: &Experiment, cell: &Cell, seed: u64, stop: &AtomicBool) 
         Subject::Search(search) => return find(cell, search, seed).map(Some),
     };
     let no_files = |name: &str| Err(std::io::Error::other(format!("an experiment reads no files, as `{name}`")));
-    let plan = scenario.plan(seed, no_files).map_err(|error| error.unplaced().to_string())?;
+    let mut plan = scenario.plan(seed, no_files).map_err(|error| error.unplaced().to_string())?;
     let from = Time(experiment.warm_up.nanos());
     let terms = Terms {
         from,
@@ -144,6 +148,18 @@ fn simulate(experiment: &Experiment, cell: &Cell, seed: u64, stop: &AtomicBool) 
         joules_per_hash: experiment.energy.joules_per_hash,
     };
     let watch = |_| if stop.load(Ordering::Relaxed) { Watch::Stop } else { Watch::GoOn };
+    let mut found = None;
+    if let Some(knee) = &experiment.knee {
+        let first = plan.load.rate;
+        found = search(knee, first, |rate| {
+            let mut attempt = plan.clone();
+            (attempt.load.rate, attempt.stop.time) = (rate, terms.until);
+            let measured = measure(attempt, &terms, watch).map_err(|broken| broken.to_string())?;
+            Ok(measured.map(|(measured, _)| measured.figures["payments_per_second"] >= knee.committed * rate))
+        })?;
+        let Some(found) = found else { return Ok(None) };
+        plan.load.rate = knee.share * found;
+    }
     let Some((measured, _)) = measure(plan, &terms, watch).map_err(|broken| broken.to_string())? else {
         return Ok(None);
     };
@@ -151,10 +167,11 @@ fn simulate(experiment: &Experiment, cell: &Cell, seed: u64, stop: &AtomicBool) 
         let sent = Sent { messages: count.messages, bytes: count.bytes };
         (kind.to_owned(), sent)
     });
+    let figures = measured.figures.into_iter().chain(found.map(|found| (KNEE.0, found)));
     Ok(Some(Record {
         cell: cell.values.clone(),
         seed,
-        figures: measured.figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect(),
+        figures: figures.map(|(name, figure)| (name.to_owned(), figure)).collect(),
         sent: sent.collect(),
         payments: measured.payments.into_iter().map(|paid| (paid.at, paid.took)).collect(),
     }))

@@ -3,7 +3,7 @@
 use synod_scenario::config::EngineConfig;
 
 use super::SMALL;
-use crate::presets::{CONSENSUS, GOSSIP};
+use crate::presets::{CONSENSUS, CONSENSUS_REAL, GOSSIP, LOAD, SEARCH};
 use crate::{Experiment, grid};
 
 fn scenario(cell: &grid::Cell) -> &synod_scenario::Scenario {
@@ -87,6 +87,22 @@ fn every_mistake_is_told_with_what_would_be_right_and_where() {
         ),
         ("confirmations = 2", "seed = 3", "scenario.seed: expected no such field: the experiment sets it, got one"),
         ("values = [4, 8]", "values = [4, 65]", "peers = 65, engine = pbft: chain: "),
+        (
+            "[scenario]",
+            "[knee]\nshare = 1.5\n[scenario]",
+            "line 9, column 9: knee.share: expected a share above 0 and at most 1, as 0.7, got 1.5",
+        ),
+        (
+            "[scenario]",
+            "[knee]\ncommitted = 1.0\n[scenario]",
+            "line 9, column 13: knee.committed: expected a share between 0 and 1",
+        ),
+        (
+            "[scenario]",
+            "[knee]\nprecision = 0.0\n[scenario]",
+            "line 9, column 13: knee.precision: expected from 0.001 to 1, got 0",
+        ),
+        ("name = \"engine\"", "name = \"knee\"", "axes[1].name: expected letters, digits and -"),
     ];
     for (from, to, said) in cases {
         let error = change(from, to);
@@ -115,6 +131,32 @@ fn an_axis_can_be_restricted_and_what_is_skipped_with_it() {
 }
 
 #[test]
+fn a_search_for_the_knee_begins_at_a_rate() {
+    let knee = |load: &str| cells(&SMALL.replace("[scenario]", "[knee]\n[scenario]").replace("rate = 2.0", load));
+    assert_eq!(knee("rate = 2.0").expect("a good experiment").len(), 4);
+    let error = knee("clients = { count = 3 }").expect_err("clients pay as they are served");
+    let said = "peers = 4, engine = pow: load.rate: expected a rate, at which the search for the knee begins, got none";
+    assert!(error.ends_with(said), "{error}");
+}
+
+#[test]
+fn what_comes_with_the_program_can_be_run_whole_and_small() {
+    let count = |experiment: &Experiment| grid::cells(experiment, &experiment.to_toml()).expect("good cells").len();
+    let presets = [CONSENSUS, CONSENSUS_REAL, GOSSIP, LOAD, SEARCH];
+    for (preset, whole, small) in
+        presets.into_iter().zip([171, 9, 15, 72, 60]).zip([9, 9, 9, 3, 10]).map(|((a, b), c)| (a, b, c))
+    {
+        let mut experiment = Experiment::parse(preset.text).expect(preset.name);
+        assert_eq!((experiment.name.as_str(), count(&experiment)), (preset.name, whole));
+        for (axis, values) in preset.small {
+            let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+            experiment.restrict(axis, &values).expect(preset.name);
+        }
+        assert_eq!(count(&experiment), small, "{}", preset.name);
+    }
+}
+
+#[test]
 fn mistakes_of_searches_are_told() {
     let text = "name = \"find\"\nsearch = { mode = \"chord\", queries = 5, peers = 64 }\n";
     assert_eq!(cells(text).expect("a good experiment").len(), 1);
@@ -126,6 +168,11 @@ fn mistakes_of_searches_are_told() {
             "name = \"find\"",
             "name = \"find\"\nwarm-up = \"1 s\"",
             "warm-up: expected no such field, since questions are put within an hour",
+        ),
+        (
+            "name = \"find\"",
+            "name = \"find\"\nknee = {}",
+            "knee: expected no such field, since questions are put one by one",
         ),
     ];
     for (from, to, said) in cases {

@@ -250,3 +250,68 @@ fn what_is_not_there_or_cannot_be_read_is_told() {
     let error = folder.contents(&cells).expect_err("half a record").to_string();
     assert!(error.starts_with("reading ") && error.contains("cells/0000-1.json: "), "{error}");
 }
+
+/// Work with small blocks, and votes on thin lines.
+const TIGHT: &str = r#"
+name = "tight"
+repetitions = 1
+warm-up = "10 s"
+duration = "150 s"
+settle = "30 s"
+knee = {}
+
+[scenario]
+peers = 4
+confirmations = 1
+topology = { kind = "complete" }
+links = { delay = "20 ms" }
+
+[scenario.chain]
+block-time = "1 s"
+block-bytes-max = 5000
+maturity = 10
+
+[scenario.load]
+rate = 8.0
+arrivals = "constant"
+
+[[axes]]
+name = "engine"
+
+[[axes.cases]]
+name = "pow"
+
+[[axes.cases]]
+name = "pbft"
+set = { links = { upload = "256 kbit/s" }, chain = { engine = { kind = "pbft", validators = 4 } } }
+"#;
+
+/// Issue 7, load: the knee is found, and then everything measured at seven tenths of it.
+#[test]
+fn the_knee_is_what_is_carried_and_all_is_measured_at_a_share_of_it() {
+    let runs = tempfile::tempdir().expect("a folder");
+    let (folder, cells, summary) = run(runs.path(), TIGHT, &Simulated);
+    assert!(summary.failures.is_empty(), "{:?}", summary.failures);
+    let text = fs::read_to_string(folder.path().join("records.csv")).expect("records");
+    assert!(text.starts_with("engine,seed,knee,payments_per_second,"), "{text}");
+    let contents = folder.contents(&cells).expect("whole");
+    for Record { figures, cell, .. } in &contents.records {
+        let offered = figures["offered_per_second"] / figures["knee"];
+        assert!((offered - 0.7).abs() < 0.02, "{cell:?}: {offered}");
+        assert!(figures["payments_per_second"] > 0.9 * figures["offered_per_second"], "{cell:?}: {figures:?}");
+        assert_eq!(figures["unconfirmed_share"], 0.0, "{cell:?}");
+    }
+    // What a chain of work commits when more is asked for than it carries is what it can: of the knee 95 of 100 are that much at most, and
+    // of a tenth more they are more.
+    let flooded = TIGHT.replace("knee = {}", "").replace("rate = 8.0", "rate = 40.0");
+    let flooded = Experiment::parse(&flooded).expect("a good experiment");
+    let work = &grid::cells(&flooded, "").expect("good cells")[0];
+    let ran = |experiment: &Experiment, cell: &Cell| {
+        let ended = Simulated.run(experiment, cell, 1, &AtomicBool::new(false)).expect("it comes to an end");
+        ended.expect("nobody stops it").0
+    };
+    let most = ran(&flooded, work).figures["payments_per_second"];
+    let ratio = contents.records[0].figures["knee"] / (most / 0.95);
+    assert!((0.85..1.03).contains(&ratio), "{ratio}, {most}");
+    assert_eq!(ran(&contents.experiment, &cells[0]), contents.records[0], "the seed determines the knee");
+}

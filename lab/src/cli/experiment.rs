@@ -101,6 +101,8 @@ enum Comparison {
     Consensus,
     /// Flooding, a mesh and rumours
     Gossip,
+    /// How many payments the engines carry, and how fast they are at seven tenths of that
+    Load,
     /// Chord, Kademlia, floods, superpeers and a central index
     Search,
 }
@@ -112,6 +114,7 @@ Example:
   synod compare consensus
   synod compare consensus --only peers=4,8,16,32,64 --only engine=pbft
   synod compare gossip --full --jobs 1
+  synod compare load --only line=1-Mbit,5-Mbit
   synod compare search --only peers=100,1000,10000
   synod compare consensus --real --only peers=4,8
   synod compare search --real
@@ -185,6 +188,7 @@ pub(super) async fn compare(context: &Context, args: CompareArgs) -> Result<Exit
         Comparison::Consensus => presets::CONSENSUS,
         Comparison::Gossip if args.grid.real => presets::GOSSIP_REAL,
         Comparison::Gossip => presets::GOSSIP,
+        Comparison::Load => presets::LOAD,
         Comparison::Search if args.grid.real => presets::SEARCH_REAL,
         Comparison::Search => presets::SEARCH,
     };

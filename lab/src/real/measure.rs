@@ -169,6 +169,10 @@ async fn measure(
     seed: u64,
     options: &Options,
 ) -> Result<Measured, LabError> {
+    if experiment.knee.is_some() {
+        let expected = "none: the search for it takes a network for each rate".to_owned();
+        return Err(LabError::Unreal { field: "knee".to_owned(), expected });
+    }
     let no_files = |name: &str| Err(std::io::Error::other(format!("an experiment reads no files, as `{name}`")));
     let plan = scenario.plan(seed, no_files);
     let plan = plan.map_err(|source| LabError::Scenario { path: PathBuf::from(&scenario.name), source })?;
