@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: compare NAME|FILE RUNS [AXIS=VALUES …]".into());
     };
     let preset =
-        [presets::CONSENSUS, presets::CONSENSUS_REAL, presets::GOSSIP, presets::LOAD, presets::SEARCH]
+        [presets::CONSENSUS, presets::CONSENSUS_REAL, presets::FAULTS, presets::GOSSIP, presets::LOAD, presets::SEARCH]
             .into_iter()
             .find(|preset| preset.name == name.as_str());
     let text = match preset {

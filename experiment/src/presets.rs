@@ -29,6 +29,9 @@ pub const LOAD: Preset = Preset {
     small: &[("peers", &["8"]), ("engine", &["pow", "pos", "pbft"]), ("line", &["1-Mbit"]), ("block", &["10000"])],
 };
 
+/// How engines take crashes and partitions.
+pub const FAULTS: Preset = Preset { name: "faults", text: include_str!("../presets/faults.toml"), small: &[] };
+
 /// What ways of finding things cost.
 pub const SEARCH: Preset = Preset {
     name: "search",

@@ -1,9 +1,11 @@
 //! What an experiment may say, and which cells it has.
 
+use synod_scenario::Deed;
 use synod_scenario::config::EngineConfig;
+use synod_sim::model::Span;
 
 use super::SMALL;
-use crate::presets::{CONSENSUS, CONSENSUS_REAL, GOSSIP, LOAD, SEARCH};
+use crate::presets::{CONSENSUS, CONSENSUS_REAL, FAULTS, GOSSIP, LOAD, SEARCH};
 use crate::{Experiment, grid};
 
 fn scenario(cell: &grid::Cell) -> &synod_scenario::Scenario {
@@ -142,9 +144,9 @@ fn a_search_for_the_knee_begins_at_a_rate() {
 #[test]
 fn what_comes_with_the_program_can_be_run_whole_and_small() {
     let count = |experiment: &Experiment| grid::cells(experiment, &experiment.to_toml()).expect("good cells").len();
-    let presets = [CONSENSUS, CONSENSUS_REAL, GOSSIP, LOAD, SEARCH];
+    let presets = [CONSENSUS, CONSENSUS_REAL, FAULTS, GOSSIP, LOAD, SEARCH];
     for (preset, whole, small) in
-        presets.into_iter().zip([171, 9, 15, 72, 60]).zip([9, 9, 9, 3, 10]).map(|((a, b), c)| (a, b, c))
+        presets.into_iter().zip([171, 9, 12, 15, 72, 60]).zip([9, 9, 12, 9, 3, 10]).map(|((a, b), c)| (a, b, c))
     {
         let mut experiment = Experiment::parse(preset.text).expect(preset.name);
         assert_eq!((experiment.name.as_str(), count(&experiment)), (preset.name, whole));
@@ -153,6 +155,21 @@ fn what_comes_with_the_program_can_be_run_whole_and_small() {
             experiment.restrict(axis, &values).expect(preset.name);
         }
         assert_eq!(count(&experiment), small, "{}", preset.name);
+    }
+}
+
+#[test]
+fn faults_happen_to_those_who_matter_within_the_window() {
+    let cells = cells(FAULTS.text).expect("a good experiment");
+    let experiment = Experiment::parse(FAULTS.text).expect("a good experiment");
+    let window = experiment.warm_up..Span::from_nanos(experiment.warm_up.nanos() + experiment.duration.nanos());
+    for cell in &cells {
+        let plan = scenario(cell).plan(1, |_| unreachable!("it names no file")).expect("a plan");
+        assert!(scenario(cell).actions.iter().all(|action| window.contains(&action.at())), "{:?}", cell.values);
+        assert_eq!(plan.deeds.is_empty(), cell.values[1] == "none", "{:?}", cell.values);
+        let Some((_, Deed::Crash { peers, .. })) = plan.deeds.first() else { continue };
+        let busiest = plan.power.iter().position(|power| Some(power) == plan.power.iter().max());
+        assert_eq!(peers.iter().any(|peer| Some(peer.0 as usize) == busiest), cell.values[1] == "leader");
     }
 }
 

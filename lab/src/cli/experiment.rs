@@ -99,6 +99,8 @@ pub(super) struct RunArgs {
 enum Comparison {
     /// Proof of work, proof of stake and pBFT
     Consensus,
+    /// The same engines when the busiest peer crashes, the network falls into halves, or three of ten peers are lost
+    Faults,
     /// Flooding, a mesh and rumours
     Gossip,
     /// How many payments the engines carry, and how fast they are at seven tenths of that
@@ -115,6 +117,7 @@ Example:
   synod compare consensus --only peers=4,8,16,32,64 --only engine=pbft
   synod compare gossip --full --jobs 1
   synod compare load --only line=1-Mbit,5-Mbit
+  synod compare faults
   synod compare search --only peers=100,1000,10000
   synod compare consensus --real --only peers=4,8
   synod compare search --real
@@ -186,6 +189,7 @@ pub(super) async fn compare(context: &Context, args: CompareArgs) -> Result<Exit
     let Preset { name, text, small } = match args.what {
         Comparison::Consensus if args.grid.real => presets::CONSENSUS_REAL,
         Comparison::Consensus => presets::CONSENSUS,
+        Comparison::Faults => presets::FAULTS,
         Comparison::Gossip if args.grid.real => presets::GOSSIP_REAL,
         Comparison::Gossip => presets::GOSSIP,
         Comparison::Load => presets::LOAD,
