@@ -16,6 +16,8 @@ pub fn finish(folder: &Folder, cells: &[Cell]) -> Result<Summary, ExperimentErro
     let summary = summarise(&contents, cells);
     folder.make(PLOTS)?;
     folder.write("records.csv", table::records(&contents).as_bytes())?;
+    #[cfg(feature = "parquet")]
+    folder.write("records.parquet", &crate::columns::records(&contents))?;
     folder.write("records.jsonl", table::lines(&contents).as_bytes())?;
     folder.write("traffic.csv", table::traffic(&contents).as_bytes())?;
     folder.write("payments.csv", table::payments(&contents).as_bytes())?;

@@ -2,6 +2,8 @@
 //!
 //! [`Experiment`] is what people write, [`grid::cells`] what is run.
 
+#[cfg(feature = "parquet")]
+mod columns;
 pub mod config;
 pub mod diff;
 mod error;
