@@ -106,7 +106,7 @@ pub const METRICS: [About; 26] = [
 ];
 
 /// The messages by which validators agree on a block.
-const VOTES: [&str; 3] = ["commit", "pre_prepare", "prepare"];
+pub const VOTES: [&str; 3] = ["commit", "pre_prepare", "prepare"];
 
 /// The figure that a run with faults has besides.
 pub const RECOVERY: About = (

@@ -15,6 +15,7 @@ use synod_machine::Count;
 use synod_node::api::client::Client;
 use synod_scenario::Plan;
 use synod_scenario::config::Scenario;
+use synod_scenario::measure::VOTES;
 use tokio::sync::watch;
 
 use super::figures::Sample;
@@ -40,7 +41,7 @@ pub struct Real {
 
 /// All figures there are. Those that the simulator has, too, mean the same here but for two things: a payment is committed when the
 /// load that made it sees it in a block, and everything else that goes over sockets is counted apart.
-const METRICS: [(&str, &str, Better, &str); 19] = [
+const METRICS: [(&str, &str, Better, &str); 20] = [
     (
         "payments_per_second",
         "1/s",
@@ -58,6 +59,12 @@ const METRICS: [(&str, &str, Better, &str); 19] = [
     ("bytes_per_payment", "B", Better::Less, "their bytes, without framing, for each payment confirmed"),
     ("wire_bytes_per_payment", "B", Better::Less, "bytes that all sockets sent for each payment confirmed"),
     ("messages_per_block", "", Better::Less, "messages sent by all peers for each block of the chain"),
+    (
+        "votes_per_block",
+        "",
+        Better::Less,
+        "pre-prepares, prepares and commits sent by all validators for each block of the chain",
+    ),
     ("bytes_per_block", "B", Better::Less, "their bytes for each block of the chain"),
     ("bytes_per_peer_second", "B/s", Better::Less, "bytes that a peer sends in a second"),
     ("blocks_per_second", "1/s", Better::Neither, "blocks of the chain within the window, per second"),
@@ -241,6 +248,10 @@ async fn window(
     let wire = to.0.wire_bytes.zip(from.0.wire_bytes).map_or(0, |(to, from)| to - from);
     set("wire_bytes_per_payment", wire as f64, confirmed);
     set("messages_per_block", messages as f64, blocks);
+    let votes: u64 = VOTES.iter().filter_map(|kind| sent.get(*kind)).map(|count| count.messages).sum();
+    if votes > 0 {
+        set("votes_per_block", votes as f64, blocks);
+    }
     set("bytes_per_block", bytes as f64, blocks);
     set("bytes_per_peer_second", bytes as f64, seconds * peers);
     set("blocks_per_second", blocks, seconds);
