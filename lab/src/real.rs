@@ -16,4 +16,5 @@ mod virtual_time;
 pub use figures::{Costs, Figures, Passed};
 pub use measure::Real;
 pub use run::{Options, run};
+pub(crate) use scrape::sent;
 pub use virtual_time::simulate;

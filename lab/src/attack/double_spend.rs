@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use synod_machine::Count;
 use synod_node::api::client::ClientError;
 
 use super::arena::{Arena, POLL, Pair, is_passing, work};
@@ -108,7 +109,7 @@ async fn fight(
         miner.join(arena).await?;
     }
     arena.wait_one_tip(&[], terms.limit).await?;
-    let hashes = hashes(miner).await?;
+    let before = spent(miner).await?;
     let merchant = Merchant::open(arena.client(arena.at), arena.name(arena.at), arena.merchant(), terms.confirmations);
     let mut attack = Attack {
         arena,
@@ -128,12 +129,19 @@ async fn fight(
         Strategy::Partition => attack.partition().await?,
         Strategy::Race => attack.race().await?,
     };
-    let spent = self::hashes(miner).await?.saturating_sub(hashes);
+    let after = spent(miner).await?;
     if end == End::Unbegun {
         return Ok(None);
     }
     let fates = attack.settle().await?;
-    let costs = Costs { hashes: spent, joules: spent as f64 * terms.joules_per_hash, blocks: attack.blocks };
+    let hashes = after.0.saturating_sub(before.0);
+    let costs = Costs {
+        hashes,
+        joules: hashes as f64 * terms.joules_per_hash,
+        blocks: attack.blocks,
+        messages: after.1.messages.saturating_sub(before.1.messages),
+        bytes: after.1.bytes.saturating_sub(before.1.bytes),
+    };
     Ok(Some(attack.end(number, end, costs, fates)))
 }
 
@@ -154,10 +162,11 @@ impl End {
     }
 }
 
-async fn hashes(miner: Option<&Miner>) -> Result<u64, LabError> {
+/// Hashes of the attacker's node so far, and what it sent.
+async fn spent(miner: Option<&Miner>) -> Result<(u64, Count), LabError> {
     match miner {
-        Some(miner) => Ok(miner.status().await?.hashes_total),
-        None => Ok(0),
+        Some(miner) => Ok((miner.status().await?.hashes_total, miner.sent().await?)),
+        None => Ok((0, Count::default())),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use synod_ledger::{Address, Tx};
+use synod_machine::Count;
 use synod_node::api::client::{Client, ClientError};
 use synod_node::api::types::{Faults, Status};
 use synod_node::config::MiningConfig;
@@ -82,6 +83,12 @@ impl Miner {
     /// Its status.
     pub(super) async fn status(&self) -> Result<Status, LabError> {
         self.client.status().await.map_err(|error| LabError::api(NAME, error))
+    }
+
+    /// What it has sent so far.
+    pub(super) async fn sent(&self) -> Result<Count, LabError> {
+        let page = self.client.metrics().await.map_err(|error| LabError::api(NAME, error))?;
+        Ok(crate::real::sent(&page))
     }
 
     /// Ends the cut, and waits until it is connected to all and on their tip.

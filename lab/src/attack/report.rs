@@ -113,6 +113,10 @@ pub struct Costs {
     pub joules: f64,
     /// Blocks that it found in secret.
     pub blocks: u64,
+    /// Messages that it sent.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// One attack.

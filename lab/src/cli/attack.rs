@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use synod_scenario::attack::double_spend::Grid;
 use synod_scenario::duel::Wait;
 
@@ -58,6 +59,8 @@ pub(super) struct EquivocationArgs {
     #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = units::positive_duration)]
     span: Duration,
     #[command(flatten)]
+    page: PageArg,
+    #[command(flatten)]
     roles: RolesArgs,
 }
 
@@ -86,6 +89,8 @@ pub(super) struct FloodArgs {
     #[arg(long = "for", value_name = "TIME", default_value = "20s", value_parser = units::positive_duration)]
     span: Duration,
     #[command(flatten)]
+    page: PageArg,
+    #[command(flatten)]
     roles: RolesArgs,
 }
 
@@ -105,7 +110,24 @@ pub(super) struct NothingAtStakeArgs {
     #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = units::positive_duration)]
     span: Duration,
     #[command(flatten)]
+    page: PageArg,
+    #[command(flatten)]
     roles: RolesArgs,
+}
+
+/// A page of the report.
+#[derive(Debug, Args)]
+struct PageArg {
+    /// Write the report as a page of its own
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+impl PageArg {
+    fn write<T: Serialize>(&self, attack: &str, sentence: &str, report: &T) -> Result<(), LabError> {
+        let Some(path) = &self.html else { return Ok(()) };
+        crate::files::write(path, attack::page_of(attack, sentence, report).as_bytes())
+    }
 }
 
 /// Who pays whom.
@@ -256,6 +278,8 @@ async fn equivocation(context: &Context, args: EquivocationArgs) -> Result<Exit,
     let bar = context.shell.spinner("validators vote for two blocks of one height");
     let report = attack::equivocate(arena, args.colluders, args.span, super::interrupted()).await?;
     bar.finish_and_clear();
+    let sentence = if report.forked { "Two blocks of one height were agreed on." } else { "Nothing was forked." };
+    args.page.write(report.attack, sentence, &report)?;
     context.shell.result(&report, || {
         let fork = report.violation.clone().map(|shown| Fork { peers: report.stopped.clone(), shown }.text());
         let fork = fork.unwrap_or_else(|| "Nothing was forked.".to_owned());
@@ -274,11 +298,14 @@ async fn flood(context: &Context, args: FloodArgs) -> Result<(), LabError> {
     if honest.secret.address() == arena.attacker() {
         return Err(LabError::Usage { message: "--payer and --from are the same".to_owned() });
     }
-    let FloodArgs { kind, rate, honest_rate, span, .. } = args;
+    let FloodArgs { kind, rate, honest_rate, span, page, .. } = args;
     let terms = FloodTerms { kind, rate, honest_rate, span };
     let bar = context.shell.spinner("an honest client pays, first without the flood and then with it");
     let report = attack::flood(arena, &program()?, terms, honest, super::interrupted()).await?;
     bar.finish_and_clear();
+    let Flood { peer, taken, refused, .. } = &report;
+    let sentence = format!("{peer} was flooded with {}: {taken} thrown, {refused} not.", kind.name());
+    page.write(report.attack, &sentence, &report)?;
     context.shell.result(&report, || {
         let heads = ["", "#SCHEDULED", "#ACCEPTED", "#CONFIRMED", "#ACCEPT P50 MS", "#P99", "#CONFIRM P50 MS", "#P99"];
         let mut table = context.shell.table(&heads);
@@ -288,9 +315,7 @@ async fn flood(context: &Context, args: FloodArgs) -> Result<(), LabError> {
             let times = [taken.p50_ms, taken.p99_ms, mined.p50_ms, mined.p99_ms].map(show_figure);
             table.add_row([vec![name.to_owned()], counts.into(), times.into()].concat());
         }
-        let (kind, peer) = (kind.name(), &report.peer);
-        let Flood { taken, refused, .. } = &report;
-        format!("{}\n\n{peer} was flooded with {kind}: {taken} thrown, {refused} not.", render(&table))
+        format!("{}\n\n{sentence}", render(&table))
     });
     Ok(())
 }
@@ -301,16 +326,13 @@ async fn nothing_at_stake(context: &Context, args: NothingAtStakeArgs) -> Result
     let bar = context.shell.spinner("a peer mints on every branch");
     let report = attack::mint_everywhere(arena, place, args.span, super::interrupted()).await?;
     bar.finish_and_clear();
-    context.shell.result(&report, || {
-        let NothingAtStake { peer, stake, blocks, .. } = &report;
-        let end = match report.lost_at {
-            Some(height) => {
-                format!("{peer} lost its stake of {stake} coins in block {height}")
-            }
-            None => format!("{peer} has its stake of {stake} coins still, after {blocks} blocks"),
-        };
-        format!("{}\n\n{end}.", story(context.shell, &report.timeline))
-    });
+    let NothingAtStake { peer, stake, blocks, .. } = &report;
+    let end = match report.lost_at {
+        Some(height) => format!("{peer} lost its stake of {stake} coins in block {height}."),
+        None => format!("{peer} has its stake of {stake} coins still, after {blocks} blocks."),
+    };
+    args.page.write(report.attack, &end, &report)?;
+    context.shell.result(&report, || format!("{}\n\n{end}", story(context.shell, &report.timeline)));
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use synod_machine::Count;
+
 use super::figures::{GOSSIPSUB_BLOCK, GOSSIPSUB_PAYMENT, Sample};
 
 /// Adds what a peer's page counts to a sample of all peers.
@@ -29,7 +31,17 @@ pub(super) fn add(page: &str, sample: &mut Sample) {
     *sample.wire_bytes.get_or_insert_default() += wire_bytes;
 }
 
-fn count<'a>(sample: &'a mut Sample, kind: &str) -> &'a mut synod_machine::Count {
+/// All messages that a peer's page says it sent, and their bytes.
+pub(crate) fn sent(page: &str) -> Count {
+    let mut sample = Sample::default();
+    add(page, &mut sample);
+    sample.sent.values().fold(Count::default(), |sum, count| Count {
+        messages: sum.messages + count.messages,
+        bytes: sum.bytes + count.bytes,
+    })
+}
+
+fn count<'a>(sample: &'a mut Sample, kind: &str) -> &'a mut Count {
     sample.sent.entry(kind.to_owned()).or_default()
 }
 
@@ -50,8 +62,6 @@ fn counter(line: &str) -> Option<(&str, BTreeMap<&str, &str>, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use synod_machine::Count;
-
     use super::*;
 
     #[test]
