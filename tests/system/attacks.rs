@@ -41,6 +41,7 @@ async fn a_majority_undoes_payments_that_have_two_confirmations() {
             assert!(is_undone_everywhere(run), "{run:#}");
             assert!(run["reorganisation"].as_u64() >= Some(2), "what had two confirmations lay so deep: {run:#}");
             assert!(run["costs"]["hashes"].as_u64() > Some(0) && run["costs"]["blocks"].as_u64() >= Some(3), "{run:#}");
+            assert!(run["costs"]["messages"].as_u64() >= Some(3), "its blocks were sent: {run:#}");
         }
     }
     let after = net.wait_one_tip(1).await;
@@ -184,7 +185,11 @@ async fn validators_that_collude_fork_the_chain_when_they_are_more_than_may_be()
         settings.validators = 4;
     };
     let net = Net::up(5, tune).await;
-    let f = net.synod_json(&["attack", "equivocation", "--colluders", "1", "--for", "8s"]);
+    let page = net.folder.path().join("report.html");
+    let html = page.to_str().expect("a path");
+    let f = net.synod_json(&["attack", "equivocation", "--colluders", "1", "--for", "8s", "--html", html]);
+    let page = std::fs::read_to_string(page).expect("a page");
+    assert!(page.contains("<h1>equivocation</h1><p>Nothing was forked.</p>"), "{page}");
     assert_eq!((f["forked"].as_bool(), f["stopped"].as_array().map(Vec::len)), (Some(false), Some(0)), "{f:#}");
     assert!(figure(&f, "pairs") >= 2, "payments were decided meanwhile: {f:#}");
     net.wait_one_tip(1).await;
