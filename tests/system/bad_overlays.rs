@@ -131,7 +131,7 @@ async fn bad_messages_of_overlays_are_refused_for_their_own_reasons() {
     let hello = wire::encode(&synod_peer::Message::Discovery(Box::new(Message::Chord(hello))));
     scene.until_rejected("malformed", async || attacker.frame(&hello).await).await;
     scene.until_rejected("malformed", async || attacker.frame(&[2, 99]).await).await;
-    let million = flood::Message::Hit { id: 9, hops: 1, hits: hits(100_000) };
+    let million = flood::Message::Hit { id: 9, hops: 1, hits: hits(200_000) };
     let million = wire::encode(&synod_peer::Message::Discovery(Box::new(Message::Flood(million))));
     scene.until_rejected("oversized", async || attacker.frame(&million).await).await;
     scene.is_well().await;
