@@ -144,7 +144,9 @@ impl Folder {
 
     fn lock_by(&self, take: fn(&fs::File) -> Result<(), fs::TryLockError>) -> Result<fs::File, ExperimentError> {
         let path = self.path.join(LOCK);
-        let file = fs::File::create(&path).map_err(|error| ExperimentError::file(&path, "making", error))?;
+        // NFS locks what is shared only where it may be read.
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|error| ExperimentError::file(&path, "making", error))?;
         take(&file).map_err(|error| match error {
             fs::TryLockError::WouldBlock => ExperimentError::file(&self.path, "running", "another process runs it"),
             fs::TryLockError::Error(error) => ExperimentError::file(&path, "locking", error),
@@ -176,6 +178,36 @@ impl Folder {
     /// Keeps what became of a run.
     pub fn keep(&self, cell: &Cell, seed: u64, ended: &Ended) -> Result<(), ExperimentError> {
         self.write(&run_name(cell, seed), json(ended).as_bytes())
+    }
+
+    /// Keeps it if nothing is kept of the run, and says whether it was.
+    pub fn keep_first(&self, cell: &Cell, seed: u64, ended: &Ended) -> Result<bool, ExperimentError> {
+        let path = self.path.join(run_name(cell, seed));
+        let draft = path.with_extension(format!("{}.draft", std::process::id()));
+        let written = fs::write(&draft, json(ended)).and_then(|()| fs::hard_link(&draft, &path));
+        let _ = fs::remove_file(&draft);
+        match written {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(ExperimentError::file(path, "writing", error)),
+        }
+    }
+
+    /// Forgets what became of a run.
+    pub fn forget(&self, cell: &Cell, seed: u64) -> Result<(), ExperimentError> {
+        let path = self.path.join(run_name(cell, seed));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(ExperimentError::file(path, "removing", error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Looks at what other machines wrote: over a network what was not there before may else be thought missing for a minute.
+    pub fn look_again(&self) {
+        // Whoever opens a folder is told what is in it now; what cannot be read is told of elsewhere.
+        let _ = fs::read_dir(self.path.join(CELLS)).map(Iterator::count);
     }
 
     /// What became of a run, if it was kept.

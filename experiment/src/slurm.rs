@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,33 @@ pub struct Slurm {
     pub options: Vec<String>,
     /// How many tasks may run at a time, if not as many as the cluster has room for.
     pub at_once: Option<usize>,
+    /// How often is looked, and how long waited.
+    pub pace: Pace,
+}
+
+/// How often is looked, and how long waited.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two looks at the folder.
+    pub look: Duration,
+    /// Between two questions to Slurm: its controller serves everybody on the cluster.
+    pub ask: Duration,
+    /// After the last task's end, for files that were written on other machines to be seen here.
+    pub grace: Duration,
+    /// How long Slurm may fail to answer.
+    pub patience: Duration,
+}
+
+impl Default for Pace {
+    /// NFS may hide a new file for a minute.
+    fn default() -> Self {
+        Self {
+            look: Duration::from_millis(500),
+            ask: Duration::from_secs(5),
+            grace: Duration::from_secs(70),
+            patience: Duration::from_secs(600),
+        }
+    }
 }
 
 /// A job that was submitted.
@@ -38,6 +66,9 @@ pub struct Slurm {
 pub struct Job {
     /// What Slurm calls it.
     pub id: String,
+    /// The cluster that it is on, where `sbatch` named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Into how many parts its tasks divide all runs: the run at place r is of task r mod `tasks` + 1.
     pub tasks: usize,
 }
@@ -61,25 +92,28 @@ impl Slurm {
         let path = fs::canonicalize(folder.path());
         let path = path.map_err(|error| ExperimentError::file(folder.path(), "finding", error))?;
         let tasks = runs.len().clamp(1, TASKS_MAX);
-        let mut wanted = BTreeSet::new();
+        let (mut wanted, mut failed) = (BTreeSet::new(), Vec::new());
         for (number, (cell, seed)) in runs.iter().enumerate() {
-            if !matches!(folder.kept(cell, *seed)?, Some(Ended::Done { .. })) {
-                wanted.insert(task(number, tasks));
+            match folder.kept(cell, *seed)? {
+                Some(Ended::Done { .. }) => continue,
+                Some(ended @ Ended::Failed(_)) => failed.push((*cell, *seed, ended)),
+                None => {}
             }
+            wanted.insert(task(number, tasks));
         }
         if wanted.is_empty() {
             return Ok(None);
         }
         folder.make(LOGS)?;
         let script = format!(
-            "#!/bin/sh\nexec {} run --resume {} --part \"$SLURM_ARRAY_TASK_ID/{tasks}\"\n",
+            "#!/bin/sh\nexec {} run --resume {} --part \"$SLURM_ARRAY_TASK_ID/{tasks}\" --jobs 1\n",
             quoted(&self.program),
             quoted(&path)
         );
         folder.write(SCRIPT, script.as_bytes())?;
         let at_once = self.at_once.map_or_else(String::new, |count| format!("%{count}"));
         // A percent sign begins what Slurm puts in.
-        let log = path.join(LOGS).display().to_string().replace('%', "%%") + "/%a.log";
+        let log = path.join(LOGS).display().to_string().replace('%', "%%") + "/%A-%a.log";
         let mut arguments = vec![
             "--parsable".to_owned(),
             "--job-name=synod".to_owned(),
@@ -94,24 +128,35 @@ impl Slurm {
         }
         arguments.extend(self.options.iter().cloned());
         arguments.push(path.join(SCRIPT).display().to_string());
-        let said = self.ask("sbatch", &arguments)?;
-        // "ID" or "ID;CLUSTER".
-        let id = said.trim().split(';').next().unwrap_or_default().to_owned();
-        if id.is_empty() {
-            return Err(ExperimentError::Slurm("sbatch named no job".to_owned()));
+        // Whatever failed before is tried again, and what is kept of it from now on is of this job.
+        for (cell, seed, _) in &failed {
+            folder.forget(cell, *seed)?;
         }
-        let job = Job { id, tasks };
+        let said = self.ask("sbatch", &arguments).inspect_err(|_| {
+            for (cell, seed, ended) in &failed {
+                // What cannot be put back is tried again as what is missing.
+                let _ = folder.keep(cell, *seed, ended);
+            }
+        })?;
+        // "ID" or "ID;CLUSTER".
+        let mut words = said.trim().split(';').map(str::to_owned);
+        let id = words.next().filter(|id| !id.is_empty());
+        let id = id.ok_or_else(|| ExperimentError::Slurm("sbatch named no job".to_owned()))?;
+        let job = Job { id, cluster: words.next(), tasks };
         folder.write(JOB, crate::folder::json(&job).as_bytes())?;
         Ok(Some(job))
     }
 
     /// How many tasks of a job wait or run.
     pub fn waiting(&self, job: &Job) -> Result<usize, ExperimentError> {
-        let arguments = ["--noheader", "--array", "--format=%T", "--jobs", &job.id].map(str::to_owned);
+        let mut arguments = ["--noheader", "--array", "--format=%T", "--jobs", &job.id].map(str::to_owned).to_vec();
+        arguments.extend(job.cluster.iter().map(|cluster| format!("--clusters={cluster}")));
         let output = self.run("squeue", &arguments)?;
         let error = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.trim().is_empty()).count());
+            let said = String::from_utf8_lossy(&output.stdout);
+            let is_task = |line: &&str| !line.trim().is_empty() && !line.starts_with("CLUSTER:");
+            return Ok(said.lines().filter(is_task).count());
         }
         // It forgets jobs some minutes after their end.
         if error.contains("Invalid job id") { Ok(0) } else { Err(failed("squeue", &output)) }
@@ -129,14 +174,13 @@ impl Slurm {
     ) -> Result<bool, ExperimentError> {
         let mut progress = Progress { done: 0, total: runs.len(), failed: 0, last: None };
         let mut open: Vec<(usize, Run<'_>)> = runs.iter().copied().enumerate().collect();
-        let mut asked = Instant::now();
+        let (mut asked, mut answered) = (Instant::now(), Instant::now());
         let mut ended = None;
         loop {
             let mut left = Vec::new();
+            folder.look_again();
             for (number, (cell, seed)) in open {
                 match folder.kept(cell, seed)? {
-                    // It is of before as long as its task has not ended.
-                    Some(Ended::Failed(_)) if ended.is_none() => left.push((number, (cell, seed))),
                     Some(kept) => {
                         progress.done += 1;
                         progress.failed += usize::from(matches!(kept, Ended::Failed(_)));
@@ -147,30 +191,40 @@ impl Slurm {
             }
             open = left;
             tell(&progress);
-            // Files that were written on other machines may take a moment to be seen here.
-            if open.is_empty() && ended.is_some() || ended.is_some_and(|at: Instant| at.elapsed() >= GRACE) {
+            if open.is_empty() && ended.is_some() || ended.is_some_and(|at: Instant| at.elapsed() >= self.pace.grace) {
                 break;
             }
             if stop.load(Ordering::Relaxed) {
                 return Ok(false);
             }
-            if ended.is_none() && (open.is_empty() || asked.elapsed() >= ASK_EVERY) {
+            if ended.is_none() && asked.elapsed() >= self.pace.ask {
+                match self.waiting(job) {
+                    Ok(waiting) => {
+                        answered = Instant::now();
+                        ended = (waiting == 0).then_some(answered);
+                    }
+                    // A controller that starts again does not answer for a while, and its jobs go on.
+                    Err(_) if answered.elapsed() < self.pace.patience => {}
+                    Err(error) => return Err(error),
+                }
                 asked = Instant::now();
-                ended = (self.waiting(job)? == 0).then(Instant::now);
             }
             if ended.is_none() || !open.is_empty() {
-                sleep(LOOK_EVERY);
+                sleep(self.pace.look);
             }
         }
         for (number, (cell, seed)) in open {
             let reason = format!("its task of job {} ended without it{}", job.id, last_words(folder, job, number));
-            folder.keep(cell, seed, &Ended::Failed(Failure { cell: cell.values.clone(), seed, reason }))?;
+            let failure = Ended::Failed(Failure { cell: cell.values.clone(), seed, reason });
             progress.done += 1;
-            progress.failed += 1;
+            progress.failed += usize::from(folder.keep_first(cell, seed, &failure)?);
         }
         tell(&progress);
-        let path = folder.path().join(JOB);
-        fs::remove_file(&path).map_err(|error| ExperimentError::file(&path, "removing", error))?;
+        // Somebody else who followed it may have been faster, and another job may have been submitted since.
+        if Job::of(folder)?.as_ref() == Some(job) {
+            let path = folder.path().join(JOB);
+            fs::remove_file(&path).map_err(|error| ExperimentError::file(&path, "removing", error))?;
+        }
         Ok(true)
     }
 
@@ -184,7 +238,8 @@ impl Slurm {
 
     fn run(&self, command: &str, arguments: &[String]) -> Result<Output, ExperimentError> {
         let path = self.commands.as_deref().map_or_else(|| PathBuf::from(command), |folder| folder.join(command));
-        Command::new(&path).args(arguments).output().map_err(|error| {
+        // Ctrl-C is for whoever follows, and not for what it asks.
+        Command::new(&path).args(arguments).process_group(0).output().map_err(|error| {
             let hint = "is this a machine that jobs are submitted from?";
             ExperimentError::Slurm(format!("{} cannot be run: {error}; {hint}", path.display()))
         })
@@ -198,7 +253,7 @@ fn failed(command: &str, output: &Output) -> ExperimentError {
 
 /// The last line that a run's task wrote.
 fn last_words(folder: &Folder, job: &Job, number: usize) -> String {
-    let log = folder.path().join(LOGS).join(format!("{}.log", task(number, job.tasks)));
+    let log = folder.path().join(LOGS).join(format!("{}-{}.log", job.id, task(number, job.tasks)));
     let text = fs::read_to_string(log).unwrap_or_default();
     text.lines().rfind(|line| !line.trim().is_empty()).map_or_else(String::new, |line| format!(": {}", line.trim()))
 }
@@ -236,9 +291,3 @@ const JOB: &str = "slurm.json";
 const SCRIPT: &str = "slurm.sh";
 /// What its tasks say.
 const LOGS: &str = "slurm";
-/// How often the folder is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often Slurm is asked: its controller serves everybody on the cluster.
-const ASK_EVERY: Duration = Duration::from_secs(5);
-/// After the last task's end.
-const GRACE: Duration = Duration::from_secs(10);

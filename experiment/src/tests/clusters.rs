@@ -4,13 +4,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::SMALL;
 use super::runs::manifest;
 use crate::folder::Folder;
 use crate::pool::{Part, Progress};
 use crate::record::{Cost, Ended, Record, Runner as _, Simulated};
-use crate::slurm::{Job, Slurm};
+use crate::slurm::{Job, Pace, Slurm};
 use crate::summary::{Failure, Place};
 use crate::{Experiment, ExperimentError, grid, pool};
 
@@ -27,6 +28,12 @@ fn slurm(commands: &Path) -> Slurm {
         program: "/opt/it's synod".into(),
         options: vec!["--partition=long".to_owned()],
         at_once: Some(7),
+        pace: Pace {
+            look: Duration::from_millis(5),
+            ask: Duration::from_millis(20),
+            grace: Duration::from_millis(50),
+            patience: Duration::ZERO,
+        },
     }
 }
 
@@ -52,30 +59,30 @@ fn a_job_has_the_tasks_of_what_is_missing_and_what_they_do_not_end_is_kept_as_fa
     let failure = Failure { cell: runs[2].0.values.clone(), seed: runs[2].1, reason: "of before".to_owned() };
     folder.keep(runs[2].0, runs[2].1, &Ended::Failed(failure)).expect("room on the disk");
     let job = slurm.submit(&folder, &runs, Place::Simulated).expect("it is submitted").expect("something is missing");
-    assert_eq!(job, Job { id: "42".to_owned(), tasks: 8 });
+    assert_eq!(job, Job { id: "42".to_owned(), cluster: Some("here".to_owned()), tasks: 8 });
     assert_eq!(Job::of(&folder).expect("a file"), Some(job.clone()));
     let path = fs::canonicalize(folder.path()).expect("it is there").display().to_string();
     let said = fs::read_to_string(bin.path().join("said")).expect("what it was called with");
     let expected = format!(
-        "--parsable\n--job-name=synod\n--array=2-8%7\n--ntasks=1\n--output={path}/slurm/%a.log\n--cpus-per-task=1\n--partition=long\n{path}/slurm.sh\n"
+        "--parsable\n--job-name=synod\n--array=2-8%7\n--ntasks=1\n--output={path}/slurm/%A-%a.log\n--cpus-per-task=1\n--partition=long\n{path}/slurm.sh\n"
     );
     assert_eq!(said, expected);
     let script = fs::read_to_string(folder.path().join("slurm.sh")).expect("a script");
-    let call = format!("exec '/opt/it'\\''s synod' run --resume '{path}' --part \"$SLURM_ARRAY_TASK_ID/8\"\n");
+    let call = format!("exec '/opt/it'\\''s synod' run --resume '{path}' --part \"$SLURM_ARRAY_TASK_ID/8\" --jobs 1\n");
     assert!(script.ends_with(&call), "{script}");
 
-    // All tasks but the third and the fourth end their runs, and the fourth says why it does not.
+    // All tasks but the third and the fourth end their runs, and the fourth says why it does not. Of the third the reason of before is gone.
     for number in [1, 4, 5, 6, 7] {
         folder.keep(runs[number].0, runs[number].1, &done(&runs[number])).expect("room on the disk");
     }
-    fs::write(folder.path().join("slurm/4.log"), "loading\nout of memory\n\n").expect("room on the disk");
+    fs::write(folder.path().join("slurm/42-4.log"), "loading\nout of memory\n\n").expect("room on the disk");
     // The first time it is asked one task runs, and afterwards nobody knows the job.
     let flag = bin.path().join("asked").display().to_string();
     command(
         bin.path(),
         "squeue",
         &format!(
-            "test -e {flag} && echo 'slurm_load_jobs error: Invalid job id specified' >&2 && exit 1; touch {flag}; echo RUNNING"
+            "echo \"$@\" > {flag}.said; test -e {flag} && echo 'slurm_load_jobs error: Invalid job id specified' >&2 && exit 1; touch {flag}; echo 'CLUSTER: here'; echo RUNNING"
         ),
     );
     let mut last = None;
@@ -88,7 +95,9 @@ fn a_job_has_the_tasks_of_what_is_missing_and_what_they_do_not_end_is_kept_as_fa
         Some(Ended::Failed(failure)) => failure.reason,
         Some(Ended::Done { .. }) | None => panic!("it did not end"),
     };
-    assert_eq!(reason(2), "of before", "its task ended and says nothing else");
+    assert_eq!(reason(2), "its task of job 42 ended without it", "what was before is of another job");
+    let asked = fs::read_to_string(format!("{flag}.said")).expect("what it was called with");
+    assert_eq!(asked, "--noheader --array --format=%T --jobs 42 --clusters=here\n");
     assert_eq!(reason(3), "its task of job 42 ended without it: out of memory");
     assert_eq!(Job::of(&folder).expect("no file"), None, "its end was seen");
 }
@@ -115,6 +124,18 @@ fn who_stops_following_leaves_the_job_and_a_cluster_that_does_not_answer_is_told
     assert_eq!(Job::of(&folder).expect("a file"), Some(job.clone()), "it goes on");
     let silent = slurm.waiting(&job).expect_err("nobody answers").to_string();
     assert!(silent.contains("Unable to contact"), "{silent}");
+    slurm.follow(&job, &runs, &folder, &AtomicBool::new(false), |_| {}).expect_err("patience is over");
+    // One that does not answer at first is asked again.
+    let flag = bin.path().join("asked").display().to_string();
+    command(
+        bin.path(),
+        "squeue",
+        &format!("test -e {flag} && exit 0; touch {flag}; echo 'Socket timed out' >&2; exit 1"),
+    );
+    let patient = Slurm { pace: Pace { patience: Duration::from_secs(60), ..slurm.pace }, ..slurm.clone() };
+    let mut failed = 0;
+    assert!(patient.follow(&job, &runs, &folder, &AtomicBool::new(false), |now| failed = now.failed).expect("it ends"));
+    assert_eq!(failed, 8, "nobody ran anything");
     // Whatever has ended needs no task.
     for run in &runs {
         folder.keep(run.0, run.1, &done(run)).expect("room on the disk");

@@ -129,18 +129,19 @@ async fn fight(
         Strategy::Partition => attack.partition().await?,
         Strategy::Race => attack.race().await?,
     };
-    let after = spent(miner).await?;
+    let hashes = spent(miner).await?.0.saturating_sub(before.0);
     if end == End::Unbegun {
         return Ok(None);
     }
     let fates = attack.settle().await?;
-    let hashes = after.0.saturating_sub(before.0);
+    // Until all hear each other again, and the branch is out.
+    let sent = spent(miner).await?.1;
     let costs = Costs {
         hashes,
         joules: hashes as f64 * terms.joules_per_hash,
         blocks: attack.blocks,
-        messages: after.1.messages.saturating_sub(before.1.messages),
-        bytes: after.1.bytes.saturating_sub(before.1.bytes),
+        messages: sent.messages.saturating_sub(before.1.messages),
+        bytes: sent.bytes.saturating_sub(before.1.bytes),
     };
     Ok(Some(attack.end(number, end, costs, fates)))
 }

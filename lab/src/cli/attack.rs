@@ -279,12 +279,12 @@ async fn equivocation(context: &Context, args: EquivocationArgs) -> Result<Exit,
     let report = attack::equivocate(arena, args.colluders, args.span, super::interrupted()).await?;
     bar.finish_and_clear();
     let sentence = if report.forked { "Two blocks of one height were agreed on." } else { "Nothing was forked." };
-    args.page.write(report.attack, sentence, &report)?;
     context.shell.result(&report, || {
         let fork = report.violation.clone().map(|shown| Fork { peers: report.stopped.clone(), shown }.text());
         let fork = fork.unwrap_or_else(|| "Nothing was forked.".to_owned());
         format!("{}\n\n{}\n\n{fork}", story(context.shell, &report.timeline), fates(context.shell, &report.fates))
     });
+    args.page.write(report.attack, sentence, &report)?;
     Ok(if report.forked { Exit::Check } else { Exit::Ok })
 }
 
@@ -305,7 +305,6 @@ async fn flood(context: &Context, args: FloodArgs) -> Result<(), LabError> {
     bar.finish_and_clear();
     let Flood { peer, taken, refused, .. } = &report;
     let sentence = format!("{peer} was flooded with {}: {taken} thrown, {refused} not.", kind.name());
-    page.write(report.attack, &sentence, &report)?;
     context.shell.result(&report, || {
         let heads = ["", "#SCHEDULED", "#ACCEPTED", "#CONFIRMED", "#ACCEPT P50 MS", "#P99", "#CONFIRM P50 MS", "#P99"];
         let mut table = context.shell.table(&heads);
@@ -317,7 +316,7 @@ async fn flood(context: &Context, args: FloodArgs) -> Result<(), LabError> {
         }
         format!("{}\n\n{sentence}", render(&table))
     });
-    Ok(())
+    page.write(report.attack, &sentence, &report)
 }
 
 async fn nothing_at_stake(context: &Context, args: NothingAtStakeArgs) -> Result<(), LabError> {
@@ -331,9 +330,8 @@ async fn nothing_at_stake(context: &Context, args: NothingAtStakeArgs) -> Result
         Some(height) => format!("{peer} lost its stake of {stake} coins in block {height}."),
         None => format!("{peer} has its stake of {stake} coins still, after {blocks} blocks."),
     };
-    args.page.write(report.attack, &end, &report)?;
     context.shell.result(&report, || format!("{}\n\n{end}", story(context.shell, &report.timeline)));
-    Ok(())
+    args.page.write(report.attack, &end, &report)
 }
 
 fn story(shell: Shell, timeline: &[Moment]) -> String {

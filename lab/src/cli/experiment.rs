@@ -122,7 +122,7 @@ Example:
   synod compare consensus --real --only peers=4,8
   synod compare search --real
 
-Without --full and --only it is small enough to end within two minutes. In virtual time a seed determines everything: the same
+Without --full and --only it is small enough to end within two minutes, but with --real, where consensus takes half an hour. In virtual time a seed determines everything: the same
 command gives the same records, byte by byte.")]
 pub(super) struct CompareArgs {
     /// What
@@ -186,6 +186,10 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<Exit, LabErr
 }
 
 pub(super) async fn compare(context: &Context, args: CompareArgs) -> Result<Exit, LabError> {
+    if args.grid.real && matches!(args.what, Comparison::Faults | Comparison::Load) {
+        let message = "faults and load are compared in virtual time alone: leave --real out".to_owned();
+        return Err(LabError::Usage { message });
+    }
     let Preset { name, text, small } = match args.what {
         Comparison::Consensus if args.grid.real => presets::CONSENSUS_REAL,
         Comparison::Consensus => presets::CONSENSUS,

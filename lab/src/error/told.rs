@@ -139,7 +139,7 @@ impl LabError {
             Self::Paused { peer } => return Some(format!("`synod fault resume {peer}` lets it go on")),
             Self::PeerStopped { .. } | Self::TimedOut { .. } => "`synod logs PEER` shows the whole log",
             Self::Experiment { source: ExperimentError::Slurm(_), .. } => {
-                "`sinfo` shows whether the cluster answers; nothing that was kept is lost: synod run --resume"
+                "`sinfo` shows whether the cluster answers; nothing that was kept is lost: synod run --resume DIR --on slurm goes on"
             }
             Self::Experiment { .. } => {
                 "`synod compare consensus --print` shows an experiment that can be run; docs/experiments.md says what each field is"

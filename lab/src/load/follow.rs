@@ -42,7 +42,8 @@ pub(super) async fn run(common: Arc<Common>, base: BlockId, listeners: Vec<mpsc:
     loop {
         // Before it is asked for its tip, so that no tip comes in between.
         if news.is_none() {
-            news = common.targets[place].client.events().await.ok();
+            let asked = tokio::time::timeout(PATIENCE, common.targets[place].client.events()).await;
+            news = asked.ok().and_then(Result::ok);
         }
         match followed.catch_up(&common.targets[place].client).await {
             Ok(steps) => {
@@ -78,6 +79,8 @@ async fn next_tip(news: &mut Option<Events>) -> bool {
     }
 }
 
+/// How long a peer may take to begin to tell.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Whoever tells of no tips is asked for them so often, and whoever tells of them no less: nothing depends on being told.
 const POLL: Duration = Duration::from_millis(100);
 /// So far below the block where the load began a reorganisation is followed; a longer one is another chain.

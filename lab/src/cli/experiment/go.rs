@@ -10,7 +10,7 @@ use synod_experiment::folder::{Folder, now};
 use synod_experiment::grid::Cell;
 use synod_experiment::pool::{self, Part, Progress, Run};
 use synod_experiment::record::{self, Runner, Simulated};
-use synod_experiment::slurm::{Job, Slurm};
+use synod_experiment::slurm::{Job, Pace, Slurm};
 use synod_experiment::summary::{Failure, Place};
 use synod_experiment::{Experiment, ExperimentError, finish};
 
@@ -46,8 +46,13 @@ impl Way {
 
     /// The command that goes on with a folder in this way.
     fn resume(&self, folder: &Folder) -> String {
-        let on = if self.cluster.is_some() { " --on slurm" } else { "" };
-        format!("synod run --resume {}{on}", folder.path().display())
+        let mut command = format!("synod run --resume {}", folder.path().display());
+        if let Some(slurm) = &self.cluster {
+            command += " --on slurm";
+            command.extend(slurm.options.iter().map(|option| format!(" --sbatch='{option}'")));
+            command.extend(slurm.at_once.iter().map(|count| format!(" --jobs {count}")));
+        }
+        command
     }
 
     pub(super) fn new(is_real: bool, args: &GridArgs) -> Result<Self, LabError> {
@@ -57,6 +62,7 @@ impl Way {
             program: program.clone(),
             options: args.sbatch.clone(),
             at_once: args.jobs.map(usize::from),
+            pace: Pace::default(),
         });
         if cluster.is_none() && !args.sbatch.is_empty() {
             return Err(LabError::Usage { message: "--sbatch is for --on slurm".to_owned() });
@@ -79,11 +85,7 @@ pub(super) fn go(
     let wrong = |source| LabError::Experiment { file: folder.path().to_path_buf(), source };
     let runs = pool::runs(experiment, cells);
     let is_whole = match &way.cluster {
-        Some(slurm) => {
-            // Its tasks share the folder.
-            let _lock = folder.share().map_err(wrong)?;
-            submit_and_follow(shell, (slurm, way.runner().place()), &runs, folder, stop).map_err(wrong)?
-        }
+        Some(slurm) => submit_and_follow(shell, (slurm, way.runner().place()), &runs, folder, stop).map_err(wrong)?,
         None => {
             if let Some(job) = Job::of(folder).map_err(wrong)? {
                 let dir = folder.path().display();
@@ -174,14 +176,22 @@ fn submit_and_follow(
     folder: &Folder,
     stop: &AtomicBool,
 ) -> Result<bool, ExperimentError> {
-    let job = match Job::of(folder)? {
-        Some(job) => job,
-        None => match slurm.submit(folder, runs, place)? {
-            Some(job) => job,
-            None => return Ok(true),
-        },
+    let submitted = match Job::of(folder)? {
+        Some(job) => Some(job),
+        None => {
+            // One submits at a time.
+            let _lock = folder.lock()?;
+            match Job::of(folder)? {
+                Some(job) => Some(job),
+                None => slurm.submit(folder, runs, place)?,
+            }
+        }
     };
-    shell.say(&format!("job {} of Slurm; Ctrl-C leaves it running, scancel {} ends it", job.id, job.id));
+    let Some(job) = submitted else { return Ok(true) };
+    // Its tasks share the folder.
+    let _lock = folder.share()?;
+    let on = job.cluster.as_ref().map_or_else(String::new, |cluster| format!(" --clusters={cluster}"));
+    shell.say(&format!("job {} of Slurm; Ctrl-C leaves it running, scancel{on} {} ends it", job.id, job.id));
     let mut bar = Bar::new(shell, runs.len());
     let followed = slurm.follow(&job, runs, folder, stop, |progress| bar.show(progress));
     bar.bar.finish_and_clear();
