@@ -9,6 +9,7 @@ use nix::unistd::gethostname;
 use serde::{Deserialize, Serialize};
 use synod_machine::Time;
 use synod_scenario::Watch;
+use synod_scenario::config::Arrivals;
 use synod_scenario::measure::{About, METRICS, RECOVERY, Terms, measure};
 use synod_scenario::overlay::compare;
 
@@ -154,6 +155,8 @@ fn simulate(experiment: &Experiment, cell: &Cell, seed: u64, stop: &AtomicBool) 
         found = search(knee, first, |rate| {
             let mut attempt = plan.clone();
             (attempt.load.rate, attempt.stop.time) = (rate, terms.until);
+            // At even distances: that fewer came by chance is no sign of too many.
+            attempt.load.arrivals = Arrivals::Constant;
             let measured = measure(attempt, &terms, watch).map_err(|broken| broken.to_string())?;
             Ok(measured.map(|(measured, _)| measured.figures["payments_per_second"] >= knee.committed * rate))
         })?;

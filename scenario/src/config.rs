@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use synod_consensus::adversary;
 use synod_machine::{PeerId, Rng, Time};
-use synod_sim::model::{Links, Topology};
+use synod_sim::model::{Links, Span, Topology};
 
 use crate::{Comings, Load, Plan, Stop};
 
@@ -175,9 +175,18 @@ impl Scenario {
         deeds.sort_by_key(|(at, _)| *at);
         let churn = self.churn.as_ref().map(|churn| churn.comings(self.peers, seed)).transpose();
         let load = self.load.as_ref().map(|load| load.load(&self.stop)).transpose();
+        let load = load.map_err(|error| error.within("load"))?.unwrap_or(Load::NONE);
+        if let Some(clients) = load.clients.as_ref().filter(|clients| clients.retry <= self.disk.sync.duration()) {
+            let expected = "longer than disk.sync: who is not answered yet would pay again";
+            return Err(ScenarioError::field(
+                "load.clients.retry",
+                expected,
+                Span::from_nanos(clients.retry.as_nanos() as u64),
+            ));
+        }
         Ok(Drawn {
             power: self.mining.power(self.peers, seed).map_err(|error| error.within("mining"))?,
-            load: load.map_err(|error| error.within("load"))?.unwrap_or(Load::NONE),
+            load,
             deeds,
             churn: churn.map_err(|error| error.within("churn"))?.unwrap_or_default(),
             absent: self.absent.draw(self.peers, seed, "absent")?,

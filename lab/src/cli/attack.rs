@@ -226,9 +226,9 @@ pub(super) struct DoubleSpendArgs {
     depth_svg: Option<PathBuf>,
     #[command(flatten)]
     virtual_time: virtual_time::VirtualArgs,
-    /// The attacker gives up when it is so many blocks behind
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-    give_up: u64,
+    /// The attacker gives up when it is so many blocks behind [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    give_up: Option<u64>,
     /// How often it is tried; with --sim each cell at least [default: 1, with --sim 2000, of a partition 5000,
     /// with --stake 500]
     #[arg(long = "runs", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -350,6 +350,8 @@ fn fates(shell: Shell, fates: &[Fate]) -> String {
     render(&table)
 }
 
+/// Behind by so many an attacker of less than a half hardly ever comes back.
+const GIVE_UP: u64 = 10;
 /// More on a real network would take hours, and a wallet has no more coins.
 const TRIES_MAX: u64 = 100;
 
@@ -389,7 +391,7 @@ async fn duels(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabErro
         delays: if args.delay.is_empty() { usual.delays } else { args.delay },
         in_hand: args.in_hand.unwrap_or(usual.in_hand),
         wait: if args.held { Wait::Held } else { Wait::Raced },
-        give_up: args.give_up,
+        give_up: args.give_up.unwrap_or(GIVE_UP),
         runs: args.tries.unwrap_or(usual.runs_min),
         runs_max: args.runs_max.unwrap_or(usual.runs_max),
         depth_svg: args.depth_svg,
@@ -409,7 +411,7 @@ async fn double_spend(context: &Context, args: DoubleSpendArgs) -> Result<Exit, 
     let terms = Terms {
         share,
         confirmations,
-        give_up: args.give_up,
+        give_up: args.give_up.unwrap_or(GIVE_UP),
         tries,
         limit: args.timeout,
         joules_per_hash: args.joules_per_hash,

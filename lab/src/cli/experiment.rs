@@ -99,7 +99,7 @@ pub(super) struct RunArgs {
 enum Comparison {
     /// Proof of work, proof of stake and pBFT
     Consensus,
-    /// The same engines when the busiest peer crashes, the network falls into halves, or three of ten peers are lost
+    /// The same engines when the busiest peer crashes, the network falls apart, or three of ten peers are lost
     Faults,
     /// Flooding, a mesh and rumours
     Gossip,

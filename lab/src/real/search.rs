@@ -71,7 +71,12 @@ async fn ask(network: &mut Network, all: &[usize], mode: FindMode, drawn: &Drawn
     }
     wait_published(&clients).await?;
     wait_found(mode, &clients, drawn).await;
-    let (before, cpu_before, begun) = (sent(&clients).await?, cpu_seconds(network), Instant::now());
+    // What is sent when nobody asks anything.
+    let (idle_from, idle_begun) = (quiet(mode, &clients).await?, Instant::now());
+    tokio::time::sleep(IDLE).await;
+    let (before, cpu_before) = (sent(&clients).await?, cpu_seconds(network));
+    let idle = total(&passed(&idle_from, &before), idle_begun.elapsed().as_secs_f64());
+    let begun = Instant::now();
     let answers = put(mode, &clients, drawn).await;
     let (after, seconds) = (quiet(mode, &clients).await?, begun.elapsed().as_secs_f64());
     let cpu_seconds = cpu_seconds(network) - cpu_before;
@@ -80,23 +85,35 @@ async fn ask(network: &mut Network, all: &[usize], mode: FindMode, drawn: &Drawn
         drawn.asks.iter().zip(&answers).filter_map(|(ask, answer)| counts(ask.1, answer, drawn, &ids)).collect();
     let mut figures = figures(&answered, drawn.asks.len());
     let passed = passed(&before, &after);
-    let is_asked = |kind: &String| kinds(mode).contains(&kind.as_str());
-    let sum = |asked: bool| {
-        let counts = passed.iter().filter(|(kind, _)| is_asked(kind) == asked);
-        counts.fold((0.0, 0.0), |sum, (_, count)| (sum.0 + count.messages as f64, sum.1 + count.bytes as f64))
+    // Tables look up for their own upkeep, too, by the same messages.
+    let (messages, bytes) = match mode {
+        FindMode::Flood | FindMode::Index | FindMode::Superpeer => {
+            let asked = passed.iter().filter(|(kind, _)| kinds(mode).contains(&kind.as_str()));
+            total(&asked.map(|(kind, count)| (kind.clone(), *count)).collect(), 1.0)
+        }
+        FindMode::Chord | FindMode::Kademlia | FindMode::KademliaLab => {
+            let all = total(&passed, 1.0);
+            ((all.0 - idle.0 * seconds).max(0.0), (all.1 - idle.1 * seconds).max(0.0))
+        }
     };
-    let ((messages, bytes), (upkeep, upkeep_bytes)) = (sum(true), sum(false));
-    let (asked, lived) = (drawn.asks.len().max(1) as f64, seconds * clients.len() as f64);
+    let peers = clients.len() as f64;
+    let (asked, lived) = (drawn.asks.len().max(1) as f64, seconds * peers);
     let memory = memory_peaks(network);
     figures.extend([
         ("messages_per_question", messages / asked),
         ("bytes_per_question", bytes / asked),
-        ("upkeep_messages_per_peer_second", upkeep / lived),
-        ("upkeep_bytes_per_peer_second", upkeep_bytes / lived),
+        ("upkeep_messages_per_peer_second", idle.0 / peers),
+        ("upkeep_bytes_per_peer_second", idle.1 / peers),
         ("cpu_cores_per_peer", cpu_seconds / lived),
         ("memory_peak", memory.iter().sum::<u64>() as f64 / memory.len().max(1) as f64),
     ]);
     Ok(Measured { figures, sent: passed, cpu_seconds })
+}
+
+/// Messages and bytes of all kinds, for each of so many seconds.
+fn total(sent: &BTreeMap<String, Count>, seconds: f64) -> (f64, f64) {
+    let sum = sent.values().fold((0, 0), |sum, count| (sum.0 + count.messages, sum.1 + count.bytes));
+    (sum.0 as f64 / seconds, sum.1 as f64 / seconds)
 }
 
 fn name(rank: u32) -> String {
@@ -104,7 +121,8 @@ fn name(rank: u32) -> String {
 }
 
 fn request(mode: FindMode, rank: u32) -> FindRequest {
-    FindRequest { mode, question: FindQuestion::Name(name(rank)), ttl: 0, wanted: None, replicas: None, read: None }
+    // One replica's answer is enough, as it is in the simulator.
+    FindRequest { mode, question: FindQuestion::Name(name(rank)), ttl: 0, wanted: None, replicas: None, read: Some(1) }
 }
 
 /// Waits until everything that will be asked for is found, or as long as catalogues take to reach whoever has to have them.
@@ -114,6 +132,9 @@ async fn wait_found(mode: FindMode, clients: &[Client], drawn: &Drawn) {
     while !missing.is_empty() && began.elapsed() < PATIENCE {
         let mut left = BTreeSet::new();
         for (rank, asker) in missing {
+            if began.elapsed() >= PATIENCE {
+                return;
+            }
             let is_found = clients[asker].find(&request(mode, rank)).await.is_ok_and(|answer| !answer.hits.is_empty());
             if !is_found {
                 left.insert((rank, asker));
@@ -208,6 +229,8 @@ async fn quiet(mode: FindMode, clients: &[Client]) -> Result<BTreeMap<String, Co
 
 /// Questions a second, of all peers together: few enough that they do not wait for each other.
 const RATE: u32 = 20;
+/// How long is counted while nobody asks.
+const IDLE: Duration = Duration::from_secs(10);
 /// All peers start and are connected within it on a machine that is not busy.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long is waited for what may not come.

@@ -42,7 +42,7 @@ pub const RUNS_MAX: u64 = 10_000_000;
 
 impl Default for Grid {
     fn default() -> Self {
-        // Equal parts are taken back deepest; ten minutes, two hours and a third of a day at Bitcoin's block time.
+        // Equal parts are taken back deepest; twenty minutes, two hours and a third of a day at Bitcoin's block time.
         Self { shares: vec![0.2, 0.5], spans: vec![2.0, 12.0, 48.0], runs: 5_000, seed: 1 }
     }
 }

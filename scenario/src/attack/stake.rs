@@ -74,6 +74,9 @@ pub struct Grid {
     pub seed: u64,
 }
 
+/// The least share of either side. A wallet tries once in a virtual second, and each try is a hash.
+const SHARE_MIN: f64 = 0.01;
+
 impl Default for Grid {
     fn default() -> Self {
         Self {
@@ -127,7 +130,9 @@ pub enum GridError {
         max: u64,
     },
     /// No share.
-    #[error("an attacker has no share {got} of the stake: expected above 0 and below 1")]
+    #[error(
+        "an attacker has no share {got} of the stake here: expected 0.01 to 0.99, since less mints for days of virtual time before it has a block"
+    )]
     Share {
         /// What was asked for.
         got: f64,
@@ -214,7 +219,7 @@ impl Grid {
         if shares.is_empty() || confirmations.is_empty() || branches.is_empty() || slashers.is_empty() {
             return Err(GridError::Empty);
         }
-        if let Some(&got) = shares.iter().find(|share| !(1..PARTS).contains(&parts(**share))) {
+        if let Some(&got) = shares.iter().find(|share| !(SHARE_MIN..=1.0 - SHARE_MIN).contains(*share)) {
             return Err(GridError::Share { got });
         }
         if let Some(&got) = confirmations.iter().find(|number| !(1..=CONFIRMATIONS_MAX).contains(*number)) {

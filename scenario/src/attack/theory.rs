@@ -136,7 +136,8 @@ pub const CONFIRMATIONS_MAX: u64 = 100_000;
 /// The probability that a payment of so many confirmations is undone when an eclipse of so many block times ends, by an
 /// attacker with this share of all hash power. `merchant` is the share of all hash power that is cut off with the merchant.
 pub fn eclipse(share: f64, merchant: f64, confirmations: u64, span: f64) -> f64 {
-    let (side, others) = ((share + merchant) * span, (1.0 - share - merchant) * span);
+    // What is left over of all may be a rounding error below nothing.
+    let (side, others) = ((share + merchant) * span, (1.0 - share - merchant).max(0.0) * span);
     let most = |mean: f64| (mean + 12.0 * mean.sqrt() + 30.0).ceil() as u64;
     let upto = most(side).max(confirmations);
     let shown = poisson(side, upto);
@@ -162,7 +163,7 @@ fn one_more(law: &[f64], chance: f64) -> Vec<f64> {
 
 /// The probability that Poisson's law of this mean gives more than so many.
 fn above(mean: f64, length: u64) -> f64 {
-    if mean == 0.0 {
+    if mean <= 0.0 {
         return 0.0;
     }
     // The lower regularised gamma function: of so many and one more the time is Erlang's.
@@ -215,7 +216,7 @@ pub fn depths(terms: &Terms, least: f64) -> Vec<f64> {
 /// The probability that an attacker with this share of all hash power deceives a merchant of so many confirmations, one or more, by blocks that
 /// it is shown alone. `merchant` is the share of all hash power at the merchant's peer.
 pub fn vector76(share: f64, merchant: f64, confirmations: u64) -> f64 {
-    let of_honest = 1.0 - merchant / (1.0 - share);
+    let of_honest = (1.0 - merchant / (1.0 - share)).max(0.0);
     let attack = Attack { share, confirmations, in_hand: 0, wait: Wait::Raced, behind_max: None };
     let fewer: f64 = attack.chances(confirmations - 1).iter().sum();
     (1.0 - fewer).max(0.0) * of_honest * (1.0 - merchant)

@@ -267,6 +267,10 @@ fn mistakes_of_meaning_are_told_with_their_field_and_line() {
             "line 8, column 9: load.clients.retry: expected a time above 0, got 0s",
         ),
         (
+            "[load.clients]\ncount = 3\nretry = '5 ms'\n[disk]\nsync = '5 ms'\n",
+            "line 8, column 9: load.clients.retry: expected longer than disk.sync: who is not answered yet would pay again, got 5ms",
+        ),
+        (
             "[load]\nconflicts = 0.5\nclients = { count = 3 }\n",
             "line 7, column 13: load.conflicts: expected 0 beside `clients`, who would wait for payments that never come, got 0.5",
         ),

@@ -34,6 +34,7 @@ pub(super) async fn play(context: &Context, strategy: Strategy, args: DoubleSpen
     let others = [
         ("--in-hand", args.in_hand.is_some()),
         ("--held", args.held),
+        ("--give-up", args.give_up.is_some()),
         ("--depth-svg", args.depth_svg.is_some()),
         ("--span", strategy != Strategy::Eclipse && !args.span.is_empty()),
         ("--delay", strategy != Strategy::Race && !args.delay.is_empty()),
@@ -187,6 +188,7 @@ pub(super) async fn split(context: &Context, args: DoubleSpendArgs) -> Result<Ex
     let others = [
         ("--in-hand", args.in_hand.is_some()),
         ("--held", args.held),
+        ("--give-up", args.give_up.is_some()),
         ("--depth-svg", args.depth_svg.is_some()),
         ("--delay", !args.delay.is_empty()),
         ("--merchant-share", !args.merchant_share.is_empty()),
@@ -262,7 +264,7 @@ pub(super) async fn stakes(context: &Context, args: DoubleSpendArgs) -> Result<E
         confirmations: or_usual(&args.confirmations, usual.confirmations),
         branches: usual.branches,
         slashers: usual.slashers,
-        behind_max: args.give_up,
+        behind_max: args.give_up.unwrap_or(super::GIVE_UP),
         runs_min,
         runs_max: args.runs_max.unwrap_or(usual.runs_max).max(runs_min),
         seed: args.virtual_time.seed,

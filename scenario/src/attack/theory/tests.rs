@@ -285,6 +285,12 @@ fn an_eclipse_wins_for_certain_if_it_lasts_and_never_without_power() {
     // A majority too, since it stops when the goods are handed over.
     close(eclipse(0.6, 0.0, 6, 500.0), 1.0, 1e-9);
     assert_eq!(eclipse(0.0, 0.0, 1, 100.0), 0.0);
+    // Where nobody is left outside nothing is undone, however the rest is rounded: of these shares 1 − s − m is below 0 for twenty.
+    for hundredth in 1..95 {
+        let share = f64::from(hundredth) / 100.0;
+        assert!(eclipse(share, 1.0 - share, 1, 10.0) < 1e-6, "{share}");
+        assert!((0.0..1e-9).contains(&vector76(share, 1.0 - share, 1)), "{share}");
+    }
     let longer: Vec<f64> = [1.0, 3.0, 9.0, 27.0].map(|span| eclipse(0.2, 0.0, 3, span)).into();
     assert!(longer.is_sorted() && longer[0] < 0.001 && longer[3] > 0.9, "{longer:?}");
 }
