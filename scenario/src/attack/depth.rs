@@ -124,7 +124,7 @@ pub struct Depth {
     pub interval_together: Interval,
     /// What theory says ([`theory::partition_depth`]).
     pub expected: f64,
-    /// Whether fewer than [`SUCCESSES_MIN`](super::SUCCESSES_MIN) were to be expected, so that it is not judged.
+    /// Whether fewer than [`SUCCESSES_MIN`] were to be expected, so that it is not judged.
     pub is_untested: bool,
 }
 
