@@ -1,6 +1,8 @@
 //! What changed between two runs of an experiment beyond noise: each metric of each cell that both have is compared by Welch's test,
 //! and all of these tests together show a difference by chance with the stated probability at most (Holm's procedure).
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use synod_scenario::stats;
 
@@ -11,6 +13,8 @@ use crate::summary::{Better, Metric};
 /// What two runs differ in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
+    /// What differed already in how they were run: fields of the experiment, the program's commit, where peers ran.
+    pub run_differently: Vec<String>,
     /// Comparisons of a metric in a cell.
     pub compared: usize,
     /// Those where nothing can be said about noise: one of the runs has fewer than two records, or a figure never varied and differs.
@@ -36,6 +40,29 @@ pub struct Change {
     pub chance: f64,
     /// Whether it became better; nothing where neither way is.
     pub is_better: Option<bool>,
+}
+
+/// What two runs were not alike in. What an experiment is called, and how often it was run with which seeds, does not count.
+fn run_differently(before: &Contents, after: &Contents) -> Vec<String> {
+    let fields = |contents: &Contents| -> toml::Table {
+        let text = contents.experiment.to_toml();
+        let mut table: toml::Table = text.parse().expect("an experiment is a table");
+        for name in ["name", "about", "repetitions", "first-seed", "show", "doubt"] {
+            table.remove(name);
+        }
+        table
+    };
+    let (one, other) = (fields(before), fields(after));
+    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let mut differ: Vec<String> =
+        names.into_iter().filter(|name| one.get(*name) != other.get(*name)).cloned().collect();
+    if before.manifest.commit != after.manifest.commit {
+        differ.push("commit".to_owned());
+    }
+    if before.manifest.place != after.manifest.place {
+        differ.push("place".to_owned());
+    }
+    differ
 }
 
 /// Compares what two runs showed. `doubt` is the probability with which a change is told of though there is none.
@@ -67,7 +94,7 @@ pub fn difference(before: &Contents, after: &Contents, doubt: f64) -> Difference
     let mut changes: Vec<Change> =
         tests.into_iter().zip(shows).filter(|(_, shows)| *shows).map(|(change, _)| change).collect();
     changes.sort_by(|one, other| one.chance.total_cmp(&other.chance));
-    Difference { compared, unjudged, missing, changes }
+    Difference { run_differently: run_differently(before, after), compared, unjudged, missing, changes }
 }
 
 fn change(cell: &[String], metric: &Metric, (one, other): (&[f64], &[f64]), chance: f64) -> Change {

@@ -125,6 +125,12 @@ fn a_slowdown_of_a_tenth_is_found_and_scatter_is_not() {
     };
     let (before, again, slower) = (contents(1.0), contents(1.000_001), contents(1.1));
     assert!(difference(&before, &again, 0.05).changes.is_empty());
+    assert!(difference(&before, &again, 0.05).run_differently.is_empty());
+    let mut elsewhere = again.clone();
+    elsewhere.experiment.scenario.insert("confirmations".to_owned(), 3.into());
+    elsewhere.experiment.repetitions += 1;
+    elsewhere.manifest.commit = "another".to_owned();
+    assert_eq!(difference(&before, &elsewhere, 0.05).run_differently, ["scenario", "commit"]);
     let changed = difference(&before, &slower, 0.05);
     assert_eq!(changed.changes.len(), 4, "{changed:?}");
     assert!(changed.changes.iter().all(|change| change.is_better == Some(false) && change.after > change.before));

@@ -75,7 +75,7 @@ fn tables(shell: Shell, summary: &Summary, show: &[String]) -> String {
 
 /// What changed.
 pub(super) fn changes(shell: Shell, difference: &Difference) -> String {
-    let Difference { compared, unjudged, missing, changes } = difference;
+    let Difference { run_differently, compared, unjudged, missing, changes } = difference;
     let mut lines = Vec::new();
     if changes.is_empty() {
         lines.push(format!("nothing changed beyond noise in {compared} comparisons"));
@@ -102,6 +102,9 @@ pub(super) fn changes(shell: Shell, difference: &Difference) -> String {
         lines.push(format!(
             "{unjudged} could not be judged: it takes two runs of a cell, and figures that vary, to know their noise"
         ));
+    }
+    if !run_differently.is_empty() {
+        lines.push(format!("they were not run alike: {} differ", run_differently.join(", ")));
     }
     for cell in missing {
         lines.push(format!("only one of them has {}", cell.join(" ")));
