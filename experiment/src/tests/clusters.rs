@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::SMALL;
 use super::runs::manifest;
 use crate::folder::Folder;
+use crate::grid::Cell;
 use crate::pool::{Part, Progress};
-use crate::record::{Cost, Ended, Record, Runner as _, Simulated};
+use crate::record::{Cost, Ended, Record, Simulated};
 use crate::slurm::{Job, Pace, Slurm};
 use crate::summary::{Failure, Place};
 use crate::{Experiment, ExperimentError, grid, pool};
@@ -37,6 +38,14 @@ fn slurm(commands: &Path) -> Slurm {
     }
 }
 
+/// The folder of an experiment of eight runs, none of which has ended.
+fn small(runs: &Path) -> (Folder, Experiment, Vec<Cell>) {
+    let experiment = Experiment::parse(SMALL).expect("a good experiment");
+    let cells = grid::cells(&experiment, SMALL).expect("good cells");
+    let folder = Folder::create(runs, &experiment, &manifest(&Simulated, &experiment)).expect("room on the disk");
+    (folder, experiment, cells)
+}
+
 fn done(run: &pool::Run<'_>) -> Ended {
     let (cell, seed) = (run.0.values.clone(), run.1);
     let record = Record { cell, seed, figures: [].into(), sent: [].into(), payments: Vec::new() };
@@ -46,10 +55,7 @@ fn done(run: &pool::Run<'_>) -> Ended {
 #[test]
 fn a_job_has_the_tasks_of_what_is_missing_and_what_they_do_not_end_is_kept_as_failed() {
     let (runs_dir, bin) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let experiment = Experiment::parse(SMALL).expect("a good experiment");
-    let cells = grid::cells(&experiment, SMALL).expect("good cells");
-    let folder =
-        Folder::create(runs_dir.path(), &experiment, &manifest(&Simulated, &experiment)).expect("room on the disk");
+    let (folder, experiment, cells) = small(runs_dir.path());
     let runs = pool::runs(&experiment, &cells);
     assert_eq!(runs.len(), 8);
     command(bin.path(), "sbatch", &format!("printf '%s\\n' \"$@\" > {}/said; echo '42;here'", bin.path().display()));
@@ -105,10 +111,7 @@ fn a_job_has_the_tasks_of_what_is_missing_and_what_they_do_not_end_is_kept_as_fa
 #[test]
 fn who_stops_following_leaves_the_job_and_a_cluster_that_does_not_answer_is_told_of() {
     let (runs_dir, bin) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let experiment = Experiment::parse(SMALL).expect("a good experiment");
-    let cells = grid::cells(&experiment, SMALL).expect("good cells");
-    let folder =
-        Folder::create(runs_dir.path(), &experiment, &manifest(&Simulated, &experiment)).expect("room on the disk");
+    let (folder, experiment, cells) = small(runs_dir.path());
     let runs = pool::runs(&experiment, &cells);
     let slurm = slurm(bin.path());
     let missing = slurm.submit(&folder, &runs, Place::Real).expect_err("there is no sbatch").to_string();
@@ -160,10 +163,7 @@ fn parts_are_all_runs_together_and_each_is_in_one() {
 #[test]
 fn parts_share_a_folder_and_nobody_runs_it_whole_meanwhile() {
     let runs_dir = tempfile::tempdir().expect("a folder");
-    let experiment = Experiment::parse(SMALL).expect("a good experiment");
-    let manifest = manifest(&Simulated, &experiment);
-    assert_eq!(manifest.place, Simulated.place());
-    let folder = Folder::create(runs_dir.path(), &experiment, &manifest).expect("room on the disk");
+    let (folder, _, _) = small(runs_dir.path());
     let (one, other) = (folder.share().expect("nobody runs it"), folder.share().expect("parts share it"));
     folder.lock().expect_err("two parts run");
     drop(one);
