@@ -34,6 +34,10 @@ pub enum Behaviour {
     Mute,
     /// Says everything three times.
     Repeat,
+    /// Mines for itself on a chain of work, and publishes what it finds when that costs others most
+    /// ([`Selfish`](synod_consensus::adversary::Selfish)). On any other chain it is honest. What it keeps back is in its memory alone: a
+    /// peer that starts again says all that its disk holds, as an honest one does, and keeps back what it finds from then on.
+    Selfish,
 }
 
 /// How often [`Behaviour::Repeat`] says what it says.
@@ -44,34 +48,19 @@ impl Behaviour {
     pub(crate) const fn is_scheming(self) -> bool {
         match self {
             Self::Accuse | Self::MultiMint => true,
-            Self::Corrupt | Self::Deny | Self::Exaggerate | Self::Hoard | Self::Honest | Self::Mute | Self::Repeat => {
-                false
-            }
+            Self::Corrupt
+            | Self::Deny
+            | Self::Exaggerate
+            | Self::Hoard
+            | Self::Honest
+            | Self::Mute
+            | Self::Repeat
+            | Self::Selfish => false,
         }
     }
 
-    /// Hands the effects of an honest step on, as this behaviour would.
-    pub(crate) fn distort(self, honest: &mut Out<Peer>, out: &mut Out<Peer>) {
-        for effect in honest.drain() {
-            match effect {
-                Effect::Broadcast { to, message } => {
-                    for message in self.say(message) {
-                        out.broadcast(to.clone(), message);
-                    }
-                }
-                Effect::Send { to, message } => self.say(message).into_iter().for_each(|message| out.send(to, message)),
-                Effect::Cancel(timer) => out.cancel(timer),
-                Effect::Emit(event) => out.emit(event),
-                Effect::Forget(key) => out.forget(key),
-                Effect::Persist { key, record } => out.persist(key, record),
-                Effect::Reject { peer, reason } => out.reject(peer, reason),
-                Effect::Set { timer, at } => out.set(timer, at),
-            }
-        }
-    }
-
-    /// What it says where an honest peer would say this.
-    fn say(self, message: Message) -> Vec<Message> {
+    /// What it says where an honest peer would say this. What is private to a selfish one, its pool knows.
+    pub(crate) fn say(self, message: Message) -> Vec<Message> {
         match self {
             Self::Corrupt => alloc::vec![corrupt(message)],
             Self::Deny if is_answer(&message) => Vec::new(),
@@ -80,7 +69,29 @@ impl Behaviour {
             Self::MultiMint if matches!(message, Message::Replica(ReplicaMessage::Evidence(_))) => Vec::new(),
             Self::Mute => Vec::new(),
             Self::Repeat => alloc::vec![message; REPEATS],
-            Self::Accuse | Self::Deny | Self::Hoard | Self::Honest | Self::MultiMint => alloc::vec![message],
+            Self::Accuse | Self::Deny | Self::Hoard | Self::Honest | Self::MultiMint | Self::Selfish => {
+                alloc::vec![message]
+            }
+        }
+    }
+}
+
+/// Hands the effects of an honest step on, with what `say` makes of each message.
+pub(crate) fn distort(honest: &mut Out<Peer>, out: &mut Out<Peer>, say: impl Fn(Message) -> Vec<Message>) {
+    for effect in honest.drain() {
+        match effect {
+            Effect::Broadcast { to, message } => {
+                for message in say(message) {
+                    out.broadcast(to.clone(), message);
+                }
+            }
+            Effect::Send { to, message } => say(message).into_iter().for_each(|message| out.send(to, message)),
+            Effect::Cancel(timer) => out.cancel(timer),
+            Effect::Emit(event) => out.emit(event),
+            Effect::Forget(key) => out.forget(key),
+            Effect::Persist { key, record } => out.persist(key, record),
+            Effect::Reject { peer, reason } => out.reject(peer, reason),
+            Effect::Set { timer, at } => out.set(timer, at),
         }
     }
 }
@@ -160,7 +171,7 @@ mod tests {
     fn said(behaviour: Behaviour, message: Message) -> Vec<Message> {
         let (mut honest, mut out) = (Out::new(), Out::new());
         honest.send(PeerId(1), message);
-        behaviour.distort(&mut honest, &mut out);
+        distort(&mut honest, &mut out, |message| behaviour.say(message));
         out.drain()
             .map(|effect| match effect {
                 Effect::Send { to: PeerId(1), message } => message,

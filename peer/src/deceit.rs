@@ -16,8 +16,14 @@ const EVERY: Duration = Duration::from_secs(1);
 const OWN: PeerId = PeerId(u32::MAX);
 
 impl Peer {
-    /// Begins to look at its chain, if its behaviour wants that.
-    pub(crate) fn scheme(&self, now: Time, out: &mut Out<Self>) {
+    /// Begins what its behaviour does besides what an honest peer does, and ends what the one before did.
+    pub(crate) fn scheme(&mut self, now: Time, out: &mut Out<Self>) {
+        self.pool_or_not(now, out);
+        self.look_on(now, out);
+    }
+
+    /// Looks at its chain at the next second, if its behaviour wants that.
+    fn look_on(&self, now: Time, out: &mut Out<Self>) {
         match self.behaviour.is_scheming() {
             true => out.set(Timer::Deceit, Time::from_secs(now.as_secs()) + EVERY),
             false => out.cancel(Timer::Deceit),
@@ -30,7 +36,7 @@ impl Peer {
         } else if self.behaviour == Behaviour::MultiMint {
             self.mint_everywhere(now, out);
         }
-        self.scheme(now, out);
+        self.look_on(now, out);
     }
 
     fn accuse(&self, out: &mut Out<Self>) {

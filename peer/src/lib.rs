@@ -12,6 +12,7 @@ mod behaviour;
 mod deceit;
 mod gossip;
 mod keeper;
+mod pool;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -28,6 +29,7 @@ pub use self::gossip::{Carrier, GossipParams, Item};
 use self::gossip::{Step, told};
 use self::keeper::lit;
 pub use self::keeper::{Keeper, KeeperParams};
+use self::pool::Pool;
 
 /// What the parts are made from.
 #[derive(Clone, Debug)]
@@ -176,6 +178,8 @@ pub struct Peer {
     keeper: Keeper,
     neighbours: Neighbours,
     minter: MultiMinter,
+    /// What it keeps to itself, if it is selfish.
+    pool: Option<Box<Pool>>,
     discovery: Option<Box<Discovery>>,
 }
 
@@ -250,7 +254,13 @@ impl Peer {
             Keeper::Full(replica) => {
                 let mut effects = Out::new();
                 replica.handle(now, input, &mut effects);
-                out.adopt(&mut effects, |event, out| self.carrier.route(now, event, out));
+                let (carrier, pool) = (&mut self.carrier, &mut self.pool);
+                out.adopt(&mut effects, |event, out| {
+                    pool::route(carrier, pool.as_deref_mut(), replica, now, event, out)
+                });
+                if let Some(pool) = pool {
+                    pool::publish(carrier, now, pool.look(replica.tree()), out);
+                }
             }
             Keeper::Light(_) => lit(input).into_iter().for_each(|input| self.keep_headers(now, input, out)),
         }
@@ -429,6 +439,7 @@ impl Protocol for Peer {
             touched: Touched { discovery: true, keeper: true, neighbours: true },
             behaviour: params.behaviour,
             minter: MultiMinter::default(),
+            pool: None,
             discovery: params.discovery.map(|params| Box::new(Discovery::restore(*params, found.into_iter()))),
         }
     }
@@ -439,7 +450,7 @@ impl Protocol for Peer {
         }
         let mut honest = Out::new();
         self.begin(now, &mut honest);
-        self.behaviour.distort(&mut honest, out);
+        self.tell(&mut honest, out);
         self.scheme(now, out);
     }
 
@@ -453,13 +464,17 @@ impl Protocol for Peer {
         } else {
             let mut honest = Out::new();
             self.route(now, input, &mut honest);
-            self.behaviour.distort(&mut honest, out);
+            self.tell(&mut honest, out);
         }
     }
 
     /// 1. The invariants of each part that took part in the last step.
+    /// 2. Those of what a selfish peer keeps to itself.
     fn check(&self) {
         self.carrier.check();
+        if let Some(pool) = &self.pool {
+            pool.check();
+        }
         if self.touched.discovery {
             self.discovery.iter().for_each(|discovery| discovery.check());
         }

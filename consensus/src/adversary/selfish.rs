@@ -34,6 +34,12 @@ pub struct Selfish {
 }
 
 impl Selfish {
+    /// A private branch of so many blocks against a public one of so many. One that is behind is given up, and is none.
+    pub const fn at(private: u64, public: u64) -> Self {
+        assert!(public <= private, "a branch that is behind is given up");
+        Self { private, public }
+    }
+
     /// By how many blocks the private branch is longer.
     pub const fn lead(&self) -> u64 {
         self.private - self.public
@@ -88,7 +94,7 @@ mod tests {
     const EVEN: Selfish = at(0, 0);
 
     const fn at(private: u64, public: u64) -> Selfish {
-        Selfish { private, public }
+        Selfish::at(private, public)
     }
 
     #[test]
