@@ -168,6 +168,9 @@ pub enum Conduct {
     Mute,
     /// Says everything three times.
     Repeat,
+    /// Keeps blocks that it finds back and publishes them when that costs others most: selfish mining. Where blocks are not made by
+    /// work it is honest.
+    Selfish,
 }
 
 /// Which messages a cut takes.
@@ -270,6 +273,7 @@ impl From<Conduct> for Behaviour {
             Conduct::MultiMint => Self::MultiMint,
             Conduct::Mute => Self::Mute,
             Conduct::Repeat => Self::Repeat,
+            Conduct::Selfish => Self::Selfish,
         }
     }
 }
