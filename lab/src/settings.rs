@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use synod_consensus::adversary::Behaviour;
 use synod_ledger::{Address, Amount, LedgerParams, STAKE_BLOCK_TIME_MIN_MS, VALIDATORS_MAX, VALIDATORS_MIN};
-use synod_node::config::{ConfigError, DhtKind, GossipKind, MULTI_MINTER, SearchKind};
+use synod_node::config::{ConfigError, DhtKind, GossipKind, MULTI_MINTER, SELFISH_MINER, SearchKind};
 
 use crate::error::LabError;
 
@@ -107,7 +107,7 @@ pub struct Settings {
     pub dht: Vec<DhtKind>,
     /// Searches that all peers take part in. The first peer is the central index's server.
     pub search: Vec<SearchKind>,
-    /// Validators or stakes' owners that are not honest, and how each behaves.
+    /// Validators, stakes' owners or miners that are not honest, and how each behaves.
     pub adversaries: BTreeMap<String, String>,
     /// The rules of money.
     pub ledger: LedgerSettings,
@@ -259,16 +259,10 @@ impl Settings {
         let (count, who, known): (usize, &str, &[&str]) = match self.consensus {
             Consensus::Pbft => (self.validator_count(), "validators", &Behaviour::NAMES),
             Consensus::Pos => (self.nodes, "stakes' owners", &[MULTI_MINTER]),
-            Consensus::Pow => (0, "", &[]),
+            Consensus::Pow => (self.full_count(), "miners", &[SELFISH_MINER]),
         };
         let those: Vec<String> = (0..count).map(peer_name).collect();
         for (peer, behaviour) in &self.adversaries {
-            if those.is_empty() {
-                return Err(LabError::Setting {
-                    name: "adversary",
-                    expected: "consensus = pbft or pos: nobody else votes",
-                });
-            }
             if !those.contains(peer) {
                 let named = format!("the {who} {} to {}", those[0], those[those.len() - 1]);
                 return Err(LabError::Adversary { expected: named, got: peer.clone() });

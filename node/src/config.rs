@@ -26,6 +26,9 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// What a peer is called that mints on every branch with its stake, where blocks are made by stake.
 pub const MULTI_MINTER: &str = "multi-minter";
 
+/// What a peer is called that keeps the blocks back which it finds, where blocks are made by work.
+pub const SELFISH_MINER: &str = "selfish-miner";
+
 /// The most threads that a node mines with: more than any machine this runs on has cores.
 pub const THREADS_MAX: usize = 256;
 
@@ -55,8 +58,8 @@ pub struct Config {
     /// Whether and how it mines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mining: Option<MiningConfig>,
-    /// How it behaves as a validator, by the name of a behaviour, or as a stake's owner ([`MULTI_MINTER`]); honest if nothing is said.
-    /// For experiments.
+    /// How it behaves as a validator, by the name of a behaviour, as a stake's owner ([`MULTI_MINTER`]) or as a miner
+    /// ([`SELFISH_MINER`]); honest if nothing is said. For experiments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adversary: Option<String>,
     /// Whether it keeps headers alone, and reads blocks and payments of others.

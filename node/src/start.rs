@@ -22,7 +22,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api;
-use crate::config::{Config, ConfigError, DhtKind, GossipKind, MULTI_MINTER, MiningConfig, RunFile, load_genesis};
+use crate::config::{
+    Config, ConfigError, DhtKind, GossipKind, MULTI_MINTER, MiningConfig, RunFile, SELFISH_MINER, load_genesis,
+};
 use crate::driver::{self, EngineError, Records};
 use crate::handle::{NodeHandle, NodeInfo, Stopped};
 use crate::miner::Miner;
@@ -308,10 +310,11 @@ fn params(config: &Config, chain: &Arc<Chain>, identity: &Identity) -> Result<sy
     let key = public_key(identity);
     let extra = seed_of(identity);
     Ok(synod_peer::Params {
-        behaviour: if config.adversary.as_deref() == Some(MULTI_MINTER) {
-            synod_peer::Behaviour::MultiMint
-        } else {
-            synod_peer::Behaviour::Honest
+        behaviour: match config.adversary.as_deref() {
+            Some(MULTI_MINTER) => synod_peer::Behaviour::MultiMint,
+            Some(SELFISH_MINER) => synod_peer::Behaviour::Selfish,
+            // Another name is a validator's, who is honest in all but its votes.
+            _ => synod_peer::Behaviour::Honest,
         },
         // The engine sets it: it depends on the names that the driver has for peers.
         discovery: None,
@@ -359,10 +362,15 @@ fn validators(chain: &Chain) -> BTreeSet<PublicIdentity> {
 /// How this node behaves as a validator.
 fn behaviour(config: &Config, chain: &Chain) -> Result<Behaviour, StartError> {
     let Some(name) = config.adversary.as_deref() else { return Ok(Behaviour::Honest) };
-    if name == MULTI_MINTER {
-        let has_stakes = matches!(chain.genesis().engine, Engine::Pos(_));
-        let missing = || StartError::Adversary { name: name.to_owned(), role: "stakes" };
-        return has_stakes.then_some(Behaviour::Honest).ok_or_else(missing);
+    let engine = &chain.genesis().engine;
+    let other = match name {
+        MULTI_MINTER => Some(("stakes", matches!(engine, Engine::Pos(_)))),
+        SELFISH_MINER => Some(("blocks that are mined", matches!(engine, Engine::Pow(_)))),
+        _ => None,
+    };
+    if let Some((role, is_there)) = other {
+        let missing = || StartError::Adversary { name: name.to_owned(), role };
+        return is_there.then_some(Behaviour::Honest).ok_or_else(missing);
     }
     let timeout = chain.agreed().map(|agreed| Duration::from_millis(agreed.params().view_timeout_ms));
     let behaviour = timeout.and_then(|timeout| Behaviour::named(name, timeout));

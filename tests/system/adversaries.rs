@@ -96,7 +96,13 @@ fn adversaries_that_there_cannot_be_are_refused() {
             3,
             "expected the validators peer1 to peer5, got peer9",
         ),
-        (&["--consensus", "pow", "--adversary", "peer1=silent"], 3, "nobody else votes"),
+        (&["--consensus", "pow", "--adversary", "peer1=silent"], 3, "expected selfish-miner, got silent"),
+        (
+            &["--consensus", "pow", "--light", "1", "--adversary", "peer5=selfish-miner"],
+            3,
+            "expected the miners peer1 to peer4, got peer5",
+        ),
+        (&["--consensus", "pbft", "--adversary", "peer1=selfish-miner"], 3, "got selfish-miner"),
         (&["--consensus", "pbft", "--adversary", "peer1=rude"], 2, "there is no behaviour rude; there are colluder, "),
         (&["--consensus", "pbft", "--adversary", "peer1"], 2, "expected PEER=BEHAVIOUR"),
     ] {

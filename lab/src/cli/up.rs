@@ -49,8 +49,8 @@ pub(super) struct UpArgs {
     /// How many peers vote, with --consensus pbft [default: all, up to 128]
     #[arg(long, value_name = "N")]
     validators: Option<usize>,
-    /// A peer that is not honest, with --consensus pbft or pos; may be said for several. They are so until a later `up` says
-    /// another behaviour. Where blocks are made by stake: multi-minter. Validators: colluder, equivocating-primary, equivocating-voter, equivocator, forger, honest,
+    /// A peer that is not honest; may be said for several. They are so until a later `up` says another behaviour. Where blocks are
+    /// made by work: selfish-miner. By stake: multi-minter. Validators: colluder, equivocating-primary, equivocating-voter, equivocator, forger, honest,
     /// lying-changer, lying-donor, replayer, selective, silent, slow
     #[arg(long = "adversary", value_name = "PEER=BEHAVIOUR", value_parser = adversary)]
     adversaries: Vec<(String, String)>,

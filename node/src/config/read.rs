@@ -12,7 +12,7 @@ use synod_consensus::adversary::Behaviour;
 use synod_ledger::{Genesis, GenesisError};
 use toml::de::DeTable;
 
-use super::{Config, MULTI_MINTER, NAME_BYTES_MAX, THREADS_MAX};
+use super::{Config, MULTI_MINTER, NAME_BYTES_MAX, SELFISH_MINER, THREADS_MAX};
 
 /// What is wrong with a configuration or genesis file.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +122,7 @@ impl Config {
 
 /// The names of all behaviours that a peer may have, honesty among them.
 pub fn adversaries() -> impl Iterator<Item = &'static str> {
-    Behaviour::NAMES.into_iter().chain([MULTI_MINTER])
+    Behaviour::NAMES.into_iter().chain([MULTI_MINTER, SELFISH_MINER])
 }
 
 /// Reads and checks the genesis file at `path`.

@@ -44,6 +44,8 @@ impl Engine {
         // Who keeps headers alone has nothing to share.
         let Keeper::Full(replica) = self.host.protocol().keeper() else { return Ok(()) };
         let tree = replica.tree();
+        // What a selfish miner keeps back is shared with what comes after it is out.
+        let tip = self.host.protocol().shown(height, tip);
         let seen = self.share.seen.filter(|seen| tree.contains(seen));
         let start = seen.or_else(|| tree.ancestor(&tip, Height(height.0.saturating_sub(PAST))).map(|node| node.id()));
         let Some(start) = start else { return Ok(()) };
