@@ -35,6 +35,8 @@ mod light;
 mod overlays;
 #[path = "system/partition.rs"]
 mod partition;
+#[path = "system/selfish.rs"]
+mod selfish;
 #[path = "system/sim.rs"]
 mod sim;
 #[path = "system/support.rs"]

@@ -10,6 +10,7 @@ mod flood;
 mod miner;
 mod page;
 mod report;
+mod selfish;
 mod stake;
 mod terms;
 
@@ -20,5 +21,6 @@ pub use flood::{Flood, FloodTerms, Kind, flood};
 pub(crate) use page::summary;
 pub use page::{page, page_of};
 pub use report::{Costs, Fate, Moment, Outcome, Report, Run, Standing};
+pub use selfish::{BLOCKS_MAX, SelfishMining, SelfishTerms, mine_selfishly};
 pub use stake::{NothingAtStake, mint_everywhere};
 pub use terms::{Strategy, Terms};

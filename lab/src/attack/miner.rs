@@ -46,33 +46,40 @@ impl Drop for Miner {
 impl Miner {
     /// Starts a node that mines with `share` of all hash power, its own counted, and joins the network.
     pub(super) async fn start(arena: &Arena, program: &Path, address: Address, share: f64) -> Result<Self, LabError> {
-        let settings = &arena.network.manifest().settings;
-        let bootstrap = arena.full.iter().flat_map(|&place| {
-            let entry = &arena.network.peers()[place];
-            let addresses = listen_addresses(settings.transport, entry.port);
-            addresses.into_iter().map(|address| format!("{address}/p2p/{}", entry.peer_id))
-        });
-        let honest = settings.hash_rate.saturating_mul(arena.full.len() as u64);
-        let hash_rate = (honest as f64 * share / (1.0 - share)).round() as u64;
-        let node = Solo {
-            bootstrap: bootstrap.collect(),
-            // It meets nobody but those that it attacks.
-            closed: true,
-            faults: true,
-            gossip: settings.gossip.kind(),
-            mining: Some(MiningConfig { address, hash_rate, threads: 1 }),
-            neighbours: arena.full.len(),
-            quic: settings.transport == Transport::Quic,
-            ..Solo::default()
-        };
-        let folder = arena.network.dir().join(FOLDER).join(std::process::id().to_string());
-        let config = solo::write_config(&folder, arena.genesis(), node)?;
-        let node = Node::start(program, &config)?;
-        let run = node.ready().await?;
-        let client = Client::new(&run.api.to_string());
-        let miner = Self { client, folder, node: Some(node) };
-        miner.join(arena).await?;
+        let miner = Self::start_as(None, arena, program, address, share).await?;
+        arena.wait_one_tip(&[&miner.client], PATIENCE).await?;
         Ok(miner)
+    }
+
+    /// The same of a node that may behave otherwise, and may have a tip of its own.
+    pub(super) async fn start_as(
+        adversary: Option<&str>,
+        arena: &Arena,
+        program: &Path,
+        address: Address,
+        share: f64,
+    ) -> Result<Self, LabError> {
+        let honest = arena.network.manifest().settings.hash_rate.saturating_mul(arena.full.len() as u64);
+        let hash_rate = (honest as f64 * share / (1.0 - share)).round() as u64;
+        let mining = Some(MiningConfig { address, hash_rate, threads: 1 });
+        let folder = arena.network.dir().join(FOLDER).join(std::process::id().to_string());
+        let (node, client) = launch(&folder, arena, program, mining, adversary).await?;
+        let miner = Self { client, folder, node: Some(node) };
+        miner.meet(arena).await?;
+        Ok(miner)
+    }
+
+    /// Starts it anew from its disk, honest and without mining: what it kept back is out, and all are on one tip.
+    pub(super) async fn come_clean(&mut self, arena: &Arena, program: &Path) -> Result<(), LabError> {
+        self.end();
+        let (node, client) = launch(&self.folder, arena, program, None, None).await?;
+        (self.node, self.client) = (Some(node), client);
+        self.join(arena).await
+    }
+
+    /// Ends its process.
+    pub(super) fn end(&mut self) {
+        drop(self.node.take());
     }
 
     /// Its client.
@@ -82,7 +89,12 @@ impl Miner {
 
     /// Its status.
     pub(super) async fn status(&self) -> Result<Status, LabError> {
-        self.client.status().await.map_err(|error| LabError::api(NAME, error))
+        self.client.status().await.map_err(Self::failed)
+    }
+
+    /// It did not answer, or not as it should.
+    pub(super) fn failed(error: ClientError) -> LabError {
+        LabError::api(NAME, error)
     }
 
     /// What it has sent so far.
@@ -94,14 +106,19 @@ impl Miner {
     /// Ends the cut, and waits until it is connected to all and on their tip.
     pub(super) async fn join(&self, arena: &Arena) -> Result<(), LabError> {
         self.release().await?;
+        self.meet(arena).await?;
+        arena.wait_one_tip(&[&self.client], PATIENCE).await.map(|_| ())
+    }
+
+    /// Waits until it is connected to all.
+    async fn meet(&self, arena: &Arena) -> Result<(), LabError> {
         let wanted: BTreeSet<String> = arena.full.iter().map(|&place| arena.peer_id(place)).collect();
         wait("the attacker's node to join", PATIENCE, async || {
             let peers = self.client.peers().await.map_err(|error| LabError::api(NAME, error))?;
             let there: BTreeSet<String> = peers.into_iter().map(|peer| peer.peer_id).collect();
             Ok(wanted.is_subset(&there))
         })
-        .await?;
-        arena.wait_one_tip(&[&self.client], PATIENCE).await.map(|_| ())
+        .await
     }
 
     /// From now on nobody hears it, and it hears nobody, but those at these places.
@@ -133,4 +150,35 @@ impl Miner {
             Err(error) => Err(LabError::api(NAME, error)),
         }
     }
+}
+
+/// Starts a process in `folder`, on the disk that it finds there, if there is one.
+async fn launch(
+    folder: &Path,
+    arena: &Arena,
+    program: &Path,
+    mining: Option<MiningConfig>,
+    adversary: Option<&str>,
+) -> Result<(Node, Client), LabError> {
+    let settings = &arena.network.manifest().settings;
+    let bootstrap = arena.full.iter().flat_map(|&place| {
+        let entry = &arena.network.peers()[place];
+        let addresses = listen_addresses(settings.transport, entry.port);
+        addresses.into_iter().map(|address| format!("{address}/p2p/{}", entry.peer_id))
+    });
+    let node = Solo {
+        adversary: adversary.map(str::to_owned),
+        bootstrap: bootstrap.collect(),
+        // It meets nobody but those that it attacks.
+        closed: true,
+        faults: true,
+        gossip: settings.gossip.kind(),
+        mining,
+        neighbours: arena.full.len(),
+        quic: settings.transport == Transport::Quic,
+    };
+    let config = solo::write_config(folder, arena.genesis(), node)?;
+    let node = Node::start(program, &config)?;
+    let run = node.ready().await?;
+    Ok((node, Client::new(&run.api.to_string())))
 }

@@ -1,6 +1,7 @@
 //! `synod attack`: attacks on a network of one's own, and by the thousand in virtual time.
 
 mod named;
+mod selfish;
 mod strategies;
 mod virtual_time;
 
@@ -39,7 +40,7 @@ pub(super) enum AttackCommand {
     NothingAtStake(NothingAtStakeArgs),
     /// Keep blocks back, to be paid more than one's share
     #[command(name = "selfish-mining")]
-    SelfishMining(virtual_time::SelfishArgs),
+    SelfishMining(Box<selfish::SelfishArgs>),
 }
 
 /// `synod attack equivocation`.
@@ -269,7 +270,7 @@ pub(super) async fn run(context: &Context, command: AttackCommand) -> Result<Exi
         AttackCommand::Equivocation(args) => equivocation(context, args).await,
         AttackCommand::Flood(args) => flood(context, args).await.map(|()| Exit::Ok),
         AttackCommand::NothingAtStake(args) => nothing_at_stake(context, args).await.map(|()| Exit::Ok),
-        AttackCommand::SelfishMining(args) => virtual_time::selfish(context, args).await,
+        AttackCommand::SelfishMining(args) => selfish::run(context, *args).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Attacks by the thousand in virtual time, beside what theory says of them: `attack double-spend --sim` and `attack selfish-mining`.
+//! Attacks by the thousand in virtual time, beside what theory says of them: `attack double-spend --sim` and `attack selfish-mining --sim`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,6 @@ use crate::cli::sim::{COMMIT, until_stopped};
 use crate::error::LabError;
 use crate::exit::Exit;
 use crate::shell::{Shell, render, show_figure};
-use crate::units;
 use synod_experiment::plot::{Plot, Point, Series};
 
 /// What is common to attacks in virtual time.
@@ -53,34 +52,6 @@ pub(super) struct Duels {
     pub(super) runs_max: u64,
     pub(super) depth_svg: Option<PathBuf>,
     pub(super) common: VirtualArgs,
-}
-
-/// `synod attack selfish-mining`.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "\
-Example:
-  synod attack selfish-mining --sim
-  synod attack selfish-mining --sim --alpha 0.25,0.33,0.4 --gamma 0.5 --runs 50 --svg revenue.svg
-
-The pool and the others are real replicas; who is paid is read from the main chain's coinbases. Exit code 5: not as theory says.")]
-pub(in crate::cli) struct SelfishArgs {
-    /// In virtual time; it is not mounted on real networks
-    #[arg(long, required = true)]
-    sim: bool,
-    /// The pool's shares of all hash power
-    #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = units::share)]
-    alpha: Vec<f64>,
-    /// The shares of the others that mine on the pool's block where there are two
-    #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = units::share)]
-    gamma: Vec<f64>,
-    /// Independent runs of each cell
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=selfish::RUNS_MAX))]
-    runs: Option<u64>,
-    /// Blocks of each run
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=selfish::BLOCKS_MAX))]
-    blocks: Option<u64>,
-    #[command(flatten)]
-    common: VirtualArgs,
 }
 
 /// A report, and the program that made it.
@@ -236,17 +207,8 @@ fn depths_plot(report: &double_spend::Report) -> Plot {
     strategies::depth_plot("A branch mined in secret", series.collect())
 }
 
-pub(super) async fn selfish(context: &Context, args: SelfishArgs) -> Result<Exit, LabError> {
-    let usual = selfish::Grid::default();
-    let or_usual = |given: &[f64], usual: Vec<f64>| if given.is_empty() { usual } else { given.to_vec() };
-    let grid = selfish::Grid {
-        alphas: or_usual(&args.alpha, usual.alphas),
-        gammas: or_usual(&args.gamma, usual.gammas),
-        runs: args.runs.unwrap_or(usual.runs),
-        blocks: args.blocks.unwrap_or(usual.blocks),
-        seed: args.common.seed,
-    };
-    let (shell, common) = (context.shell, args.common);
+pub(super) async fn selfish(context: &Context, grid: selfish::Grid, common: VirtualArgs) -> Result<Exit, LabError> {
+    let shell = context.shell;
     until_stopped(move |stop| {
         let report = grid.mine(common.jobs(), watcher(shell, stop));
         let report = report.map_err(|error| LabError::Usage { message: error.to_string() })?;
