@@ -92,7 +92,10 @@ impl Chord {
     fn fix_next(&mut self, now: Time, out: &mut Out<Self>) {
         self.fixing.is_busy = false;
         let head = self.ring.head().filter(|_| self.is_member());
-        // Below the distance of the first successor, it is the finger.
+        // Below the distance of the first successor, it is the finger, and no other, which nobody would look at any more.
+        if let Some(head) = head {
+            self.ring.put_finger(0, head);
+        }
         let first = head.and_then(|head| self.ring.distance(&head).power()).map_or(Id::BITS, |power| power + 1);
         let power = self.fixing.power.max(first);
         self.fixing.power = power;

@@ -146,6 +146,29 @@ fn an_iterative_look_up_goes_round_whoever_is_silent() {
 }
 
 #[test]
+fn a_finger_as_near_as_a_new_first_successor_is_one_no_more() {
+    let mut bench = Bench::member();
+    bench.say(120, Message::Between { node: node(118) });
+    let (number, successors) = (bench.number(), nodes(&[120, 160, 220]));
+    bench.say(118, Message::Stable { number, version: 3, predecessor: Some(node(100)), successors });
+    assert_eq!(bench.chord().fingers(), nodes(&[120, 160, 220, 20]));
+    next_round(&mut bench);
+    // Both are from 2^252 on (116), and 118 is the first that is: nobody would ever have looked whether 120 is still there.
+    assert_eq!(bench.chord().fingers(), nodes(&[118, 160, 220, 20]));
+}
+
+/// Lets time pass until a round has begun.
+fn next_round(bench: &mut Bench) -> Vec<String> {
+    let (number, end) = (bench.number(), bench.now + SECOND * 46);
+    let mut seen = vec![];
+    while bench.number() == number {
+        assert!(bench.now < end, "a round comes");
+        seen.extend(bench.pass(SECOND / 10));
+    }
+    seen
+}
+
+#[test]
 fn a_peer_that_cannot_be_reached_is_as_good_as_silent_and_at_once() {
     let mut bench = Bench::member();
     let first = bench.number() + 1;
