@@ -375,7 +375,7 @@ impl Chord {
     fn fail(&mut self, now: Time, call: &Call, silent: bool, out: &mut Out<Self>) {
         match call.what {
             What::Fetch(job) | What::Store(job) => self.on_replica_failed(now, job, call.node, silent, out),
-            What::Finger => self.on_finger_failed(now, out),
+            What::Finger => self.on_finger_failed(now, call.node, out),
             What::Hand(place) => self.on_handed(now, place, false, out),
             What::Offer => self.drop_task(now, out),
             What::Mend | What::Predecessor => {}

@@ -66,7 +66,7 @@ impl Chord {
         }
         if let Some(reason) = predecessor.and_then(|node| self.finger_fault(&node, call.node)) {
             out.reject(from, reason);
-            return self.on_finger_failed(now, out);
+            return self.on_finger_failed(now, call.node, out);
         }
         self.on_finger_answer(now, call.node, predecessor, out);
     }
@@ -108,7 +108,7 @@ impl Chord {
         self.fixing.is_busy = true;
         match self.ring.finger(power) {
             Some(node) => self.call(now, node, What::Finger, out, |number| Message::Ping { number }),
-            None => self.walk_to_finger(now, out),
+            None => self.walk_to_finger(now, None, out),
         }
     }
 
@@ -118,7 +118,7 @@ impl Chord {
         let begin = self.ring.own.id.after(power);
         let is_better = |before: &Node| begin.clockwise(before.id) < begin.clockwise(node.id);
         match predecessor.filter(is_better) {
-            Some(_) if self.fixing.steps >= BACK_MAX => self.walk_to_finger(now, out),
+            Some(_) if self.fixing.steps >= BACK_MAX => self.walk_to_finger(now, None, out),
             Some(before) if before.id != self.ring.own.id => {
                 self.fixing.steps += 1;
                 self.call(now, before, What::Finger, out, |number| Message::Ping { number });
@@ -127,17 +127,21 @@ impl Chord {
         }
     }
 
-    pub(super) fn on_finger_failed(&mut self, now: Time, out: &mut Out<Self>) {
-        self.walk_to_finger(now, out);
+    /// The way to another goes round the one that failed: its predecessor may name it for as long as a round more.
+    pub(super) fn on_finger_failed(&mut self, now: Time, failed: Node, out: &mut Out<Self>) {
+        self.walk_to_finger(now, Some(failed.id), out);
     }
 
-    fn walk_to_finger(&mut self, now: Time, out: &mut Out<Self>) {
+    fn walk_to_finger(&mut self, now: Time, avoid: Option<Id>, out: &mut Out<Self>) {
         if !self.is_member() {
             self.fixing.is_busy = false;
             return;
         }
         let power = self.fixing.power;
         let id = self.begin(self.ring.own.id.after(power), 1, None, Aim::Finger(power));
+        if let Some(job) = self.job(id) {
+            job.avoid.extend(avoid);
+        }
         self.walk(now, id, out);
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Job {
     /// Those that answered, in order.
     path: Vec<Node>,
     /// Those to go round.
-    avoid: Vec<Id>,
+    pub(super) avoid: Vec<Id>,
     pub(super) cost: Cost,
 }
 

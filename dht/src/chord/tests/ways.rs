@@ -157,6 +157,18 @@ fn a_finger_as_near_as_a_new_first_successor_is_one_no_more() {
     assert_eq!(bench.chord().fingers(), nodes(&[118, 160, 220, 20]));
 }
 
+#[test]
+fn another_finger_is_sought_round_the_one_that_is_silent() {
+    let mut bench = Bench::member();
+    let number = bench.number();
+    let seen = next_round(&mut bench);
+    let stabilise = Message::Stabilise { number: number + 1, node: node(100), seen: 7 };
+    assert_eq!(seen, [sent(120, &stabilise), sent(160, &Message::Ping { number: number + 2 })]);
+    bench.say(120, Message::Same { number: number + 1 });
+    // 120 may not know yet that 160 is gone, and would name it again.
+    assert_eq!(bench.pass(SECOND / 2), [sent(120, &step(number + 3, 132, &[160]))]);
+}
+
 /// Lets time pass until a round has begun.
 fn next_round(bench: &mut Bench) -> Vec<String> {
     let (number, end) = (bench.number(), bench.now + SECOND * 46);
