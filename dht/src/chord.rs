@@ -172,7 +172,8 @@ pub enum Event {
     LookedUp {
         /// The owner's name for the request.
         query: Query,
-        /// Who owns the key, as its predecessor says. Nobody has asked it whether it is there.
+        /// Who owns the key: at the end of an iterative look-up it has answered itself; at the end of a recursive one its predecessor says
+        /// so, and nobody has asked it whether it is there.
         result: Result<Node, Failure>,
         /// What it cost. Hops are the nodes that were passed up to the key's predecessor, as in SIGCOMM's figure 10.
         cost: Cost,
@@ -381,7 +382,7 @@ impl Chord {
             What::Mend | What::Predecessor => {}
             What::Route(job, _) => self.on_route_silence(now, job, out),
             What::Stabilise => self.on_successor_failed(now, call.node, out),
-            What::Step(job) => self.on_step_failed(now, job, call.node, silent, out),
+            What::Owner(job) | What::Step(job) => self.on_step_failed(now, job, call.node, silent, out),
             What::Table => self.fix_fingers(now, u16::MAX, out),
         }
     }

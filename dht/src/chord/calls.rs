@@ -29,6 +29,8 @@ pub(super) enum What {
     Hand(u8),
     /// Which records somebody lacks.
     Offer,
+    /// Whether the owner that a job's way has led to is there.
+    Owner(u32),
     /// Whether the predecessor is there.
     Predecessor,
     /// Entries that somebody who was asked did not have.

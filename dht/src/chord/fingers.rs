@@ -56,7 +56,7 @@ impl Chord {
         predecessor: Option<Node>,
         out: &mut Out<Self>,
     ) {
-        let is_ping = |what| matches!(what, What::Finger | What::Predecessor);
+        let is_ping = |what| matches!(what, What::Finger | What::Owner(_) | What::Predecessor);
         let Some(call) = self.calls.take(number, from, is_ping) else {
             return out.reject(from, Reject::Unsolicited);
         };
@@ -66,7 +66,10 @@ impl Chord {
         }
         if let Some(reason) = predecessor.and_then(|node| self.finger_fault(&node, call.node)) {
             out.reject(from, reason);
-            return self.on_finger_failed(now, call.node, out);
+            return self.fail(now, &call, false, out);
+        }
+        if let What::Owner(job) = call.what {
+            return self.on_owner_there(now, job, call.node, predecessor, out);
         }
         self.on_finger_answer(now, call.node, predecessor, out);
     }

@@ -261,9 +261,46 @@ impl Chord {
     /// A way is over.
     fn finish(&mut self, now: Time, id: u32, result: Result<Owners, Failure>, out: &mut Out<Self>) {
         let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return };
-        if let Aim::Get(..) | Aim::Put(..) = self.jobs[place].aim {
-            return self.on_replicas(now, place, result, out);
+        match (&self.jobs[place].aim, &result) {
+            (Aim::Get(..) | Aim::Put(..), _) => self.on_replicas(now, place, result, out),
+            (Aim::Lookup(_), Ok((owner, _))) if owner.id != self.ring.own.id => self.ask_owner(now, id, *owner, out),
+            _ => self.end(now, place, result, out),
         }
+    }
+
+    /// Asks the owner whether it is there: who named it finds out that it failed a round later only, and a key belongs to whoever is up.
+    fn ask_owner(&mut self, now: Time, id: u32, owner: Node, out: &mut Out<Self>) {
+        let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return };
+        let cost = &mut self.jobs[place].cost;
+        if cost.messages >= STEPS_MAX {
+            return self.end(now, place, Err(Failure::Lost), out);
+        }
+        cost.messages += 1;
+        cost.asked += 1;
+        self.call(now, owner, What::Owner(id), out, |number| Message::Ping { number });
+    }
+
+    /// The owner is there. Its predecessor owns the key if that one follows it as well: it came after the other was named.
+    pub(super) fn on_owner_there(
+        &mut self,
+        now: Time,
+        id: u32,
+        owner: Node,
+        predecessor: Option<Node>,
+        out: &mut Out<Self>,
+    ) {
+        let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return };
+        let job = &self.jobs[place];
+        let is_owner = |before: &Node| {
+            !job.key.in_arc(before.id, owner.id) && before.id != self.ring.own.id && !job.avoid.contains(&before.id)
+        };
+        match predecessor.filter(is_owner) {
+            Some(before) => self.ask_owner(now, id, before, out),
+            None => self.end(now, place, Ok((owner, Vec::new())), out),
+        }
+    }
+
+    fn end(&mut self, now: Time, place: usize, result: Result<Owners, Failure>, out: &mut Out<Self>) {
         let job = self.jobs.swap_remove(place);
         if self.jobs.is_empty() && self.jobs.capacity() > JOBS_IDLE {
             self.jobs = Vec::new();

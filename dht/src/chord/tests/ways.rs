@@ -142,7 +142,46 @@ fn an_iterative_look_up_goes_round_whoever_is_silent() {
     let next = Message::Next { number: first + 2, node: node(230) };
     assert_eq!(bench.say(220, next), [sent(230, &step(first + 3, 15, &[240]))]);
     let owner = Message::Owner { number: first + 3, node: node(20), more: vec![] };
-    assert_eq!(bench.say(230, owner), [found(Ok(node(20)), 2, 4, 3, 1)]);
+    assert_eq!(bench.say(230, owner), [sent(20, &Message::Ping { number: first + 4 })]);
+    let pong = Message::Pong { number: first + 4, predecessor: Some(node(230)) };
+    assert_eq!(bench.say(20, pong), [found(Ok(node(20)), 2, 5, 4, 1)]);
+}
+
+/// Its predecessor finds out a round later that it failed, and some messages later that another came before it.
+#[test]
+fn the_owner_that_an_iterative_look_up_names_has_answered_itself() {
+    let ping = |number| Message::Ping { number };
+    let pong = |number, before| Message::Pong { number, predecessor: Some(before) };
+    let named = || {
+        let mut bench = Bench::member();
+        bench.command(look_up(15, Style::Iterative));
+        let number = bench.number();
+        let owner = Message::Owner { number, node: node(30), more: vec![] };
+        assert_eq!(bench.say(220, owner), [sent(30, &ping(number + 1))]);
+        (bench, number + 1)
+    };
+    let (mut bench, number) = named();
+    assert_eq!(bench.say(30, pong(number, node(220))), [found(Ok(node(30)), 1, 2, 2, 0)]);
+    // A nearer one follows the key as well.
+    let (mut bench, number) = named();
+    assert_eq!(bench.say(30, pong(number, node(17))), [sent(17, &ping(number + 1))]);
+    assert_eq!(bench.say(17, pong(number + 1, node(220))), [found(Ok(node(17)), 1, 3, 3, 0)]);
+    // It is silent: whoever named it is asked for the next, and that one's predecessor is not asked again.
+    let (mut bench, number) = named();
+    assert_eq!(bench.pass(SECOND / 2), [sent(220, &step(number + 1, 15, &[30]))]);
+    let owner = Message::Owner { number: number + 1, node: node(40), more: vec![] };
+    assert_eq!(bench.say(220, owner), [sent(40, &ping(number + 2))]);
+    assert_eq!(bench.say(40, pong(number + 2, node(30))), [found(Ok(node(40)), 1, 4, 3, 1)]);
+    // It lies about its predecessor.
+    let (mut bench, number) = named();
+    let odd = Node { id: id(100), peer: PeerId(9) };
+    let again = sent(220, &step(number + 1, 15, &[30]));
+    assert_eq!(bench.say(30, pong(number, odd)), [rejected(30, Reject::NodeForeign), vec![again]].concat());
+    // It is known without asking anybody for the way.
+    let mut bench = Bench::member();
+    let number = bench.number() + 1;
+    assert_eq!(bench.command(look_up(110, Style::Iterative)), [sent(120, &ping(number))]);
+    assert_eq!(bench.say(120, pong(number, node(100))), [found(Ok(node(120)), 0, 1, 1, 0)]);
 }
 
 #[test]
