@@ -10,6 +10,7 @@
 mod attacks;
 mod averaging;
 mod chord;
+mod chord_churn;
 mod double_spend;
 mod forks;
 mod intervals;
