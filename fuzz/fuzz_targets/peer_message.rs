@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use synod_fuzz::{check_wire, samples};
+use synod_dht::Contact;
+use synod_fuzz::{check_wire, peers};
 use synod_peer::Message;
 
-static MESSAGES: LazyLock<Vec<Message>> =
-    LazyLock::new(|| samples::messages().into_iter().map(Message::Replica).collect());
+static MESSAGES: LazyLock<Vec<Message<Contact>>> = LazyLock::new(peers::messages);
 
 fuzz_target!(|data: &[u8]| check_wire(data, &MESSAGES, |_| {}));

@@ -3,6 +3,9 @@
 //! A target is given arbitrary bytes twice: as they are, and as edits of a valid encoding. The first finds what a
 //! decoder does with noise, the second gets past the first length and tag without a corpus to begin with.
 
+pub mod agreement;
+pub mod overlays;
+pub mod peers;
 pub mod samples;
 
 use std::fmt::{Debug, Display};

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use synod_consensus::{Message, Record, StoredHeader};
+use synod_consensus::{Message, Record, Reply, StoredHeader, pbft};
 use synod_dht::{Contact, Identity, neighbours};
 use synod_ledger::{
-    Address, Amount, Block, BlockId, Coin, Coinbase, CompactTarget, Genesis, Header, Height, OutPoint, Output,
-    PaymentBuilder, Rules, Seal, SecretKey, State, Status, Tx, TxId, Undo,
+    Address, Amount, Block, BlockId, Coin, Coinbase, CompactTarget, Evidence, Genesis, Header, Height, OutPoint,
+    Output, PaymentBuilder, Rules, Seal, SecretKey, State, Status, Tx, TxId, Undo,
 };
 use synod_machine::{Bytes, Time};
+
+use crate::agreement;
 
 /// A genesis file.
 pub const GENESIS: &str = r#"name = "fuzz"
@@ -126,7 +128,11 @@ pub fn messages() -> Vec<Message> {
     let (block, tx) = (block(), tx());
     let claim = synod_consensus::Claim { tip: block.id(), height: Height(1), work: Bytes([1; 32]) };
     let unknown = BlockId(Bytes([8; 32]));
-    vec![
+    let evidence = Evidence { first: header(), second: Header { time: Time(1_000_000_001), ..header() } };
+    let reply = Reply { view: pbft::View(2), height: Height(1), block: block.id(), payments: vec![tx.id()] };
+    let mut all = vec![
+        Message::Client(secret().public()),
+        Message::Evidence(evidence.into()),
         Message::GetBlocks(vec![block.id(), unknown]),
         Message::GetHeaders(vec![block.id(), unknown]),
         Message::GetPayments(vec![tx.id()]),
@@ -134,14 +140,25 @@ pub fn messages() -> Vec<Message> {
         Message::Missing(vec![unknown]),
         Message::Payments(vec![tx.clone(), tx.clone()]),
         Message::Pool(vec![tx.id()]),
+        Message::Reply(agreement::signed(reply)),
+        Message::Request(tx),
         Message::Tip(claim),
         Message::Block(block),
-    ]
+    ];
+    all.extend(agreement::messages().into_iter().map(Message::Agreement));
+    all
 }
 
 /// One of each record of a replica.
 pub fn records() -> Vec<Record> {
-    let stored =
-        StoredHeader { header: header().into(), arrival: 9, completed: Some(300), status: Status::Valid };
-    vec![Record::Header(stored), Record::Payment(tx()), Record::Undo(Arc::new(undo())), Record::Body(block())]
+    let stored = StoredHeader { header: header().into(), arrival: 9, completed: Some(300), status: Status::Valid };
+    let mut all = vec![
+        Record::Body(block()),
+        Record::Header(stored),
+        Record::Payment(tx()),
+        Record::Signed(block()),
+        Record::Undo(Arc::new(undo())),
+    ];
+    all.extend(agreement::records().into_iter().map(Record::Agreement));
+    all
 }
