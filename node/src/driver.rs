@@ -333,7 +333,9 @@ impl Engine {
                 };
                 question(&View { overlays, ..view });
             }
-            EngineRequest::SetFaults { faults, reply } => {
+            EngineRequest::SetFaults { faults, resting, reply } => {
+                self.parts.miner.set_resting(resting);
+                self.parts.info.resting = resting;
                 self.links.shape = Some(faults.clone());
                 self.parts.info.faults = faults;
                 self.links.shape_replies.push(reply);

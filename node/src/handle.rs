@@ -26,10 +26,12 @@ pub enum EngineRequest {
     Discovery(Request),
     /// Look at the peer between two steps.
     Query(Box<dyn FnOnce(&View<'_>) + Send>),
-    /// Shape and cut links from now on; the reply is given when the network has been told.
+    /// Shape and cut links, and let the miner rest, from now on; the reply is given when the network has been told.
     SetFaults {
-        /// All that is to be wrong.
+        /// All that is to be wrong with its links.
         faults: Faults,
+        /// Whether its miner rests.
+        resting: bool,
         /// Where the answer goes.
         reply: oneshot::Sender<()>,
     },
@@ -47,7 +49,7 @@ impl fmt::Debug for EngineRequest {
         match self {
             Self::Discovery(request) => write!(f, "{request:?}"),
             Self::Query(_) => f.write_str("query"),
-            Self::SetFaults { faults, .. } => write!(f, "set {faults:?}"),
+            Self::SetFaults { faults, resting, .. } => write!(f, "set {faults:?}, resting: {resting}"),
             Self::Submit { tx, .. } => write!(f, "submit {:?}", tx.id()),
         }
     }
@@ -227,6 +229,8 @@ pub struct NodeInfo {
     pub faults_allowed: bool,
     /// What is wrong with the links now.
     pub faults: Faults,
+    /// Whether its miner rests.
+    pub resting: bool,
     /// Hashes per second that it mined with over the last seconds.
     pub hash_rate: f64,
     /// Hashes since it started.
@@ -379,11 +383,11 @@ impl NodeHandle {
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Shapes and cuts this peer's links from now on.
-    pub async fn set_faults(&self, faults: Faults) -> Result<(), Stopped> {
+    /// Shapes and cuts this peer's links, and lets its miner rest, from now on.
+    pub async fn set_faults(&self, faults: Faults, resting: bool) -> Result<(), Stopped> {
         let _slot = self.inner.slots.acquire().await.map_err(|_| Stopped)?;
         let (reply, answer) = oneshot::channel();
-        (self.inner.send)(EngineRequest::SetFaults { faults, reply })?;
+        (self.inner.send)(EngineRequest::SetFaults { faults, resting, reply })?;
         answer.await.map_err(|_| Stopped)
     }
 

@@ -69,7 +69,7 @@ impl Miner {
             on_found: Box::new(on_found),
             started: Instant::now(),
             version: AtomicU64::new(0),
-            work: Mutex::new(Work { is_stopped: false, job: None }),
+            work: Mutex::new(Work { is_resting: false, is_stopped: false, job: None }),
         });
         let plans = plans(threads, hash_rate, nonce_first);
         let threads = plans.map(|plan| {
@@ -84,6 +84,11 @@ impl Miner {
     /// threads wait.
     pub fn set_job(&self, job: Option<Job>) {
         self.shared.change(|work| work.job = job);
+    }
+
+    /// Makes the threads rest, or go on with the job that is set then.
+    pub fn set_resting(&self, is_resting: bool) {
+        self.shared.change(|work| work.is_resting = is_resting);
     }
 
     /// How many hashes were made since the start.
@@ -143,6 +148,7 @@ struct Shared {
 }
 
 struct Work {
+    is_resting: bool,
     is_stopped: bool,
     job: Option<Job>,
 }
@@ -181,7 +187,7 @@ impl Shared {
             if work.is_stopped {
                 return None;
             }
-            if let Some(job) = work.job {
+            if let Some(job) = work.job.filter(|_| !work.is_resting) {
                 return Some((self.version.load(Ordering::Acquire), job));
             }
             work = self.changed.wait(work).expect(UNPOISONED);
@@ -299,6 +305,23 @@ mod tests {
         miner.set_job(None);
         miner.set_job(Some(job(4, EASY)));
         assert_eq!(found.recv_timeout(PATIENCE).expect("found").job, 4);
+    }
+
+    #[test]
+    fn a_resting_miner_takes_its_job_up_when_it_goes_on() {
+        let (miner, found) = miner(2, 10_000_000);
+        miner.set_job(Some(job(1, IMPOSSIBLE)));
+        miner.set_resting(true);
+        miner.set_job(Some(job(2, EASY)));
+        let before = miner.hashes_total();
+        miner.set_resting(false);
+        assert_eq!(found.recv_timeout(PATIENCE).expect("found").job, 2);
+        assert!(miner.hashes_total() > before);
+        miner.set_resting(true);
+        miner.set_job(Some(job(3, EASY)));
+        // The threads are joined here, so that whatever they would still find is in the channel.
+        drop(miner);
+        assert_eq!(found.try_iter().count(), 0);
     }
 
     #[test]

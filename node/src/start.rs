@@ -412,6 +412,7 @@ fn info(config: &Config, identity: &Identity) -> NodeInfo {
         refused: Vec::new(),
         faults_allowed: config.faults,
         faults: net::Faults::default(),
+        resting: false,
         hash_rate: 0.0,
         hashes_total: 0,
     }

@@ -9,10 +9,10 @@ use synod_ledger::{
     Address, Amount, BlockId, Coin, Genesis, OutPoint, Output, PaymentBuilder, SecretKey, Tx, TxId, U256,
 };
 use synod_node::api::client::{Client, ClientError};
-use synod_node::api::types::{AddressQuery, ChainQuery, Faults, Status, TransactionStatus};
+use synod_node::api::types::{AddressQuery, ChainQuery, Faults, MempoolQuery, StakeInfo, Status, TransactionStatus};
 use synod_node::config::{Config, load_genesis};
 
-use super::report::{Fate, Standing};
+use super::report::{Evidence, Fate, Standing};
 use crate::LabError;
 use crate::load::{Payer, is_usable};
 use crate::network::{Network, PeerState};
@@ -26,8 +26,14 @@ const COINS_MAX: u32 = 10_000;
 const LOCK: &str = "attack.lock";
 /// How long it may take until a node that has ended is missed.
 const STRANGER_MAX: Duration = Duration::from_secs(5);
+/// How long an attacker's node may take to join.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long turned peers may take to start again.
 const RESTART_MAX: Duration = Duration::from_secs(60);
+/// Shares that differ by so much are the same.
+const SHARE_ERROR: f64 = 1e-9;
+/// Double spends that a peer is asked for.
+const CONFLICTS_MAX: u32 = 10_000;
 /// As deep as branches are compared.
 const APART_MAX: u32 = 200;
 /// What the merchant is paid in an attack, in units.
@@ -50,7 +56,7 @@ pub struct Roles {
 pub struct Arena {
     /// Its peers.
     pub network: Network,
-    /// Those that keep blocks, all of them running.
+    /// Those that keep blocks and are not the attacker's, all of them running.
     pub full: Vec<usize>,
     /// The merchant's peer.
     pub at: usize,
@@ -311,17 +317,95 @@ impl Arena {
         Ok(own.iter().take_while(|block| !others.contains(&block.id)).count() as u64)
     }
 
-    /// How many of another's last blocks down to a height pay the attacker.
-    pub async fn found(&self, other: &Client, above: u64) -> Result<u64, LabError> {
+    /// How many of another's last blocks down to a height pay one of these.
+    pub async fn found(&self, other: &Client, above: u64, paid: &BTreeSet<Address>) -> Result<u64, LabError> {
         let blocks = other.chain(ChainQuery { before: None, limit: Some(APART_MAX) }).await;
         let blocks = blocks.map_err(|error| LabError::api("the attacker's node", error))?;
-        let own = blocks.iter().filter(|block| block.height.0 > above && block.miner == Some(self.attacker()));
-        Ok(own.count() as u64)
+        let above = blocks.iter().filter(|block| block.height.0 > above);
+        Ok(above.filter(|block| block.miner.is_some_and(|miner| paid.contains(&miner))).count() as u64)
+    }
+
+    /// The first peers but the merchant's that together have this share of all stake, or more, and the share that they have.
+    pub async fn with_stake(&self, share: f64) -> Result<(Vec<usize>, f64), LabError> {
+        let (mut places, mut held) = (Vec::new(), 0.0);
+        for place in self.full.iter().copied().filter(|place| *place != self.at) {
+            // A sum of shares is not exact.
+            if held >= share - SHARE_ERROR && !places.is_empty() {
+                break;
+            }
+            let Some(stake) = self.stake(place).await?.filter(|stake| stake.locked.0 > 0) else { continue };
+            places.push(place);
+            held += stake.locked.0 as f64 / stake.total.0 as f64;
+        }
+        if places.is_empty() || held < share - SHARE_ERROR {
+            let message = format!("all peers but the merchant's hold {held:.3} of all stake: --share must not be more");
+            return Err(LabError::Usage { message });
+        }
+        Ok((places, held))
+    }
+
+    /// From now on these peers are the attacker's.
+    pub fn lose(&mut self, places: &[usize]) {
+        self.full.retain(|place| !places.contains(place));
+    }
+
+    /// A peer's stake, as the merchant's peer sees it; nothing where blocks are not made by stake.
+    pub async fn stake(&self, place: usize) -> Result<Option<StakeInfo>, LabError> {
+        self.stake_seen_by(self.at, place).await
+    }
+
+    /// A peer's stake, as another sees it.
+    pub async fn stake_seen_by(&self, witness: usize, place: usize) -> Result<Option<StakeInfo>, LabError> {
+        let address = self.network.peers()[place].miner;
+        let info = self.client(witness).address(address, AddressQuery { coins: Some(1) }).await;
+        Ok(info.map_err(|error| LabError::api(self.name(witness), error))?.stake)
+    }
+
+    /// Which peers keep it as evidence that one coin was spent by both payments.
+    pub async fn evidence(&self, pair: &Pair) -> Result<Vec<Evidence>, LabError> {
+        let ids = [pair.payment.id(), pair.rival.id()];
+        let asked = join_all(self.full.iter().map(|&place| async move {
+            let query = MempoolQuery { limit: Some(CONFLICTS_MAX) };
+            let pool = self.client(place).mempool(query).await;
+            let pool = pool.map_err(|error| LabError::api(self.name(place), error))?;
+            let kept = pool.conflicts.into_iter().filter(|of| ids.contains(&of.kept) && ids.contains(&of.seen));
+            let peer = self.name(place);
+            Ok(kept.map(|of| Evidence { peer: peer.to_owned(), kept: of.kept, seen: of.seen }).collect::<Vec<_>>())
+        }));
+        let kept: Result<Vec<_>, LabError> = asked.await.into_iter().collect();
+        Ok(kept?.concat())
+    }
+
+    /// Waits until a node is connected to all peers and on their tip.
+    pub async fn wait_joined(&self, name: &str, node: &Client) -> Result<(), LabError> {
+        self.wait_met(name, node).await?;
+        self.wait_one_tip(&[node], PATIENCE).await.map(|_| ())
+    }
+
+    /// Waits until a node is connected to all peers.
+    pub async fn wait_met(&self, name: &str, node: &Client) -> Result<(), LabError> {
+        let wanted: BTreeSet<String> = self.full.iter().map(|&place| self.peer_id(place)).collect();
+        wait("the attacker's node to join", PATIENCE, async || {
+            let peers = node.peers().await.map_err(|error| LabError::api(name, error))?;
+            let there: BTreeSet<String> = peers.into_iter().map(|peer| peer.peer_id).collect();
+            Ok(wanted.is_subset(&there))
+        })
+        .await
     }
 
     /// Sets who cannot talk to whom: for each peer that keeps blocks, the peers that it is cut off from.
     pub async fn cut(&self, from: impl Fn(usize) -> Vec<String>) -> Result<(), LabError> {
-        let set = join_all(self.full.iter().map(|&place| {
+        self.cut_at(&self.full, from).await
+    }
+
+    /// Ends all cuts, at the attacker's peers too.
+    pub async fn heal(&self) -> Result<(), LabError> {
+        let all: Vec<usize> = (0..self.network.manifest().settings.full_count()).collect();
+        self.cut_at(&all, |_| Vec::new()).await
+    }
+
+    async fn cut_at(&self, places: &[usize], from: impl Fn(usize) -> Vec<String>) -> Result<(), LabError> {
+        let set = join_all(places.iter().map(|&place| {
             let cut = from(place);
             async move {
                 let (client, failed) = (self.client(place), |error| LabError::api(self.name(place), error));

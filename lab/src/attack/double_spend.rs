@@ -1,24 +1,25 @@
 //! Double spends: the same coin is paid to a merchant and back to the attacker, and the attacker sees to it that the merchant hands
 //! over before it learns which of the two stands.
 
+mod plans;
+
 use std::path::Path;
 use std::time::Instant;
 
-use synod_machine::Count;
-use synod_node::api::client::ClientError;
+use synod_ledger::Amount;
 
-use super::arena::{Arena, POLL, Pair, is_passing, work};
-use super::miner::Miner;
-use super::report::{Costs, Fate, Outcome, Report, Run, Standing, Story};
+use super::arena::{Arena, POLL, Pair, work};
+use super::attacker::{Attacker, Means};
+use super::report::{Costs, Evidence, Fate, Outcome, Report, Run, Standing, Story};
 use super::terms::{Strategy, Terms};
 use crate::LabError;
 use crate::merchant::{Merchant, Notice};
-use crate::settings::{Consensus, Transport};
+use crate::settings::{Consensus, Transport, peer_name};
 
 /// One attack while it goes on.
 struct Attack<'a> {
     arena: &'a Arena,
-    miner: Option<&'a Miner>,
+    attacker: Option<&'a Attacker>,
     pair: Pair,
     terms: &'a Terms,
     merchant: Merchant,
@@ -35,21 +36,39 @@ pub async fn run(
     mut arena: Arena,
     program: &Path,
     strategy: Strategy,
-    terms: Terms,
+    mut terms: Terms,
     stop: impl Future<Output = ()>,
     mut on_run: impl FnMut(&Run),
 ) -> Result<Report, LabError> {
     let settings = &arena.network.manifest().settings;
-    if settings.consensus != Consensus::Pow {
-        let message = "these double spends are of chains of work: make one with `synod up --consensus pow`".to_owned();
-        return Err(LabError::Usage { message });
+    let consensus = settings.consensus;
+    let refused = match consensus {
+        Consensus::Pbft => {
+            Some("these double spends are of chains of work or stake: validators have `synod attack equivocation`")
+        }
+        Consensus::Pos if strategy != Strategy::Majority => Some(
+            "with stakes a majority of them is fought alone: --strategy majority, or a network of `synod up --consensus pow`",
+        ),
+        Consensus::Pos | Consensus::Pow => None,
+    };
+    if let Some(message) = refused {
+        return Err(LabError::Usage { message: message.to_owned() });
     }
     if settings.transport == Transport::Quic && strategy.mines(terms.share) {
         return Err(LabError::FaultsNeedTcp);
     }
+    if strategy == Strategy::Vector76 && terms.confirmations == 0 {
+        let message = "vector76 deceives a merchant that waits for a block or more: --confirmations 1".to_owned();
+        return Err(LabError::Usage { message });
+    }
     let _lock = arena.lock()?;
+    let mut turned = Vec::new();
+    if consensus == Consensus::Pos {
+        (turned, terms.share) = arena.with_stake(terms.share).await?;
+        arena.lose(&turned);
+    }
     let mut runs = Vec::new();
-    let fighting = fight_all(&mut arena, program, strategy, &terms, |run| {
+    let fighting = fight_all(&mut arena, program, &turned, strategy, &terms, |run| {
         on_run(&run);
         runs.push(run);
     });
@@ -58,37 +77,40 @@ pub async fn run(
         () = stop => Err(LabError::Interrupted),
     };
     // Whatever happened, the network is left as it was found.
-    let healed = arena.cut(|_| Vec::new()).await;
+    let healed = arena.heal().await;
     match fought {
         Err(LabError::Interrupted | LabError::TimedOut { .. }) if !runs.is_empty() => {}
         other => other?,
     }
     healed?;
-    Ok(Report::of(&arena, strategy, terms, runs))
+    let turned = turned.into_iter().map(peer_name).collect();
+    Ok(Report::of(&arena, turned, strategy, terms, runs))
 }
 
 async fn fight_all(
     arena: &mut Arena,
     program: &Path,
+    turned: &[usize],
     strategy: Strategy,
     terms: &Terms,
     mut on_run: impl FnMut(Run),
 ) -> Result<(), LabError> {
-    let miner = match strategy.mines(terms.share) {
-        true => Some(Miner::start(arena, program, arena.attacker(), terms.share).await?),
+    let attacker = match strategy.mines(terms.share) {
+        true if !turned.is_empty() => Some(Attacker::with_stakes(arena, turned)),
+        true => Some(Attacker::with_work(arena, program, terms.share).await?),
         false => None,
     };
     for number in 1..=terms.tries {
         let begun = Instant::now();
         loop {
             let pair = arena.pair().await?;
-            let run = fight(arena, miner.as_ref(), pair, strategy, terms, number).await?;
+            let run = fight(arena, attacker.as_ref(), pair, strategy, terms, number).await?;
             if let Some(run) = run {
                 on_run(run);
                 break;
             }
             if begun.elapsed() > terms.limit {
-                let what = "mining a block in secret before the others find one".to_owned();
+                let what = "beginning in secret before the others find a block".to_owned();
                 return Err(LabError::TimedOut { what, limit: terms.limit, log: Vec::new() });
             }
         }
@@ -99,21 +121,21 @@ async fn fight_all(
 /// One attack; nothing if it was not even begun, since the merchant was never paid.
 async fn fight(
     arena: &Arena,
-    miner: Option<&Miner>,
+    attacker: Option<&Attacker>,
     pair: Pair,
     strategy: Strategy,
     terms: &Terms,
     number: u64,
 ) -> Result<Option<Run>, LabError> {
-    if let Some(miner) = miner {
-        miner.join(arena).await?;
+    if let Some(attacker) = attacker {
+        attacker.join(arena).await?;
     }
     arena.wait_one_tip(&[], terms.limit).await?;
-    let before = spent(miner).await?;
+    let before = means(arena, attacker).await?;
     let merchant = Merchant::open(arena.client(arena.at), arena.name(arena.at), arena.merchant(), terms.confirmations);
     let mut attack = Attack {
         arena,
-        miner,
+        attacker,
         pair,
         terms,
         merchant: merchant.await?,
@@ -128,22 +150,25 @@ async fn fight(
         Strategy::Majority => attack.majority().await?,
         Strategy::Partition => attack.partition().await?,
         Strategy::Race => attack.race().await?,
+        Strategy::Vector76 => attack.vector76().await?,
     };
-    let hashes = spent(miner).await?.0.saturating_sub(before.0);
+    let hashes = means(arena, attacker).await?.hashes.saturating_sub(before.hashes);
     if end == End::Unbegun {
         return Ok(None);
     }
     let fates = attack.settle().await?;
+    let evidence = arena.evidence(&attack.pair).await?;
     // Until all hear each other again, and the branch is out.
-    let sent = spent(miner).await?.1;
+    let after = means(arena, attacker).await?;
     let costs = Costs {
         hashes,
         joules: hashes as f64 * terms.joules_per_hash,
         blocks: attack.blocks,
-        messages: sent.messages.saturating_sub(before.1.messages),
-        bytes: sent.bytes.saturating_sub(before.1.bytes),
+        stake: Amount(before.stake.0.saturating_sub(after.stake.0)),
+        messages: after.sent.messages.saturating_sub(before.sent.messages),
+        bytes: after.sent.bytes.saturating_sub(before.sent.bytes),
     };
-    Ok(Some(attack.end(number, end, costs, fates)))
+    Ok(Some(attack.end(number, end, costs, fates, evidence)))
 }
 
 /// What an attack came to before all hear each other again.
@@ -163,11 +188,11 @@ impl End {
     }
 }
 
-/// Hashes of the attacker's node so far, and what it sent.
-async fn spent(miner: Option<&Miner>) -> Result<(u64, Count), LabError> {
-    match miner {
-        Some(miner) => Ok((miner.status().await?.hashes_total, miner.sent().await?)),
-        None => Ok((0, Count::default())),
+/// What the attacker has spent and has left, if it has nodes.
+async fn means(arena: &Arena, attacker: Option<&Attacker>) -> Result<Means, LabError> {
+    match attacker {
+        Some(attacker) => attacker.means(arena).await,
+        None => Ok(Means::default()),
     }
 }
 
@@ -178,14 +203,14 @@ impl Attack<'_> {
 
     /// What the attacker found, of its own, since it began.
     async fn count_blocks(&mut self) -> Result<(), LabError> {
-        if let Some(miner) = self.miner {
-            self.blocks = self.arena.found(miner.client(), self.height).await?;
+        if let Some(attacker) = self.attacker {
+            self.blocks = self.arena.found(attacker.client(), self.height, attacker.paid()).await?;
         }
         Ok(())
     }
 
-    fn miner(&self) -> &Miner {
-        self.miner.expect("a strategy that mines has a miner")
+    fn attacker(&self) -> &Attacker {
+        self.attacker.expect("a strategy that mines has an attacker")
     }
 
     /// The peers that keep blocks, but the merchant's.
@@ -248,8 +273,8 @@ impl Attack<'_> {
         let begun = Instant::now();
         loop {
             self.look().await?;
-            let (secret, public) = (self.miner().status().await?, self.arena.status(seen_at).await?);
-            if work(&secret) > work(&public) && self.miner().has_confirmed(&self.pair.rival).await? {
+            let (secret, public) = (self.attacker().status().await?, self.arena.status(seen_at).await?);
+            if work(&secret) > work(&public) && self.attacker().has_confirmed(&self.pair.rival).await? {
                 return Ok(true);
             }
             let behind = public.height.0.saturating_sub(secret.height.0);
@@ -284,137 +309,19 @@ impl Attack<'_> {
 
     /// Shows what was mined in secret to everybody.
     async fn release(&mut self) -> Result<(), LabError> {
-        self.reorganisation = self.arena.apart(self.witness(), self.miner().client()).await?;
+        self.reorganisation = self.arena.apart(self.witness(), self.attacker().client()).await?;
         self.count_blocks().await?;
-        self.miner().release().await?;
+        self.attacker().release().await?;
         let (own, theirs) = (self.blocks, self.reorganisation);
         self.note(format!("the attacker releases {own} blocks against {theirs}"));
         Ok(())
     }
 
-    async fn majority(&mut self) -> Result<End, LabError> {
-        self.miner().hide(self.arena, &[]).await?;
-        self.note("the attacker mines in secret");
-        self.miner().submit(&self.pair.rival).await?;
-        self.arena.submit(self.arena.at, &self.pair.payment).await?;
-        self.note("the payment goes to the merchant's peer");
-        if !self.wait_delivered().await? || !self.overtake(self.witness()).await? {
-            self.count_blocks().await?;
-            return Ok(End::GaveUp);
-        }
-        self.release().await?;
-        Ok(End::Played)
-    }
-
-    async fn finney(&mut self) -> Result<End, LabError> {
-        self.miner().hide(self.arena, &[]).await?;
-        self.miner().submit(&self.pair.rival).await?;
-        self.note("the attacker mines a block with the rival in secret");
-        let begun = Instant::now();
-        loop {
-            let (secret, public) = (self.miner().status().await?, self.arena.status(self.witness()).await?);
-            if work(&secret) > work(&public) && self.miner().has_confirmed(&self.pair.rival).await? {
-                break;
-            }
-            // The others were first. To begin again on their block would tell them of the rival: another coin is taken.
-            if work(&public) > work(&secret) || begun.elapsed() > self.terms.limit {
-                return Ok(End::Unbegun);
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        self.arena.submit(self.arena.at, &self.pair.payment).await?;
-        self.note("the payment goes to the merchant's peer");
-        if !self.wait_delivered().await? {
-            self.count_blocks().await?;
-            return Ok(End::GaveUp);
-        }
-        self.release().await?;
-        Ok(End::Played)
-    }
-
-    async fn race(&mut self) -> Result<End, LabError> {
-        let others = self.others();
-        let to_merchant = self.arena.submit(self.arena.at, &self.pair.payment);
-        let to_others = self.arena.submit_everywhere(&others, &self.pair.rival);
-        let to_own = async {
-            match self.miner {
-                Some(miner) => miner.submit(&self.pair.rival).await,
-                None => Ok(()),
-            }
-        };
-        let (paid, rivals, _) = tokio::join!(to_merchant, to_others, to_own);
-        let rivals = rivals?;
-        self.note(format!("the payment goes to the merchant's peer, the rival to {rivals} others"));
-        match paid {
-            Ok(()) => {}
-            // The rival was there first.
-            Err(LabError::Api { source: ClientError::Api(error), .. }) if is_passing(&error.code) => {
-                self.note("the merchant's peer has the rival already");
-                return Ok(End::GaveUp);
-            }
-            Err(error) => return Err(error),
-        }
-        let is_played = self.wait_delivered().await?;
-        self.count_blocks().await?;
-        Ok(End::played(is_played))
-    }
-
-    async fn partition(&mut self) -> Result<End, LabError> {
-        let half = self.arena.full.len() / 2 - 1;
-        let others = self.others();
-        let with_merchant =
-            |place: usize| place == self.arena.at || others.iter().position(|of| *of == place) < Some(half);
-        let sides: Vec<(usize, bool)> = self.arena.full.iter().map(|&place| (place, with_merchant(place))).collect();
-        let side_of = |place: usize| sides.iter().any(|(of, side)| *of == place && *side);
-        let across = |place: usize| {
-            let far = sides.iter().filter(|(_, side)| *side != side_of(place));
-            far.map(|(of, _)| self.arena.peer_id(*of)).collect()
-        };
-        self.arena.cut(across).await?;
-        let far: Vec<usize> = sides.iter().filter(|(_, side)| !side).map(|(place, _)| *place).collect();
-        if let Some(miner) = self.miner {
-            miner.hide(self.arena, &far).await?;
-        }
-        let near = self.arena.full.len() - far.len();
-        self.note(format!("the network is split: {near} peers with the merchant's, {} others", far.len()));
-        self.arena.submit(self.arena.at, &self.pair.payment).await?;
-        self.arena.submit_everywhere(&far, &self.pair.rival).await?;
-        let is_played = self.wait_delivered().await? && self.outweigh(far[0]).await?;
-        self.count_blocks().await?;
-        self.arena.cut(|_| Vec::new()).await?;
-        if let Some(miner) = self.miner {
-            miner.release().await?;
-        }
-        self.note("the split ends");
-        Ok(End::played(is_played))
-    }
-
-    async fn eclipse(&mut self) -> Result<End, LabError> {
-        let (arena, at) = (self.arena, self.arena.at);
-        let everybody: Vec<String> = self.others().into_iter().map(|place| arena.peer_id(place)).collect();
-        arena
-            .cut(|place| match place == at {
-                true => everybody.clone(),
-                false => vec![arena.peer_id(at)],
-            })
-            .await?;
-        self.miner().hide(arena, &[at]).await?;
-        self.note("all of the merchant's connections are the attacker's");
-        arena.submit(at, &self.pair.payment).await?;
-        arena.submit_everywhere(&self.others(), &self.pair.rival).await?;
-        let is_played = self.wait_delivered().await? && self.outweigh(self.witness()).await?;
-        self.count_blocks().await?;
-        arena.cut(|_| Vec::new()).await?;
-        self.miner().release().await?;
-        self.note("the merchant's peer hears the others again");
-        Ok(End::played(is_played))
-    }
-
     /// Waits until all agree again and one of the two payments is confirmed everywhere.
     async fn settle(&mut self) -> Result<Vec<Fate>, LabError> {
         self.arena.cut(|_| Vec::new()).await?;
-        if let Some(miner) = self.miner {
-            miner.join(self.arena).await?;
+        if let Some(attacker) = self.attacker {
+            attacker.join(self.arena).await?;
         }
         let begun = Instant::now();
         loop {
@@ -436,7 +343,7 @@ impl Attack<'_> {
         }
     }
 
-    fn end(self, number: u64, end: End, costs: Costs, fates: Vec<Fate>) -> Run {
+    fn end(self, number: u64, end: End, costs: Costs, fates: Vec<Fate>, evidence: Vec<Evidence>) -> Run {
         let id = self.pair.payment.id();
         let is_delivered = self.merchant.book.is_delivered(&id);
         let is_undone = fates.iter().all(|fate| fate.rival == Standing::Confirmed);
@@ -454,6 +361,7 @@ impl Attack<'_> {
             reorganisation: self.reorganisation,
             costs,
             fates,
+            evidence,
             timeline: self.story.timeline,
         }
     }

@@ -1,4 +1,4 @@
-//! Floods: more payments or connections than a peer can serve, and what an honest client is still served meanwhile.
+//! Floods: more payments, questions or connections than a peer can serve, and what an honest client is still served meanwhile.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use synod_ledger::Amount;
+use synod_machine::Count;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::arena::Arena;
+use super::asker::{Asked, Asker};
 use super::miner::Miner;
 use crate::LabError;
 use crate::load::{self, LoadReport, Payer, Plan, Target};
@@ -22,6 +24,8 @@ use crate::load::{self, LoadReport, Payer, Plan, Target};
 pub enum Kind {
     /// TCP connections to where it listens for peers, opened and left silent.
     Connections,
+    /// Messages of the protocol that cost more to answer than to send: questions for all headers of the chain.
+    Messages,
     /// Valid payments between the attacker's own coins, spread from its own node.
     Transactions,
 }
@@ -31,6 +35,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
+            Self::Messages => "messages",
             Self::Transactions => "transactions",
         }
     }
@@ -68,10 +73,25 @@ pub struct Flood {
     pub before: LoadReport,
     /// What it was served meanwhile.
     pub during: LoadReport,
-    /// What was thrown: payments that the attacker's node took and spread, or connections that were opened.
+    /// What was thrown: payments that the attacker's node took and spread, messages that were sent, or connections that were opened.
     pub taken: u64,
-    /// What was to be thrown and was not: payments that its node refused or that no coin was free for, connections that were refused.
+    /// What was to be thrown and was not: payments that its node refused or that no coin was free for, messages that the peer did not take or
+    /// had hung up on, connections that were refused.
     pub refused: u64,
+    /// What came back, of messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
+}
+
+/// What a peer that was asked too much said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Answers {
+    /// Messages that it sent back.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How often it hung up.
+    pub hung_up: u64,
 }
 
 /// Floods the merchant's peer, while the honest payer pays at it.
@@ -106,16 +126,22 @@ async fn flood_until(
 ) -> Result<Flood, LabError> {
     let before = pay(arena, terms, honest.clone(), stop.clone()).await?;
     let paying = pay(arena, terms, honest, stop.clone());
-    let (during, (taken, refused)) = match terms.kind {
+    let (during, (taken, refused), answers) = match terms.kind {
         Kind::Connections => {
             let address = victim(arena)?;
             let (during, thrown) = tokio::join!(paying, connect(address, terms, stop));
-            (during?, thrown)
+            (during?, thrown, None)
+        }
+        Kind::Messages => {
+            let asker = Asker::connect(arena).await?;
+            let (during, asked) = tokio::join!(paying, asker.ask(terms.rate, terms.span, stop));
+            let Asked { sent, unsent, answers: Count { messages, bytes }, hung_up } = asked;
+            (during?, (sent, unsent), Some(Answers { messages, bytes, hung_up }))
         }
         Kind::Transactions => {
             let node = Miner::start(arena, program, arena.attacker(), 0.0).await?;
             let (during, thrown) = tokio::join!(paying, spend(arena, &node, terms, stop));
-            (during?, thrown?)
+            (during?, thrown?, None)
         }
     };
     Ok(Flood {
@@ -128,6 +154,7 @@ async fn flood_until(
         during,
         taken,
         refused,
+        answers,
     })
 }
 

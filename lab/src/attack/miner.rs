@@ -1,29 +1,23 @@
-//! The attacker's own node: a real process that mines with its declared share of the hash rate, among the others or in secret.
-//!
-//! It is an honest node that is cut off: what it mines then is a private branch, and the end of the cut releases it.
+//! The attacker's own node: a real process that mines with its declared share of the hash rate.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use synod_ledger::{Address, Tx};
+use synod_ledger::Address;
 use synod_machine::Count;
 use synod_node::api::client::{Client, ClientError};
-use synod_node::api::types::{Faults, Status};
+use synod_node::api::types::Status;
 use synod_node::config::MiningConfig;
 
-use super::arena::{Arena, wait};
+use super::arena::{Arena, PATIENCE};
 use crate::LabError;
 use crate::create::listen_addresses;
 use crate::settings::Transport;
 use crate::solo::{self, Node, Solo};
 
 /// What messages call it.
-const NAME: &str = "the attacker's node";
+pub(super) const NAME: &str = "the attacker's node";
 /// The folder of attackers in a network's directory.
 const FOLDER: &str = "attackers";
-/// How long its process may take to join.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The attacker's node. Its process ends with it.
 pub(super) struct Miner {
@@ -65,7 +59,7 @@ impl Miner {
         let folder = arena.network.dir().join(FOLDER).join(std::process::id().to_string());
         let (node, client) = launch(&folder, arena, program, mining, adversary).await?;
         let miner = Self { client, folder, node: Some(node) };
-        miner.meet(arena).await?;
+        arena.wait_met(NAME, &miner.client).await?;
         Ok(miner)
     }
 
@@ -74,7 +68,7 @@ impl Miner {
         self.end();
         let (node, client) = launch(&self.folder, arena, program, None, None).await?;
         (self.node, self.client) = (Some(node), client);
-        self.join(arena).await
+        arena.wait_joined(NAME, &self.client).await
     }
 
     /// Ends its process.
@@ -101,54 +95,6 @@ impl Miner {
     pub(super) async fn sent(&self) -> Result<Count, LabError> {
         let page = self.client.metrics().await.map_err(|error| LabError::api(NAME, error))?;
         Ok(crate::real::sent(&page))
-    }
-
-    /// Ends the cut, and waits until it is connected to all and on their tip.
-    pub(super) async fn join(&self, arena: &Arena) -> Result<(), LabError> {
-        self.release().await?;
-        self.meet(arena).await?;
-        arena.wait_one_tip(&[&self.client], PATIENCE).await.map(|_| ())
-    }
-
-    /// Waits until it is connected to all.
-    async fn meet(&self, arena: &Arena) -> Result<(), LabError> {
-        let wanted: BTreeSet<String> = arena.full.iter().map(|&place| arena.peer_id(place)).collect();
-        wait("the attacker's node to join", PATIENCE, async || {
-            let peers = self.client.peers().await.map_err(|error| LabError::api(NAME, error))?;
-            let there: BTreeSet<String> = peers.into_iter().map(|peer| peer.peer_id).collect();
-            Ok(wanted.is_subset(&there))
-        })
-        .await
-    }
-
-    /// From now on nobody hears it, and it hears nobody, but those at these places.
-    pub(super) async fn hide(&self, arena: &Arena, but: &[usize]) -> Result<(), LabError> {
-        let cut = arena.full.iter().filter(|place| !but.contains(place)).map(|&place| arena.peer_id(place)).collect();
-        self.set(&Faults { cut, ..Faults::default() }).await
-    }
-
-    /// It is heard again: what it mined in secret is out.
-    pub(super) async fn release(&self) -> Result<(), LabError> {
-        self.set(&Faults::default()).await
-    }
-
-    async fn set(&self, faults: &Faults) -> Result<(), LabError> {
-        self.client.set_faults(faults).await.map(|_| ()).map_err(|error| LabError::api(NAME, error))
-    }
-
-    /// Hands it a payment.
-    pub(super) async fn submit(&self, tx: &Tx) -> Result<(), LabError> {
-        self.client.submit(tx).await.map(|_| ()).map_err(|error| LabError::api(NAME, error))
-    }
-
-    /// Whether a payment is in its chain.
-    pub(super) async fn has_confirmed(&self, tx: &Tx) -> Result<bool, LabError> {
-        match self.client.transaction(tx.id()).await {
-            Ok(info) => Ok(info.confirmations > 0),
-            // It reorganises, or has forgotten it.
-            Err(ClientError::Api(_)) => Ok(false),
-            Err(error) => Err(LabError::api(NAME, error)),
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::report::{Report, Run};
+use super::report::{Evidence, Report, Run};
 use crate::shell::{short, show_figure};
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
@@ -96,7 +96,14 @@ fn terms(report: &Report) -> String {
     let terms = &report.terms;
     let rows = [
         ("network", format!("{} ({} peers, chain {})", report.dir, report.peers, short(&report.chain_id))),
-        ("the attacker's share of the hash rate", format!("{} %", terms.share * 100.0)),
+        ("the attacker's share of the hash rate or stake", format!("{} %", show_figure(terms.share * 100.0))),
+        (
+            "peers that are the attacker's",
+            match report.turned.as_slice() {
+                [] => "a node of its own".to_owned(),
+                turned => turned.join(", "),
+            },
+        ),
         ("confirmations at which the merchant hands over", terms.confirmations.to_string()),
         ("the attacker gives up", format!("{} blocks behind", terms.give_up)),
         ("lost by the merchant", format!("{} coins", report.lost)),
@@ -110,7 +117,7 @@ fn attack(run: &Run) -> String {
     let class = if run.outcome == super::Outcome::Undone { "undone" } else { "kept" };
     let mut html = format!(
         "<h2>Attack {}: <span class=\"{class}\">{}</span></h2><p>Payment <code>{}</code>, rival <code>{}</code>. \
-         {} blocks taken back; {} blocks found in secret; {} hashes, {} J; {} messages of {} bytes.</p>",
+         {} blocks taken back; {} blocks found in secret; {} hashes, {} J; {} messages of {} bytes; {} coins of stake lost.</p>",
         run.number,
         run.outcome.name(),
         run.payment,
@@ -121,6 +128,7 @@ fn attack(run: &Run) -> String {
         show_figure(run.costs.joules),
         run.costs.messages,
         run.costs.bytes,
+        run.costs.stake,
     );
     html.push_str("<table><tr><th class=\"number\">ms</th><th>what happened</th></tr>");
     for moment in &run.timeline {
@@ -132,6 +140,13 @@ fn attack(run: &Run) -> String {
         let _ = write!(html, "<tr><td>{}</td><td>{payment}</td><td>{rival}</td></tr>", escape(&fate.peer));
     }
     html.push_str("</table>");
+    for Evidence { peer, kept, seen } in &run.evidence {
+        let peer = escape(peer);
+        let _ = write!(
+            html,
+            "<p>{peer} keeps as evidence that <code>{seen}</code> spends a coin of <code>{kept}</code>.</p>"
+        );
+    }
     html
 }
 

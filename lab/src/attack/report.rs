@@ -52,6 +52,17 @@ pub struct Fate {
     pub rival: Standing,
 }
 
+/// That a peer keeps it as evidence that one coin was spent twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// The peer.
+    pub peer: String,
+    /// The payment that was there first.
+    pub kept: TxId,
+    /// The one that came second, which the attacker signed too.
+    pub seen: TxId,
+}
+
 /// Something that happened in an attack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Moment {
@@ -113,6 +124,8 @@ pub struct Costs {
     pub joules: f64,
     /// Blocks that it found in secret.
     pub blocks: u64,
+    /// Stake that it lost, in units.
+    pub stake: Amount,
     /// Messages that it sent.
     pub messages: u64,
     /// Their bytes.
@@ -136,6 +149,8 @@ pub struct Run {
     pub costs: Costs,
     /// How the payments stand in the end.
     pub fates: Vec<Fate>,
+    /// What honest peers keep as evidence of it.
+    pub evidence: Vec<Evidence>,
     /// What happened.
     pub timeline: Vec<Moment>,
 }
@@ -151,8 +166,10 @@ pub struct Report {
     pub dir: String,
     /// The chain's id.
     pub chain_id: String,
-    /// How many peers keep blocks.
+    /// How many peers keep blocks and are not the attacker's.
     pub peers: usize,
+    /// Those that are the attacker's, with their stakes; none where it has a node of its own.
+    pub turned: Vec<String>,
     /// The terms.
     #[serde(flatten)]
     pub terms: Terms,
@@ -175,8 +192,8 @@ pub struct Report {
     pub runs: Vec<Run>,
 }
 
-/// What theory says of a branch in secret, with the attacker that gives up.
-fn expected(strategy: Strategy, terms: &Terms) -> Option<f64> {
+/// What theory says: of a branch in secret, with the attacker that gives up, and of blocks for the merchant alone, by peers of one hash rate.
+fn expected(strategy: Strategy, terms: &Terms, peers: usize) -> Option<f64> {
     let attacker = (terms.share * SHARE_PARTS).round() as u64;
     let duel = duel::Terms {
         honest: SHARE_PARTS as u64 - attacker,
@@ -186,8 +203,17 @@ fn expected(strategy: Strategy, terms: &Terms) -> Option<f64> {
         wait: Wait::Raced,
         behind_max: terms.give_up,
     };
-    // What is handed over unconfirmed is no race for blocks.
-    (strategy == Strategy::Majority && terms.confirmations > 0).then(|| theory::success(&duel))
+    match strategy {
+        // What is handed over unconfirmed is no race for blocks.
+        Strategy::Majority if terms.confirmations > 0 => Some(theory::success(&duel)),
+        Strategy::Vector76 => {
+            // The attacker rests when it has shown its blocks, so that the next one is of the others' or the merchant's peer's.
+            let merchant = (1.0 - terms.share) / peers as f64;
+            let next = (1.0 - 1.0 / peers as f64) / (1.0 - merchant);
+            Some(theory::vector76(terms.share, merchant, terms.confirmations) * next)
+        }
+        Strategy::Eclipse | Strategy::Finney | Strategy::Majority | Strategy::Partition | Strategy::Race => None,
+    }
 }
 
 /// Shares are taken to a millionth.
@@ -195,7 +221,7 @@ const SHARE_PARTS: f64 = 1e6;
 
 impl Report {
     /// Sums up.
-    pub(super) fn of(arena: &Arena, strategy: Strategy, terms: Terms, runs: Vec<Run>) -> Self {
+    pub(super) fn of(arena: &Arena, turned: Vec<String>, strategy: Strategy, terms: Terms, runs: Vec<Run>) -> Self {
         let undone = runs.iter().filter(|run| run.outcome == Outcome::Undone).count() as u64;
         let tried = runs.len() as u64;
         let interval = stats::probability(undone, tried, DOUBT);
@@ -205,13 +231,14 @@ impl Report {
             dir: arena.network.dir().display().to_string(),
             chain_id: arena.network.manifest().chain_id.clone(),
             peers: arena.full.len(),
+            turned,
             is_complete: tried == terms.tries,
             terms,
             tried,
             undone,
             probability_low: interval.low,
             probability_high: interval.high,
-            expected: expected(strategy, &terms),
+            expected: expected(strategy, &terms, arena.full.len()),
             lost: Amount(undone * PRICE.0),
             runs,
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use synod_ledger::{Amount, Height};
-use synod_node::api::types::{AddressQuery, ChainQuery};
+use synod_node::api::types::{BlockRef, ChainQuery, EvidenceInfo};
 use synod_node::config::MULTI_MINTER;
 
 use super::arena::Arena;
@@ -36,6 +36,8 @@ pub struct NothingAtStake {
     /// The height of the block that took it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<Height>,
+    /// What that block keeps as evidence: two headers that the peer signed.
+    pub evidence: Vec<EvidenceInfo>,
     /// Blocks that were made meanwhile, 1,000 at most.
     pub blocks: u64,
     /// Those of them that pay the peer.
@@ -78,6 +80,10 @@ pub async fn mint_everywhere(
         Some(height) => story.note(format!("its stake is gone at every other peer, by block {height}")),
         None => story.note("its stake is there still"),
     }
+    let evidence = match lost_at {
+        Some(height) => evidence(&arena, place, height).await?,
+        None => Vec::new(),
+    };
     let (blocks, minted) = minted(&arena, place, first).await?;
     Ok(NothingAtStake {
         attack: "nothing-at-stake",
@@ -88,10 +94,19 @@ pub async fn mint_everywhere(
         share: before.0.0 as f64 / (before.1.0 as f64).max(1.0),
         lost: lost_at.is_some(),
         lost_at,
+        evidence,
         blocks,
         minted,
         timeline: story.timeline,
     })
+}
+
+/// What the block of that height takes the peer's stake for.
+async fn evidence(arena: &Arena, place: usize, height: Height) -> Result<Vec<EvidenceInfo>, LabError> {
+    let block = arena.client(arena.at).block(BlockRef::Height(height)).await;
+    let block = block.map_err(|error| LabError::api(arena.name(arena.at), error))?;
+    let owner = arena.network.peers()[place].miner;
+    Ok(block.evidence.into_iter().filter(|evidence| evidence.owner == owner).collect())
 }
 
 /// Blocks above a height, and those of them that pay the peer.
@@ -119,18 +134,8 @@ const BLOCKS_MAX: u64 = 1_000;
 
 /// The peer's stake and all stake there is, as the onlooker sees them.
 async fn standing(arena: &Arena, place: usize) -> Result<(Amount, Amount), LabError> {
-    let stake = stake_at(arena, arena.at, place).await?;
+    let stake = arena.stake(place).await?;
     Ok(stake.map_or((Amount::ZERO, Amount::ZERO), |stake| (stake.locked, stake.total)))
-}
-
-async fn stake_at(
-    arena: &Arena,
-    witness: usize,
-    of: usize,
-) -> Result<Option<synod_node::api::types::StakeInfo>, LabError> {
-    let address = arena.network.peers()[of].miner;
-    let info = arena.client(witness).address(address, AddressQuery { coins: Some(1) }).await;
-    Ok(info.map_err(|error| LabError::api(arena.name(witness), error))?.stake)
 }
 
 /// Waits until every other peer says that the stake was lost above a height, and gives where.
@@ -140,7 +145,7 @@ async fn wait_lost(arena: &Arena, place: usize, first: Height, span: Duration) -
     while begun.elapsed() < span {
         let mut lost = Vec::new();
         for &witness in &others {
-            let lost_at = stake_at(arena, witness, place).await?.and_then(|stake| stake.lost_at);
+            let lost_at = arena.stake_seen_by(witness, place).await?.and_then(|stake| stake.lost_at);
             lost.push(lost_at.filter(|height| *height > first));
         }
         if lost.iter().all(Option::is_some) {

@@ -18,6 +18,8 @@ pub enum Strategy {
     Partition,
     /// The merchant's peer hears of one payment and all others of its rival at once (Karame et al. 2012).
     Race,
+    /// Blocks with the payment are shown to the merchant's peer alone, before it hears of the others' (vector76, 2011).
+    Vector76,
 }
 
 impl Strategy {
@@ -29,13 +31,14 @@ impl Strategy {
             Self::Majority => "majority",
             Self::Partition => "partition",
             Self::Race => "race",
+            Self::Vector76 => "vector76",
         }
     }
 
     /// Whether the attacker mines.
     pub(super) const fn mines(self, share: f64) -> bool {
         match self {
-            Self::Eclipse | Self::Finney | Self::Majority => true,
+            Self::Eclipse | Self::Finney | Self::Majority | Self::Vector76 => true,
             Self::Partition | Self::Race => share > 0.0,
         }
     }

@@ -16,7 +16,7 @@ use synod_scenario::duel::Wait;
 use self::named::{Named, Played};
 use super::context::{Context, PassphraseArg, program};
 use crate::attack::{
-    self, Arena, Fate, Flood, FloodTerms, Kind, Moment, NothingAtStake, Outcome, Report, Roles, Run, Terms,
+    self, Answers, Arena, Fate, Flood, FloodTerms, Kind, Moment, NothingAtStake, Outcome, Report, Roles, Run, Terms,
 };
 use crate::error::LabError;
 use crate::exit::Exit;
@@ -71,6 +71,7 @@ pub(super) struct EquivocationArgs {
 Example:
   synod attack flood --kind transactions --rate 500 --for 20s
   synod attack flood --kind connections --rate 200
+  synod attack flood --kind messages --rate 1000
 
 An honest wallet (--payer) pays at the flooded peer, first without the flood and then with it.")]
 pub(super) struct FloodArgs {
@@ -173,6 +174,7 @@ impl RolesArgs {
 Example:
   synod attack double-spend --strategy majority --share 0.6 --confirmations 2
   synod attack double-spend --strategy race --confirmations 0 --runs 20
+  synod attack double-spend --strategy vector76 --share 0.3 -z 1 --runs 10
   synod attack double-spend --strategy finney --share 0.3 --confirmations 0 --html report.html
   synod attack double-spend --sim --share 0.1,0.3 -z 1,3,6 --svg success.svg --depth-svg depth.svg
   synod attack double-spend --sim --stake --share 0.4,0.6
@@ -180,14 +182,15 @@ Example:
   synod attack double-spend --sim --strategy vector76 --share 0.1 --merchant-share 0.2
   synod attack double-spend --sim --strategy partition --share 0.5 --span 2,12
 
-The attacker is a node of its own, which lives as long as the attack. It acts only on the network in --dir, whose peers must
+The attacker is a node of its own, which lives as long as the attack; on a chain of stakes it is so many of the network's
+peers as have the share, cut off from the others meanwhile. It acts only on the network in --dir, whose peers must
 all be on loopback. Exit code 0 says that the attacks were mounted, whatever came of them; with --sim 5 says that
 the successes are not as theory says. docs/attacks/ says what each is.")]
 pub(super) struct DoubleSpendArgs {
     /// How the merchant is deceived
     #[arg(long, value_name = "STRATEGY", default_value = "majority")]
     strategy: Named,
-    /// The attacker's share of all hash power; with --sim a list [default: 0.51, with --sim 0.1 to 0.4]
+    /// The attacker's share of all hash power, or of all stake at least; with --sim a list [default: 0.51, with --sim 0.1 to 0.4]
     #[arg(long, value_name = "SHARE", value_delimiter = ',', value_parser = share)]
     share: Vec<f64>,
     /// The merchant hands over at so many confirmations, 0 as soon as it sees the payment; with --sim a list [default: 6, with --sim
@@ -304,8 +307,12 @@ async fn flood(context: &Context, args: FloodArgs) -> Result<(), LabError> {
     let bar = context.shell.spinner("an honest client pays, first without the flood and then with it");
     let report = attack::flood(arena, &program()?, terms, honest, super::interrupted()).await?;
     bar.finish_and_clear();
-    let Flood { peer, taken, refused, .. } = &report;
-    let sentence = format!("{peer} was flooded with {}: {taken} thrown, {refused} not.", kind.name());
+    let Flood { peer, taken, refused, answers, .. } = &report;
+    let mut sentence = format!("{peer} was flooded with {}: {taken} thrown, {refused} not.", kind.name());
+    if let Some(Answers { messages, bytes, hung_up }) = answers {
+        sentence +=
+            &format!(" It said {messages} messages of {bytes} bytes in all meanwhile, and hung up {hung_up} times.");
+    }
     context.shell.result(&report, || {
         let heads = ["", "#SCHEDULED", "#ACCEPTED", "#CONFIRMED", "#ACCEPT P50 MS", "#P99", "#CONFIRM P50 MS", "#P99"];
         let mut table = context.shell.table(&heads);
@@ -402,7 +409,7 @@ async fn duels(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabErro
 }
 
 async fn double_spend(context: &Context, args: DoubleSpendArgs) -> Result<Exit, LabError> {
-    let strategy = args.strategy.mounted()?;
+    let strategy = args.strategy.mounted();
     let roles = args.roles.roles(context)?;
     let (share, confirmations) = (one(&args.share, "--share", 0.51)?, one(&args.confirmations, "--confirmations", 6)?);
     let tries = args.tries.unwrap_or(1);
@@ -438,7 +445,8 @@ fn text(shell: Shell, report: &Report) -> String {
     if let [run] = report.runs.as_slice() {
         text = format!("{}\n\n{}\n\n", story(shell, &run.timeline), fates(shell, &run.fates));
     }
-    let mut table = shell.table(&["#ATTACK", "OUTCOME", "#TAKEN BACK", "#SECRET", "#HASHES", "#JOULES", "#MS"]);
+    let mut table =
+        shell.table(&["#ATTACK", "OUTCOME", "#TAKEN BACK", "#SECRET", "#HASHES", "#JOULES", "#STAKE", "#MS"]);
     for run in &report.runs {
         let end = run.timeline.last().map_or(0, |moment| moment.at_ms);
         let costs = &run.costs;
@@ -446,7 +454,7 @@ fn text(shell: Shell, report: &Report) -> String {
         let mut row = vec![comfy_table::Cell::new(run.number), shell.cell(run.outcome.name(), color)];
         let figures = [run.reorganisation.to_string(), costs.blocks.to_string(), costs.hashes.to_string()];
         row.extend(figures.map(comfy_table::Cell::new));
-        row.extend([show_figure(costs.joules), end.to_string()].map(comfy_table::Cell::new));
+        row.extend([show_figure(costs.joules), costs.stake.to_string(), end.to_string()].map(comfy_table::Cell::new));
         table.add_row(row);
     }
     format!("{text}{}\n\n{}.", render(&table), attack::summary(report))

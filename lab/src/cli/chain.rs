@@ -146,6 +146,10 @@ fn block_text(context: &Context, info: &BlockInfo) -> String {
     for output in &info.coinbase.outputs {
         let _ = writeln!(text, "coinbase       {} to {}", output.amount, output.to);
     }
+    for evidence in &info.evidence {
+        let [first, second] = evidence.headers.as_slice() else { continue };
+        let _ = writeln!(text, "takes stake of {}, who signed {} and {}", evidence.owner, first.id, second.id);
+    }
     if info.transactions.is_empty() {
         return text.trim_end().to_owned();
     }

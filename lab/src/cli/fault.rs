@@ -28,7 +28,7 @@ Example:
         /// The sides: lists of peers with | between them; `rest` is everybody not named
         sides: String,
     },
-    /// Take away every cut, delay, loss and bandwidth limit
+    /// Take away every cut, delay, loss and bandwidth limit, and let miners go on
     #[command(after_help = "Example:\n  synod fault heal")]
     Heal {
         /// Whose: a list of peers, or all
@@ -65,7 +65,13 @@ Example:
         #[arg(value_parser = limit)]
         rate: Limit,
     },
-    /// Show what is wrong with peers' links
+    /// Let peers' miners rest, until they are healed: they follow the chain and look for no block
+    #[command(after_help = "Example:\n  synod fault rest peer1,peer2")]
+    Rest {
+        /// A list of peers, or all
+        peers: String,
+    },
+    /// Show what is wrong with peers and their links
     #[command(after_help = "Example:\n  synod fault show")]
     Show,
     /// Stop peers' processes where they are (SIGSTOP)
@@ -135,6 +141,11 @@ pub(super) async fn run(context: &Context, command: FaultCommand) -> Result<(), 
             change(&network, &chosen, |_, faults| faults.default.bandwidth_bytes_per_s = rate).await?;
             say(context, &network, "bandwidth", &chosen, "limited:")
         }
+        FaultCommand::Rest { peers } => {
+            let chosen = ready(&network, &places(&peers)?);
+            change(&network, &chosen, |_, faults| faults.resting = true).await?;
+            say(context, &network, "rest", &chosen, "resting:")
+        }
         FaultCommand::Show => show(context, &network).await,
         FaultCommand::Pause { peers } => {
             let chosen = places(&peers)?;
@@ -196,8 +207,16 @@ async fn show(context: &Context, network: &Network) -> Result<(), LabError> {
     let shown: Vec<(&str, Faults)> = join_all(asked).await.into_iter().collect::<Result<_, LabError>>()?;
     let values: Vec<Value> = shown.iter().map(|(name, faults)| json!({ "peer": name, "faults": faults })).collect();
     context.shell.result(&json!({ "peers": values }), || {
-        let mut table =
-            context.shell.table(&["PEER", "CUT FROM", "#DELAY MS", "#JITTER MS", "#LOSS", "#BYTES/S", "#SHAPED LINKS"]);
+        let mut table = context.shell.table(&[
+            "PEER",
+            "CUT FROM",
+            "#DELAY MS",
+            "#JITTER MS",
+            "#LOSS",
+            "#BYTES/S",
+            "#SHAPED LINKS",
+            "MINER",
+        ]);
         for (name, faults) in &shown {
             let cut = network.peers().iter().filter(|entry| faults.cut.contains(&entry.peer_id));
             let cut: Vec<&str> = cut.map(|entry| entry.name.as_str()).collect();
@@ -206,6 +225,7 @@ async fn show(context: &Context, network: &Network) -> Result<(), LabError> {
             let mut row = vec![(*name).to_owned(), if cut.is_empty() { "-".to_owned() } else { cut.join(",") }];
             row.extend(numbers);
             row.extend([bandwidth_bytes_per_s.to_string(), faults.links.len().to_string()]);
+            row.push(if faults.resting { "rests" } else { "-" }.to_owned());
             table.add_row(row);
         }
         render(&table)

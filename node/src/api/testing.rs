@@ -205,8 +205,9 @@ impl TestEngine {
                 let host = self.host.as_ref().expect("started");
                 question(&View::full(host.protocol(), host.counters(), &self.node));
             }
-            EngineRequest::SetFaults { faults, reply } => {
+            EngineRequest::SetFaults { faults, resting, reply } => {
                 self.node.faults = faults;
+                self.node.resting = resting;
                 reply.send(()).expect("the caller waits");
             }
             EngineRequest::Submit { tx, reply } => {
@@ -286,6 +287,7 @@ pub(super) fn node_info() -> NodeInfo {
         refused: Vec::new(),
         faults_allowed: true,
         faults: Faults::default(),
+        resting: false,
         hash_rate: 12.5,
         hashes_total: 99,
     }

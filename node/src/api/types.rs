@@ -14,8 +14,8 @@ use synod_ledger::{BlockId, Height, TxId};
 use utoipa::ToSchema;
 
 pub use chain::{
-    BlockInfo, BlockRef, BlockSummary, BlockTransaction, ChainQuery, CoinbaseInfo, NodeStatus, ParseBlockRefError,
-    SealInfo, SealKind, TreeNode, TreeQuery,
+    BlockInfo, BlockRef, BlockSummary, BlockTransaction, ChainQuery, CoinbaseInfo, EvidenceInfo, NodeStatus,
+    ParseBlockRefError, SealInfo, SealKind, StakeHeader, TreeNode, TreeQuery,
 };
 pub use discovery::{
     BucketInfo, ChordInfo, CostInfo, FetchRequest, FindAnswer, FindMode, FindQuestion, FindRequest, HitInfo, IndexInfo,

@@ -8,15 +8,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use synod_consensus::{Answer, Chain, Violation};
 use synod_ledger::{
-    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Genesis, Header, Height, Mempool, Node, OutPoint,
-    Output, OutputKind, Rules, Seal, SharedHeader, Signature, State, Tx, Undo, merkle,
+    Address, Amount, Block, BlockId, Coin, Coinbase, Conflict, Evidence, Genesis, Header, Height, Mempool, Node,
+    OutPoint, Output, OutputKind, Rules, Seal, SharedHeader, Signature, State, Tx, Undo, merkle,
 };
 
 pub(super) use self::overlays::{item, overlays};
 use super::types::{
     AddressInfo, BlockInfo, BlockSummary, BlockTransaction, CertifiedBlock, ChainInfo, CoinInfo, CoinRef, CoinbaseInfo,
-    ConflictInfo, ConnectedPeer, Direction, InputInfo, MempoolEntry, MempoolInfo, MempoolSize, NodeStatus, OutputInfo,
-    PaymentInfo, ProofInfo, RepliesInfo, SealInfo, SealKind, StakeInfo, Status, TreeNode, ViolationInfo, VoteInfo,
+    ConflictInfo, ConnectedPeer, Direction, EvidenceInfo, InputInfo, MempoolEntry, MempoolInfo, MempoolSize,
+    NodeStatus, OutputInfo, PaymentInfo, ProofInfo, RepliesInfo, SealInfo, SealKind, StakeHeader, StakeInfo, Status,
+    TreeNode, ViolationInfo, VoteInfo,
 };
 use crate::handle::{Kept, PeerInfo, View};
 
@@ -168,7 +169,23 @@ pub(super) fn block_info(genesis: &Genesis, block: &Block, confirmations: u64) -
         active: confirmations > 0,
         coinbase: coinbase(block.coinbase()),
         transactions: transactions.collect(),
+        evidence: block.evidence().iter().filter_map(|evidence| evidence_info(genesis, evidence)).collect(),
     }
+}
+
+fn evidence_info(genesis: &Genesis, evidence: &Evidence) -> Option<EvidenceInfo> {
+    let [first, second] = [&evidence.first, &evidence.second].map(|header| match header.seal {
+        Seal::Stake { signature, .. } => Some(StakeHeader {
+            id: header.id(),
+            height: header.height,
+            parent: header.parent,
+            time_unix_ms: genesis.time_unix_ms.saturating_add(header.time.as_millis()),
+            root: header.root,
+            signature,
+        }),
+        Seal::Agreed { .. } | Seal::Declared { .. } | Seal::Genesis | Seal::Work { .. } => None,
+    });
+    Some(EvidenceInfo { owner: evidence.key()?.address(), headers: vec![first?, second?] })
 }
 
 pub(super) fn coinbase(coinbase: &Coinbase) -> CoinbaseInfo {

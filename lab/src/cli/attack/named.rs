@@ -3,7 +3,6 @@
 use synod_scenario::attack::strategy;
 
 use crate::attack::Strategy;
-use crate::error::LabError;
 
 /// How the merchant is deceived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -18,7 +17,7 @@ pub(super) enum Named {
     Partition,
     /// The merchant's peer hears of one payment and all others of its rival at once (Karame et al. 2012)
     Race,
-    /// A block with the payment is shown to the merchant alone when the others find theirs (vector76, 2011); with --sim alone
+    /// A block with the payment is shown to the merchant alone when the others find theirs (vector76, 2011)
     Vector76,
 }
 
@@ -49,16 +48,14 @@ impl Named {
     }
 
     /// As it is mounted on a real network.
-    pub(super) fn mounted(self) -> Result<Strategy, LabError> {
+    pub(super) const fn mounted(self) -> Strategy {
         match self {
-            Self::Eclipse => Ok(Strategy::Eclipse),
-            Self::Finney => Ok(Strategy::Finney),
-            Self::Majority => Ok(Strategy::Majority),
-            Self::Partition => Ok(Strategy::Partition),
-            Self::Race => Ok(Strategy::Race),
-            Self::Vector76 => {
-                Err(LabError::Usage { message: "vector76 is played in virtual time alone: add --sim".to_owned() })
-            }
+            Self::Eclipse => Strategy::Eclipse,
+            Self::Finney => Strategy::Finney,
+            Self::Majority => Strategy::Majority,
+            Self::Partition => Strategy::Partition,
+            Self::Race => Strategy::Race,
+            Self::Vector76 => Strategy::Vector76,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is wrong with this peer's links: shown, and set where the node's config allows it.
+//! What is wrong with this peer, its links above all: shown, and set where the node's config allows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::api::types::{ErrorBody, Faults, Shape};
 use crate::handle::View;
 use crate::net::{self, PeerId};
 
-/// What is wrong with this peer's links.
+/// What is wrong with this peer.
 #[utoipa::path(
     get,
     path = "/v1/faults",
@@ -24,10 +24,10 @@ use crate::net::{self, PeerId};
     )
 )]
 pub(in crate::api) async fn faults(State(api): State<Api>) -> Result<Json<Faults>, Failure> {
-    Ok(Json(api.handle.query(|view| shown(&view.node.faults)).await?))
+    Ok(Json(api.handle.query(|view| shown(&view.node.faults, view.node.resting)).await?))
 }
 
-/// Shapes and cuts this peer's links. Replaces what was set before; an empty object heals everything.
+/// Shapes and cuts this peer's links, and lets its miner rest. Replaces what was set before; an empty object heals everything.
 #[utoipa::path(
     put,
     path = "/v1/faults",
@@ -64,8 +64,8 @@ pub(in crate::api) async fn set_faults(
         )
         .hint("give it a TCP address in `listen`; `cut` works over QUIC too"));
     }
-    api.handle.set_faults(faults.clone()).await?;
-    Ok(Json(shown(&faults)))
+    api.handle.set_faults(faults.clone(), wanted.resting).await?;
+    Ok(Json(shown(&faults, wanted.resting)))
 }
 
 fn faults_shape(faults: &net::Faults) -> bool {
@@ -100,11 +100,12 @@ fn parse_shape(shape: &Shape) -> Result<net::Shape, Failure> {
 /// No link is slower than an hour: longer is a cut.
 const SPAN_MS_MAX: u64 = 3_600_000;
 
-fn shown(faults: &net::Faults) -> Faults {
+fn shown(faults: &net::Faults, resting: bool) -> Faults {
     Faults {
         cut: faults.cut.iter().map(ToString::to_string).collect(),
         default: shown_shape(faults.default),
         links: faults.links.iter().map(|(peer, &shape)| (peer.to_string(), shown_shape(shape))).collect(),
+        resting,
     }
 }
 

@@ -11,13 +11,15 @@ async fn faults_are_set_as_a_whole_shown_and_healed() {
     let none = json!({
         "cut": [],
         "default": { "delay_ms": 0, "jitter_ms": 0, "loss": 0.0, "bandwidth_bytes_per_s": 0 },
-        "links": {}
+        "links": {},
+        "resting": false
     });
     assert_eq!(node.get("/v1/faults").await.1, none);
     let wanted = json!({
         "cut": [NEIGHBOUR],
         "default": { "delay_ms": 50, "jitter_ms": 5, "loss": 0.25, "bandwidth_bytes_per_s": 1_000 },
-        "links": { NEIGHBOUR: { "delay_ms": 3_600_000, "jitter_ms": 0, "loss": 1.0, "bandwidth_bytes_per_s": 0 } }
+        "links": { NEIGHBOUR: { "delay_ms": 3_600_000, "jitter_ms": 0, "loss": 1.0, "bandwidth_bytes_per_s": 0 } },
+        "resting": true
     });
     let (status, body) = node.send("PUT", "/v1/faults", &wanted).await;
     assert_eq!((status.as_u16(), &body), (200, &wanted));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use synod_ledger::{Address, BlockId, ChainId, Coinbase, Height, TxId};
+use synod_ledger::{Address, BlockId, ChainId, Coinbase, Height, Signature, TxId};
 use synod_machine::Bytes;
 use utoipa::{IntoParams, ToSchema};
 
@@ -175,6 +175,41 @@ pub struct BlockInfo {
     pub coinbase: CoinbaseInfo,
     /// The payments, in the block's order.
     pub transactions: Vec<BlockTransaction>,
+    /// Stakes that it takes away, and why. Left out where it takes none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<EvidenceInfo>,
+}
+
+/// That a stake's owner signed two headers of which an honest one signs one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EvidenceInfo {
+    /// Whose stake it was.
+    #[schema(value_type = String)]
+    pub owner: Address,
+    /// Both headers.
+    pub headers: Vec<StakeHeader>,
+}
+
+/// A header as its stake's owner signed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StakeHeader {
+    /// The block's id.
+    #[schema(value_type = String)]
+    pub id: BlockId,
+    /// Its height.
+    #[schema(value_type = u64)]
+    pub height: Height,
+    /// The block that it builds on.
+    #[schema(value_type = String)]
+    pub parent: BlockId,
+    /// When it says it was minted.
+    pub time_unix_ms: u64,
+    /// What it signs over: the Merkle root of what the block holds.
+    #[schema(value_type = String)]
+    pub root: Bytes<32>,
+    /// The owner's signature.
+    #[schema(value_type = String)]
+    pub signature: Signature,
 }
 
 /// A block's coinbase.

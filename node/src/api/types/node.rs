@@ -208,7 +208,7 @@ pub struct Shape {
     pub bandwidth_bytes_per_s: u64,
 }
 
-/// `GET` and `PUT /v1/faults`: what is wrong with this peer's links. A `PUT` replaces all of it; an empty object heals.
+/// `GET` and `PUT /v1/faults`: what is wrong with this peer. A `PUT` replaces all of it; an empty object heals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
@@ -218,4 +218,6 @@ pub struct Faults {
     pub default: Shape,
     /// The shapes of links to single peers.
     pub links: BTreeMap<String, Shape>,
+    /// Whether its miner rests: it looks for no proof of work. Minting and voting go on.
+    pub resting: bool,
 }
