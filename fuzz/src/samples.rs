@@ -47,7 +47,6 @@ hash_rate = 50000
 threads = 2
 [network]
 neighbours_min = 3
-neighbours_max = 5
 connections_max = 20
 gossip_signed = false
 kad_public = false

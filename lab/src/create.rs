@@ -122,12 +122,7 @@ pub fn overlays_config(manifest: &Manifest) -> OverlaysConfig {
 /// Validators keep links to all validators, and whoever does not vote to some of them.
 fn network_config(gossip: GossipKind, validators: usize) -> NetworkConfig {
     let usual = NetworkConfig::default();
-    NetworkConfig {
-        gossip,
-        neighbours_max: usual.neighbours_max + validators,
-        connections_max: usual.connections_max + validators,
-        ..usual
-    }
+    NetworkConfig { gossip, connections_max: usual.connections_max + validators, ..usual }
 }
 
 /// Writes a peer's configuration. Its data folder lies beside it.

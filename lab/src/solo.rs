@@ -56,7 +56,6 @@ pub(crate) fn write_config(folder: &Path, genesis: &Genesis, solo: Solo) -> Resu
             discover: !solo.closed,
             gossip: solo.gossip,
             neighbours_min: usual.neighbours_min.max(solo.neighbours),
-            neighbours_max: usual.neighbours_max.max(solo.neighbours),
             connections_max: usual.connections_max.max(2 * solo.neighbours),
             ..usual
         },

@@ -30,8 +30,6 @@ const STRANGER_MAX: Duration = Duration::from_secs(5);
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long turned peers may take to start again.
 const RESTART_MAX: Duration = Duration::from_secs(60);
-/// Shares that differ by so much are the same.
-const SHARE_ERROR: f64 = 1e-9;
 /// Double spends that a peer is asked for.
 const CONFLICTS_MAX: u32 = 10_000;
 /// As deep as branches are compared.
@@ -327,17 +325,17 @@ impl Arena {
 
     /// The first peers but the merchant's that together have this share of all stake, or more, and the share that they have.
     pub async fn with_stake(&self, share: f64) -> Result<(Vec<usize>, f64), LabError> {
-        let (mut places, mut held) = (Vec::new(), 0.0);
+        let (mut places, mut locked, mut held) = (Vec::new(), 0, 0.0);
         for place in self.full.iter().copied().filter(|place| *place != self.at) {
-            // A sum of shares is not exact.
-            if held >= share - SHARE_ERROR && !places.is_empty() {
+            if held >= share && !places.is_empty() {
                 break;
             }
             let Some(stake) = self.stake(place).await?.filter(|stake| stake.locked.0 > 0) else { continue };
             places.push(place);
-            held += stake.locked.0 as f64 / stake.total.0 as f64;
+            locked += stake.locked.0;
+            held = locked as f64 / stake.total.0 as f64;
         }
-        if places.is_empty() || held < share - SHARE_ERROR {
+        if places.is_empty() || held < share {
             let message = format!("all peers but the merchant's hold {held:.3} of all stake: --share must not be more");
             return Err(LabError::Usage { message });
         }

@@ -68,7 +68,6 @@ The configuration is TOML; its paths are relative to its folder. `name` and `gen
   threads = 1                          # they share the hash rate
   [network]
   neighbours_min = 4                   # it looks for more neighbours while it has fewer
-  neighbours_max = 12                  # it keeps no more neighbours
   connections_max = 64                 # it accepts no more connections
   discover = true                      # whether it looks for peers beside those in bootstrap
   gossip = \"gossipsub\"                 # who carries blocks and payments: gossipsub, mesh or flood; all nodes alike

@@ -97,7 +97,6 @@ impl Layout {
                 .map(|mining| synod_node::config::MiningConfig { hash_rate: self.hash_rates[place], ..mining }),
             network: NetworkConfig {
                 neighbours_min: degree,
-                neighbours_max: degree.max(1),
                 // Two dials that cross make two for a moment.
                 connections_max: 2 * degree.max(1),
                 discover: false,

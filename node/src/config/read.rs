@@ -99,22 +99,15 @@ impl Config {
         if *light && (mining.as_ref().is_some_and(|mining| mining.hash_rate > 0) || adversary.is_some()) {
             return Some((&["light"], "a light peer has no blocks to build on: it neither mines nor votes".into()));
         }
-        if network.neighbours_max == 0 {
-            return Some((&["network", "neighbours_max"], "a node without neighbours hears of no block".into()));
+        if network.connections_max == 0 {
+            return Some((&["network", "connections_max"], "a node without neighbours hears of no block".into()));
         }
-        if network.neighbours_min > network.neighbours_max {
+        if network.neighbours_min > network.connections_max {
             let message = format!(
-                "neighbours_min is {}, more than neighbours_max, which is {}",
-                network.neighbours_min, network.neighbours_max
+                "neighbours_min is {}, more than connections_max, which is {}",
+                network.neighbours_min, network.connections_max
             );
             return Some((&["network", "neighbours_min"], message));
-        }
-        if network.neighbours_max > network.connections_max {
-            let message = format!(
-                "neighbours_max is {}, more than connections_max, which is {}",
-                network.neighbours_max, network.connections_max
-            );
-            return Some((&["network", "neighbours_max"], message));
         }
         overlays.mistake()
     }

@@ -28,7 +28,6 @@ hash_rate = 50000
 threads = 2
 [network]
 neighbours_min = 3
-neighbours_max = 5
 connections_max = 20
 discover = false
 gossip = "mesh"
@@ -79,7 +78,6 @@ fn every_value_is_read_and_paths_are_relative_to_the_file() {
         light: false,
         network: NetworkConfig {
             neighbours_min: 3,
-            neighbours_max: 5,
             connections_max: 20,
             discover: false,
             gossip: GossipKind::Mesh,
@@ -112,7 +110,6 @@ fn a_name_and_a_genesis_are_enough() {
         light: false,
         network: NetworkConfig {
             neighbours_min: 4,
-            neighbours_max: 12,
             connections_max: 64,
             discover: true,
             gossip: GossipKind::Gossipsub,
@@ -154,21 +151,20 @@ fn a_mistake_is_reported_where_it_stands() {
         ("hash_rate = 50000", "hash_rate = -1", "10:13"),
         ("threads = 2", "threads = 0", "11:11"),
         ("threads = 2", "threads = 257", "11:11"),
-        ("neighbours_min = 3", "neighbours_min = 6", "13:18"),
-        ("neighbours_max = 5", "neighbours_max = 0", "14:18"),
-        ("neighbours_max = 5", "neighbours_max = 21", "14:18"),
-        ("gossip = \"mesh\"", "gossip = \"mash\"", "17:10"),
-        ("kad_public = false", "kad_publik = false", "19:1"),
-        ("\"kademlia-lab\"", "\"tapestry\"", "22:17"),
-        ("/p2p/12D3KooWPFY727sLWg92Q9jTnEnWVCEyCVWucMsrxzBxpnmpaiWe", "", "23:9"),
-        ("\"/ip4/127.0.0.1/tcp/4002/p2p/12D3KooWPFY727sLWg92Q9jTnEnWVCEyCVWucMsrxzBxpnmpaiWe\"", "", "25:10"),
+        ("neighbours_min = 3", "neighbours_min = 21", "13:18"),
+        ("connections_max = 20", "connections_max = 0", "14:19"),
+        ("gossip = \"mesh\"", "gossip = \"mash\"", "16:10"),
+        ("kad_public = false", "kad_publik = false", "18:1"),
+        ("\"kademlia-lab\"", "\"tapestry\"", "21:17"),
+        ("/p2p/12D3KooWPFY727sLWg92Q9jTnEnWVCEyCVWucMsrxzBxpnmpaiWe", "", "22:9"),
+        ("\"/ip4/127.0.0.1/tcp/4002/p2p/12D3KooWPFY727sLWg92Q9jTnEnWVCEyCVWucMsrxzBxpnmpaiWe\"", "", "24:10"),
     ];
     for (right, wrong, place) in cases {
         assert!(full.contains(right), "{right}");
         let (reported, message) = mistake(&full.replacen(right, wrong, 1));
         assert_eq!(reported, place, "{wrong}: {message}");
     }
-    let bounds = [("threads = 2", "threads = 256"), ("neighbours_min = 3", "neighbours_min = 5")];
+    let bounds = [("threads = 2", "threads = 256"), ("neighbours_min = 3", "neighbours_min = 20")];
     for (before, edge) in bounds {
         parse(&full.replacen(before, edge, 1)).expect("the edge is allowed");
     }
@@ -181,7 +177,7 @@ fn a_missing_or_half_file_is_reported() {
     let (place, _) = mistake("name = \"ä\" oops");
     assert_eq!(place, "1:12", "columns count characters");
     // The value is a default: its section is the place.
-    let (place, _) = mistake("name = \"a\"\ngenesis = \"g\"\n[network]\nneighbours_max = 3\n");
+    let (place, _) = mistake("name = \"a\"\ngenesis = \"g\"\n[network]\nconnections_max = 3\n");
     assert_eq!(place, "3:1");
 }
 
