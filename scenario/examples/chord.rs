@@ -33,7 +33,8 @@ fn ring(peers: u32, lookups: usize, successors: usize) -> ExitCode {
     let answers = lab.look_up_many(lookups, Duration::from_micros(20), Style::Iterative);
     let (secs, delivered) = (cpu_secs() - at, lab.net().tally().delivered - built);
     println!("look-ups: {lookups}, {secs:.2} CPU s, {delivered} messages, {:.2} M/s", delivered as f64 / secs / 1e6);
-    println!("in all: {:.2} CPU s, peak memory {}", cpu_secs() - begun, peak_memory());
+    let digest = lab.net().digest();
+    println!("in all: {:.2} CPU s, peak memory {}, trace {digest:016x}", cpu_secs() - begun, peak_memory());
     let live = lab.live();
     let right = answers.iter().filter(|answer| answer.what == Told::Owner(Ok(owner(&live, answer.key)))).count();
     let hops = answers.iter().map(|answer| f64::from(answer.cost.hops)).sum::<f64>() / answers.len() as f64;

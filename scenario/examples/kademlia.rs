@@ -68,7 +68,7 @@ fn main() {
         all += u32::from(*found == truth);
     }
     println!("of {}: the closest node in {closest}, all of the k closest in {all}", looked.len());
-    println!("peak {:.1} MiB", status_kib("VmHWM") as f64 / 1024.0);
+    println!("peak {:.1} MiB, trace {:016x}", status_kib("VmHWM") as f64 / 1024.0, network.net().digest());
 }
 
 /// Processor time of this process so far.
