@@ -57,10 +57,24 @@ impl<P: Protocol> Host<P> {
 
     /// [`step_into`](Self::step_into), counted in `counters` that many hosts share.
     pub fn step_counting(&mut self, now: Time, input: Input<P>, out: &mut Out<P>, counters: &mut Counters) {
+        self.step_sized(now, input, None, out, counters);
+    }
+
+    /// [`step_counting`](Self::step_counting), with a message's encoded length in bytes where the driver knows it.
+    #[inline(always)]
+    pub fn step_sized(
+        &mut self,
+        now: Time,
+        input: Input<P>,
+        bytes: Option<u32>,
+        out: &mut Out<P>,
+        counters: &mut Counters,
+    ) {
         self.now = self.now.max(now);
         counters.steps += 1;
         if let Input::Message { message, .. } = &input {
-            counters.traffic.received(message.kind(), message.encoded_len());
+            let len = bytes.map_or_else(|| message.encoded_len(), |bytes| bytes as usize);
+            counters.traffic.received(message.kind(), len);
         }
         self.protocol.handle(self.now, input, out);
         self.settle(out, counters);

@@ -11,6 +11,7 @@ extern crate std;
 
 mod bytes;
 mod counters;
+mod glance;
 mod host;
 mod key;
 mod out;
@@ -22,6 +23,7 @@ pub mod wire;
 
 pub use bytes::{Bytes, ParseBytesError};
 pub use counters::{Count, Counters, Traffic, Traffics};
+pub use glance::{Glance, lines};
 pub use host::Host;
 pub use key::Key;
 pub use out::Out;

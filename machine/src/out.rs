@@ -82,6 +82,20 @@ impl<P: Protocol> Out<P> {
         self.effects.drain(..)
     }
 
+    /// Turns the order of the effects round, for [`take_last`](Self::take_last).
+    pub fn reverse(&mut self) {
+        self.effects.reverse();
+    }
+
+    /// Takes the last effect out, of which there is one.
+    ///
+    /// It is moved as a whole. An optional effect would be put together from its mark and the rest, and be read again at once by larger
+    /// words than it was written by, for which a processor waits until all that it wrote before has reached its cache.
+    #[inline]
+    pub fn take_last(&mut self) -> Effect<P> {
+        self.effects.remove(self.effects.len() - 1)
+    }
+
     /// Keeps the effects for which `keep` holds.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Effect<P>) -> bool) {
         self.effects.retain(keep);

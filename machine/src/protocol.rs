@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt::{self, Debug};
 
-use crate::{Key, Out, Reject, Time, Wire};
+use crate::{Glance, Key, Out, Reject, Time, Wire};
 
 /// The host's handle for the peer at the other end of a connection. It is an address and not an identity: keys and
 /// validator ids are data, and one identity may sit behind two handles.
@@ -43,6 +43,9 @@ pub trait Protocol: Sized {
 
     /// Asserts the invariants; the host calls it after every step, so it is cheap.
     fn check(&self) {}
+
+    /// Names memory that the step for a message will touch. A hint that a host may ask for or not, before the message's turn.
+    fn foresee(&self, _: &Self::Message, _: Glance, _: impl FnMut(*const u8)) {}
 }
 
 /// What goes into a protocol.

@@ -5,7 +5,7 @@
 //! The present day is sorted, the others are not. The length of a day follows the density of events.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use synod_machine::Time;
 
@@ -33,6 +33,8 @@ pub(crate) struct Queue {
     begun: u64,
     /// The other days of this year, unsorted.
     days: Vec<Vec<Entry>>,
+    /// The next of them that have entries, for who looks ahead. Each was sorted when it came among these; what came since is not.
+    coming: VecDeque<u64>,
     /// A bit for each day of the year that is not empty.
     busy: [u64; YEAR as usize / 64],
     /// Entries of later years, unsorted.
@@ -45,6 +47,8 @@ pub(crate) struct Queue {
     seen: (u64, u64),
 }
 
+/// So many entries are known ahead, if there are as many in this year.
+pub(crate) const AHEAD_MAX: usize = 16;
 /// Days in a year.
 const YEAR: u64 = 4_096;
 /// A day of 2^17 ns, an eighth of a millisecond, to begin with.
@@ -63,6 +67,7 @@ impl Queue {
             year: 0,
             begun: 0,
             days: vec![Vec::new(); YEAR as usize],
+            coming: VecDeque::new(),
             busy: [0; YEAR as usize / 64],
             years: BTreeMap::new(),
             shift: SHIFT_FIRST,
@@ -122,15 +127,16 @@ impl Queue {
         if self.today.last() == Some(next) { self.today.pop() } else { self.late.pop().map(|Reverse(late)| late) }
     }
 
-    /// Changes with each day that begins, until a year ends.
-    pub(crate) const fn days_begun(&self) -> u64 {
-        self.begun
-    }
-
-    /// What will be taken after so many others, as far as that is known.
+    /// What will be taken after so many others, fewer than [`AHEAD_MAX`], as far as that is known today.
     #[inline]
     pub(crate) fn ahead(&self, count: usize) -> Option<&Entry> {
-        self.today.len().checked_sub(count + 1).map(|place| &self.today[place])
+        let mut day = &self.today;
+        let (mut left, mut coming) = (count + 1, self.coming.iter());
+        while day.len() < left {
+            left -= day.len();
+            day = &self.days[*coming.next()? as usize];
+        }
+        Some(&day[day.len() - left])
     }
 
     #[inline]
@@ -150,7 +156,7 @@ impl Queue {
     /// Makes the next day with entries today, or the next year this one, unless it begins after `end`. Whether it did.
     fn turn_page(&mut self, end: Time) -> bool {
         let last = end.0 >> self.shift;
-        let Some(place) = self.next_busy_day() else {
+        let Some(place) = self.next_busy_day(self.begun) else {
             let is_due = self.years.first_key_value().is_some_and(|(&year, _)| year <= last / YEAR);
             if is_due {
                 self.turn_year();
@@ -163,7 +169,8 @@ impl Queue {
         self.begun = place + 1;
         self.busy[place as usize / 64] &= !(1 << (place % 64));
         std::mem::swap(&mut self.today, &mut self.days[place as usize]);
-        self.today.sort_unstable_by(|one, other| other.cmp(one));
+        sort(&mut self.today);
+        self.look_ahead();
         self.seen = (self.seen.0 + self.today.len() as u64, self.seen.1 + 1);
         true
     }
@@ -174,15 +181,32 @@ impl Queue {
         let (year, entries) = self.years.pop_first().expect("a later year has entries");
         self.year = year;
         self.begun = 0;
+        self.coming.clear();
         for entry in entries {
             self.place(entry);
         }
     }
 
-    /// The place in the year of the next day with entries.
-    fn next_busy_day(&self) -> Option<u64> {
-        let mut word = self.begun as usize / 64;
-        let mut bits = self.busy.get(word)? & (u64::MAX << (self.begun % 64));
+    /// Sees to it that of the days to come enough are known.
+    fn look_ahead(&mut self) {
+        while self.coming.front().is_some_and(|place| *place < self.begun) {
+            self.coming.pop_front();
+        }
+        let mut known: usize = self.coming.iter().map(|place| self.days[*place as usize].len()).sum();
+        while known < AHEAD_MAX {
+            let first = self.coming.back().map_or(self.begun, |place| place + 1);
+            let Some(place) = self.next_busy_day(first) else { return };
+            let day = &mut self.days[place as usize];
+            sort(day);
+            known += day.len();
+            self.coming.push_back(place);
+        }
+    }
+
+    /// The place in the year of the first day with entries from this one on.
+    fn next_busy_day(&self, first: u64) -> Option<u64> {
+        let mut word = first as usize / 64;
+        let mut bits = self.busy.get(word)? & (u64::MAX << (first % 64));
         while bits == 0 {
             word += 1;
             bits = *self.busy.get(word)?;
@@ -209,6 +233,13 @@ impl Queue {
         for entry in waiting.into_values().flatten() {
             self.years.entry((entry.at.0 >> shift) / YEAR).or_default().push(entry);
         }
+    }
+}
+
+/// The next one last.
+fn sort(entries: &mut [Entry]) {
+    if !entries.is_sorted_by(|one, other| one > other) {
+        entries.sort_unstable_by(|one, other| other.cmp(one));
     }
 }
 

@@ -13,6 +13,7 @@ impl<T> Slab<T> {
         Self { places: Vec::new(), free: Vec::new() }
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         if let Some(place) = self.free.pop() {
             self.places[place as usize] = Some(value);
@@ -24,7 +25,14 @@ impl<T> Slab<T> {
 
     /// Has memory fetch a value that is needed soon.
     pub(crate) fn fetch(&self, place: u32) {
+        // A value has two lines at the most, or its end is seldom looked at.
         prefetch_index(&self.places, place as usize);
+        prefetch_index(&self.places, place as usize + 1);
+    }
+
+    /// A value, if the number is in use.
+    pub(crate) fn peek(&self, place: u32) -> Option<&T> {
+        self.places.get(place as usize)?.as_ref()
     }
 
     pub(crate) fn get(&self, place: u32) -> &T {
@@ -35,6 +43,7 @@ impl<T> Slab<T> {
         self.places[place as usize].as_mut().expect("the number is in use")
     }
 
+    #[inline]
     pub(crate) fn remove(&mut self, place: u32) -> T {
         self.free.push(place);
         self.places[place as usize].take().expect("the number is in use")

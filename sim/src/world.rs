@@ -5,7 +5,7 @@ use std::time::Duration;
 use synod_machine::{Effect, Host, Input, Out, PeerId, Protocol, Time, Wire, wire};
 
 use crate::disk::is_write;
-use crate::net::{Action, Arrival, Due, Setup};
+use crate::net::{Action, Due, Setup};
 use crate::peers::Waiting;
 use crate::queue::Entry;
 use crate::trace::{Filter, Recorder, word};
@@ -91,13 +91,15 @@ impl<E: Experiment> World<E> {
         if self.net.stopped.is_some() { Status::Stopped } else { Status::Paused }
     }
 
+    #[inline(always)]
     fn happen(&mut self, entry: Entry) {
         match Due::unpack(entry.what) {
             Due::Action(place) => self.act(entry, place),
             Due::Arrival(envelope) => self.net.arrive(entry, envelope),
             Due::Delivery(envelope) => {
-                if let Arrival::Handed(input, len) = self.net.deliver(entry, envelope) {
-                    self.step(entry.peer, input, Some(len));
+                if let Some((from, len)) = self.net.deliver(entry, envelope) {
+                    let message = self.net.take(envelope);
+                    self.step(entry.peer, Input::Message { from, message }, Some(len));
                 }
             }
             Due::Timer => self.fire(entry),
@@ -132,6 +134,7 @@ impl<E: Experiment> World<E> {
     }
 
     /// One step of a peer that is up. `bytes` is a message's length.
+    #[inline(never)]
     fn step(&mut self, peer: u32, input: Input<E::Protocol>, bytes: Option<u32>) {
         let place = &mut self.net.places[peer as usize];
         let Some(host) = &mut place.host else { return };
@@ -143,7 +146,7 @@ impl<E: Experiment> World<E> {
             }
             now = trouble.clock.at(now);
         }
-        self.net.digest.step(self.net.now, peer, digest_of(&input));
+        self.net.digest.step(self.net.now, peer, digest_of(&input, bytes));
         if let Some(recorder) = &mut self.net.recorder {
             recorder.step(self.net.now, peer, &input, bytes.unwrap_or_default());
         }
@@ -151,7 +154,7 @@ impl<E: Experiment> World<E> {
         if let Some(bytes) = bytes {
             place.passed.received.add(1, u64::from(bytes));
         }
-        host.step_counting(now, input, &mut self.out, &mut self.net.counters);
+        host.step_sized(now, input, bytes, &mut self.out, &mut self.net.counters);
         self.settle(peer);
         self.net.wake(peer);
     }
@@ -253,12 +256,15 @@ impl<E: Experiment> World<E> {
     }
 
     /// Does what a step's effects say, or keeps them until what must precede them is on disk.
+    #[inline]
     fn settle(&mut self, peer: u32) {
         let mut out = std::mem::take(&mut self.out);
         if self.net.disk_sync > Duration::ZERO {
             self.defer(peer, &mut out);
         } else {
-            for effect in out.drain() {
+            out.reverse();
+            while !out.is_empty() {
+                let effect = out.take_last();
                 self.release(peer, effect);
             }
         }
@@ -316,6 +322,7 @@ impl<E: Experiment> World<E> {
     }
 
     /// An effect leaves its peer, unless the peer has crashed over an earlier one.
+    #[inline(never)]
     fn release(&mut self, peer: u32, effect: Effect<E::Protocol>) {
         let place = &mut self.net.places[peer as usize];
         if place.host.is_none() {
@@ -344,11 +351,12 @@ fn recode<R: Wire>(record: &R) -> R {
     wire::decode(&bytes).expect("our own record comes back")
 }
 
-fn digest_of<P: Protocol>(input: &Input<P>) -> u64 {
+fn digest_of<P: Protocol>(input: &Input<P>, bytes: Option<u32>) -> u64 {
     match input {
         Input::Command(_) => word("command"),
         Input::Message { from, message } => {
-            word(message.kind()) ^ (message.encoded_len() as u64) << 40 ^ u64::from(from.0).rotate_left(16)
+            let len = bytes.map_or_else(|| message.encoded_len() as u64, u64::from);
+            word(message.kind()) ^ len << 40 ^ u64::from(from.0).rotate_left(16)
         }
         Input::PeerDown(peer) => word("down") ^ u64::from(peer.0) << 32,
         Input::PeerUp(peer) => word("up") ^ u64::from(peer.0) << 32,

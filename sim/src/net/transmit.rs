@@ -1,20 +1,12 @@
 //! A message's way: uplink, link, downlink. Each draw is a hash of (seed, message, receiver), so that it does not depend
 //! on what else is drawn.
 
-use synod_machine::{Input, PeerId, Protocol, Time, Wire, wire};
+use synod_machine::{PeerId, Protocol, Time, Wire, wire};
 
 use super::{Due, Envelope, Net};
 use crate::model::{Chance, Draw};
 use crate::queue::Entry;
 use crate::trace::{Loss, What};
-
-/// What a message's arrival comes to.
-pub(crate) enum Arrival<P: Protocol> {
-    /// The peer takes it.
-    Handed(Input<P>, u32),
-    /// It is not there yet, or never will be.
-    Nothing,
-}
 
 /// What is drawn for a message, each from a stream of its own.
 #[derive(Clone, Copy)]
@@ -29,6 +21,7 @@ enum Role {
 
 impl<P: Protocol, A> Net<P, A> {
     /// Sends one message to several peers: it is kept once, however many they are.
+    #[inline(never)]
     pub(crate) fn transmit(&mut self, from: u32, to: &[PeerId], message: P::Message) {
         if to.len() > 1 {
             self.places[from as usize].fetch_edges();
@@ -87,9 +80,10 @@ impl<P: Protocol, A> Net<P, A> {
         self.queue.push_again(place.download_free, entry, Due::Delivery(envelope).pack());
     }
 
-    /// The message is here: whether its receiver takes it.
-    pub(crate) fn deliver(&mut self, entry: Entry, envelope: u32) -> Arrival<P> {
-        let from = self.envelopes.get(envelope).from;
+    /// The message is here: who sent it and its length in bytes, if its receiver [takes](Self::take) it.
+    #[inline]
+    pub(crate) fn deliver(&mut self, entry: Entry, envelope: u32) -> Option<(PeerId, u32)> {
+        let Envelope { from, len, .. } = *self.envelopes.get(envelope);
         let place = &self.places[entry.peer as usize];
         let loss = if place.host.is_none() || entry.sequence < place.born {
             Some(Loss::Down)
@@ -101,23 +95,30 @@ impl<P: Protocol, A> Net<P, A> {
         if let Some(loss) = loss {
             self.lose(entry.peer, entry.peer, envelope, loss);
             self.drop_one(envelope);
-            return Arrival::Nothing;
+            return None;
         }
         if let Some(recorder) = &mut self.recorder {
             recorder.hand(envelope);
         }
-        let under_way = self.envelopes.get_mut(envelope);
-        let len = under_way.len;
-        let message = if under_way.left == 1 {
-            self.remove(envelope).message
-        } else {
-            under_way.left -= 1;
-            under_way.message.clone()
-        };
         self.tally.delivered += 1;
         self.tally.delivered_bytes += u64::from(len);
-        let message = if self.codec { recode(&message) } else { message };
-        Arrival::Handed(Input::Message { from: PeerId(from), message }, len)
+        Some((PeerId(from), len))
+    }
+
+    /// The message itself, or a copy where others are to have it, too.
+    #[inline(never)]
+    pub(crate) fn take(&mut self, envelope: u32) -> P::Message {
+        let under_way = self.envelopes.get_mut(envelope);
+        if self.codec {
+            let message = recode(&under_way.message);
+            self.drop_one(envelope);
+            return message;
+        }
+        if under_way.left > 1 {
+            under_way.left -= 1;
+            return under_way.message.clone();
+        }
+        self.remove(envelope).message
     }
 
     fn drop_one(&mut self, envelope: u32) {
@@ -128,6 +129,7 @@ impl<P: Protocol, A> Net<P, A> {
         }
     }
 
+    #[inline]
     fn remove(&mut self, envelope: u32) -> Envelope<P::Message> {
         if let Some(recorder) = &mut self.recorder {
             recorder.forget(envelope);
