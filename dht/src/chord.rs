@@ -430,6 +430,7 @@ impl Protocol for Chord {
 
     fn start(&mut self, _: Time, _: &mut Out<Self>) {}
 
+    #[inline]
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
         self.ring.is_changed = false;
         match input {

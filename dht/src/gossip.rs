@@ -176,12 +176,8 @@ impl Wire for Record {
 
 /// How many bytes `wire` takes for an unsigned number.
 pub(crate) const fn varint_len(number: u64) -> usize {
-    match number {
-        0..251 => 1,
-        251..0x1_0000 => 3,
-        0x1_0000..0x1_0000_0000 => 5,
-        _ => 9,
-    }
+    // A sum and no branches: a list of numbers of all lengths is measured as fast as one of equal ones.
+    1 + 2 * (number >= 251) as usize + 2 * (number >= 0x1_0000) as usize + 4 * (number >= 0x1_0000_0000) as usize
 }
 
 #[cfg(test)]

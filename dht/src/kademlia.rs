@@ -23,7 +23,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use synod_machine::{Input, Key, Out, PeerId, Protocol, Reject, Rng, Time};
+use synod_machine::{Glance, Input, Key, Out, PeerId, Protocol, Reject, Rng, Time, lines};
 
 use self::keep::Publication;
 pub use self::keep::{HANDED_MAX, PUBLICATIONS_MAX, REPUBLISHING_MAX};
@@ -192,7 +192,7 @@ impl Kademlia {
                     return out.reject(from, Reject::ValueForm);
                 }
                 if self.meet_asker(now, from, node, out) {
-                    let is_kept = self.keep(now, key, held, out);
+                    let is_kept = self.keep(now, key, *held, out);
                     out.send(from, Message::Stored { request, is_kept });
                 }
             }
@@ -271,7 +271,7 @@ impl Kademlia {
         };
         let target = task.lookup.target();
         let is_other = |node: &Node| node.id != own.id && node.peer != own.peer && node.id != open.node.id;
-        let is_sorted = nodes.is_sorted_by(|a, b| a.id.xor(target) < b.id.xor(target));
+        let is_sorted = nodes.is_sorted_by(|a, b| a.id.is_closer(b.id, target));
         if nodes.len() > NODES_MAX || !is_sorted || !nodes.iter().all(is_other) {
             out.reject(open.node.peer, Reject::QueryList);
             self.fail(now, open, false, out);
@@ -324,7 +324,7 @@ impl Kademlia {
         if node.id == own.id {
             self.keep(now, key, held.clone(), out);
         } else if self.requests.len() < OPEN_MAX {
-            let message = |request| Message::Store { request, node: own, key, held: held.clone() };
+            let message = |request| Message::Store { request, node: own, key, held: held.clone().into() };
             self.request(now, node, About::Spread, message, out);
         }
     }
@@ -422,6 +422,7 @@ impl Protocol for Kademlia {
 
     fn start(&mut self, _: Time, _: &mut Out<Self>) {}
 
+    #[inline]
     fn handle(&mut self, now: Time, input: Input<Self>, out: &mut Out<Self>) {
         match input {
             Input::Command(command) => self.on_command(now, command, out),
@@ -432,6 +433,26 @@ impl Protocol for Kademlia {
             Input::Timer(Timer::Keep) => self.on_keep_timer(now, out),
             Input::Timer(Timer::Refresh) => self.refresh(now, out),
             Input::Timer(Timer::Request) => self.on_request_timer(now, out),
+        }
+    }
+
+    fn foresee(&self, message: &Message, glance: Glance, fetch: impl FnMut(*const u8)) {
+        match message {
+            Message::FindNode { node, target: key, .. } | Message::FindValue { node, key, .. } => {
+                self.table.foresee(node.id, *key, glance, fetch);
+            }
+            Message::Nodes { request, nodes } | Message::Values { request, nodes, .. } => match glance {
+                Glance::First => {
+                    let all = lines(nodes).chain(lines(&self.tasks)).chain(self.requests.lines());
+                    all.for_each(fetch);
+                }
+                Glance::Second => {
+                    let buckets = self.requests.node(*request).map(|node| self.table.lines_of(node.id));
+                    let heard = self.tasks.iter().take(1).flat_map(|task| task.lookup.lines());
+                    buckets.into_iter().flatten().chain(heard).for_each(fetch);
+                }
+            },
+            Message::Ping { .. } | Message::Pong { .. } | Message::Store { .. } | Message::Stored { .. } => {}
         }
     }
 

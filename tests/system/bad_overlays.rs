@@ -64,7 +64,12 @@ fn bad() -> Vec<(&'static str, &'static str, Message<Contact>)> {
         (
             "a value over the limit, to be kept by the closest",
             "value_form",
-            Message::Kademlia(kademlia::Message::Store { request: 1, node: other(), key: Id::of(b"key"), held }),
+            Message::Kademlia(kademlia::Message::Store {
+                request: 1,
+                node: other(),
+                key: Id::of(b"key"),
+                held: held.into(),
+            }),
         ),
         (
             "an owner that nobody asked for",

@@ -6,8 +6,10 @@
 
 use alloc::vec::Vec;
 
+use synod_machine::{PeerId, lines};
+
+use super::message::NODES_MAX;
 use crate::overlay::{Cost, Id, Node};
-use synod_machine::PeerId;
 
 /// Nodes that a look-up remembers. Beyond the k closest they are for those that fail.
 pub const CANDIDATES_MAX: usize = 80; // Four times k: with three of four nodes dead, k that live are among them.
@@ -157,29 +159,51 @@ impl Lookup {
         self.fruitless = if is_closer { 0 } else { self.fruitless.saturating_add(1) };
     }
 
+    /// Takes up the nodes that are not known yet, as far as there is room for what is so close.
     fn merge(&mut self, nodes: &[Node], depth: u8) {
-        let mut place = 0;
-        for node in nodes {
-            let distance = node.id.xor(self.target);
-            while self.candidates.get(place).is_some_and(|known| known.id.xor(self.target) < distance) {
+        let mut fresh = [(0, 0); NODES_MAX];
+        let (known, mut count, mut place) = (self.candidates.len(), 0, 0);
+        for (at, node) in nodes.iter().enumerate() {
+            while self.candidates.get(place).is_some_and(|known| known.id.is_closer(node.id, self.target)) {
                 place += 1;
             }
-            if place == CANDIDATES_MAX {
-                return;
+            if place + count >= CANDIDATES_MAX {
+                break;
             }
-            if self.candidates.get(place).is_some_and(|known| known.id == node.id) {
-                continue;
+            if self.candidates.get(place).is_none_or(|known| known.id != node.id) {
+                fresh[count] = (at, place);
+                count += 1;
             }
-            if self.candidates.len() == CANDIDATES_MAX {
-                self.candidates.pop();
+        }
+        let Some((first, _)) = nodes.split_first().filter(|_| count > 0) else { return };
+        let heard = |node: &Node| Candidate { id: node.id, peer: node.peer, depth, state: State::Heard };
+        // From the farthest on, so that each is moved once.
+        let all = known + count;
+        self.candidates.resize(all.min(CANDIDATES_MAX), heard(first));
+        let mut left = known;
+        for to in (0..all).rev() {
+            let Some(&(at, place)) = fresh[..count].last() else { return };
+            let next = if place >= left {
+                count -= 1;
+                heard(&nodes[at])
+            } else {
+                left -= 1;
+                self.candidates[left]
+            };
+            if let Some(candidate) = self.candidates.get_mut(to) {
+                *candidate = next;
             }
-            let heard = Candidate { id: node.id, peer: node.peer, depth, state: State::Heard };
-            self.candidates.insert(place, heard);
         }
     }
 
     fn place(&self, node: Id) -> Option<usize> {
-        self.candidates.iter().position(|candidate| candidate.id == node)
+        let place = self.candidates.partition_point(|candidate| candidate.id.is_closer(node, self.target));
+        self.candidates.get(place).is_some_and(|candidate| candidate.id == node).then_some(place)
+    }
+
+    /// Addresses in the lines of memory that the closest nodes are in.
+    pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
+        lines(&self.candidates[..self.candidates.len().min(usize::from(self.width))])
     }
 
     /// 1. What it remembers is bounded. 2. So is what it asks at a time.

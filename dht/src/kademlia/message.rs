@@ -1,5 +1,6 @@
 //! What Kademlia nodes send each other, and what one keeps on disk.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -57,8 +58,8 @@ pub enum Message<N = Node> {
         node: N,
         /// The key.
         key: Id,
-        /// What to keep.
-        held: Held,
+        /// What to keep. Apart, so that the other messages, which are most, need not be moved with room for it.
+        held: Box<Held>,
     },
     /// The answer to `Store`.
     Stored {
@@ -244,7 +245,7 @@ mod tests {
             (Message::Ping { request: 1, node: node(7) }, joined(&[&[3, 1], &node_7])),
             (Message::Pong { request: 1 }, vec![4, 1]),
             (
-                Message::Store { request: 1, node: node(7), key, held: held() },
+                Message::Store { request: 1, node: node(7), key, held: held().into() },
                 joined(&[&[5, 1], &node_7, &id_bytes(3), &held_bytes]),
             ),
             (Message::Stored { request: 1, is_kept: true }, vec![6, 1, 1]),

@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 
-use synod_machine::{PeerId, Time};
+use synod_machine::{PeerId, Time, lines};
 
 use crate::overlay::Node;
 
@@ -37,6 +37,9 @@ pub(super) struct Requests {
     last: u32,
 }
 
+/// A look-up or two have so many under way.
+const LOOKED_AT: usize = 6;
+
 impl Requests {
     pub(super) const fn new() -> Self {
         Self { open: VecDeque::new(), last: 0 }
@@ -60,6 +63,17 @@ impl Requests {
         self.last = self.last.wrapping_add(1);
         self.open.push_back(Open { number: self.last, node, until, about });
         self.last
+    }
+
+    /// Whom the request of that number was sent to.
+    pub(super) fn node(&self, number: u32) -> Option<Node> {
+        self.open.iter().find(|open| open.number == number).map(|open| open.node)
+    }
+
+    /// Addresses in the lines of memory that the first of them are in.
+    pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
+        let (open, _) = self.open.as_slices();
+        lines(&open[..open.len().min(LOOKED_AT)])
     }
 
     /// Whether a contact is being pinged.

@@ -5,9 +5,10 @@
 //! place, so that a node whose own line was down for a while still knows somebody.
 
 use alloc::vec::Vec;
+use core::slice;
 use core::time::Duration;
 
-use synod_machine::{Bytes, PeerId, Rng, Time};
+use synod_machine::{Bytes, Glance, PeerId, Rng, Time, lines};
 
 use crate::overlay::{Id, Node, Quorum};
 
@@ -167,17 +168,45 @@ impl Table {
     /// bit, all of the bucket is closer than all deeper ones, and farther where it does not.
     pub(super) fn closest(&self, target: Id, count: usize, is_wanted: impl Fn(&Contact) -> bool) -> Vec<Node> {
         let mut found = Vec::with_capacity(count);
+        let distance = self.own.xor(target);
         let first = self.place(target).unwrap_or(self.buckets.len()).min(self.buckets.len());
-        let is_turned = |place: usize| self.own.bit(place as u32) != target.bit(place as u32);
-        let near = (first..self.buckets.len()).filter(|&place| is_turned(place));
-        let far = (0..self.buckets.len()).rev().filter(|&place| !is_turned(place));
+        let near = (first..self.buckets.len()).filter(|&place| distance.bit(place as u32));
+        let far = (0..self.buckets.len()).rev().filter(|&place| !distance.bit(place as u32));
         for place in near.chain(far) {
             if found.len() >= count {
                 break;
             }
-            self.buckets[place].sorted(target, count - found.len(), &is_wanted, &mut found);
+            self.buckets[place].sorted(place, target, count - found.len(), &is_wanted, &mut found);
         }
         found
+    }
+
+    /// The memory that [`seen`](Self::seen) and [`closest`](Self::closest) touch for one who asks for a target.
+    pub(super) fn foresee(&self, asker: Id, target: Id, glance: Glance, mut fetch: impl FnMut(*const u8)) {
+        let first = self.place(target).unwrap_or(usize::MAX).min(self.buckets.len().saturating_sub(1));
+        let asker = self.place(asker).and_then(|place| self.buckets.get(place));
+        match glance {
+            Glance::First => {
+                let asker = asker.into_iter().flat_map(|bucket| lines(slice::from_ref(bucket)));
+                asker.chain(lines(&self.buckets[first.saturating_sub(1)..])).for_each(fetch);
+            }
+            Glance::Second => {
+                asker.into_iter().flat_map(Bucket::lines).for_each(&mut fetch);
+                let mut count = 0;
+                for bucket in self.buckets[first..].iter().chain(self.buckets[..first].iter().rev()) {
+                    if count >= NODES {
+                        break;
+                    }
+                    count += usize::from(bucket.contacts);
+                    bucket.lines().for_each(&mut fetch);
+                }
+            }
+        }
+    }
+
+    /// The memory of a node's bucket.
+    pub(super) fn lines_of(&self, id: Id) -> impl Iterator<Item = *const u8> {
+        self.place(id).and_then(|place| self.buckets.get(place)).into_iter().flat_map(Bucket::lines)
     }
 
     /// How many contacts are closer to the target than this node is.
@@ -309,30 +338,66 @@ impl Bucket {
         }
     }
 
-    /// Appends the `count` of its contacts that are closest to the target.
-    fn sorted(&self, target: Id, count: usize, is_wanted: &impl Fn(&Contact) -> bool, found: &mut Vec<Node>) {
-        // The first bits of a distance decide, but for nodes that were made to share them: numbers sort fast.
-        let mut keys = [0_u64; NODES];
+    /// Addresses in the lines of memory that the contacts are in.
+    fn lines(&self) -> impl Iterator<Item = *const u8> {
+        lines(self.contacts())
+    }
+
+    /// Appends the `count` of its contacts that are closest to the target. All share a prefix of `prefix` bits and the bit after it.
+    fn sorted(
+        &self,
+        prefix: usize,
+        target: Id,
+        count: usize,
+        is_wanted: &impl Fn(&Contact) -> bool,
+        found: &mut Vec<Node>,
+    ) {
+        // The first bits of a distance that differ decide, but for nodes that were made to share them. Seen as signed numbers, which
+        // most processors compare several of at once; what has no key sorts behind all that have one.
+        let mut keys = [i32::MAX; NODES];
         let mut len = 0;
         for (place, contact) in self.contacts().iter().enumerate() {
             if is_wanted(contact) {
-                keys[len] = contact.id.xor(target).leading() & !PLACE | place as u64;
+                let distance = contact.id.leading() ^ target.leading();
+                let bits = distance.checked_shl(prefix as u32 + 1).unwrap_or(0) >> u32::BITS;
+                keys[len] = (bits as u32 & !PLACE | place as u32).cast_signed() ^ i32::MIN;
                 len += 1;
             }
         }
-        let keys = &mut keys[..len];
-        keys.sort_unstable();
-        let contact = |key: &u64| &self.nodes[(key & PLACE) as usize];
-        if keys.windows(2).any(|pair| pair[0] & !PLACE == pair[1] & !PLACE) {
-            keys.sort_unstable_by_key(|key| contact(key).id.xor(target));
+        if len < RANKED_MIN {
+            keys[..len].sort_unstable();
+        } else {
+            rank(&mut keys);
         }
-        found.extend(keys.iter().take(count).map(|key| contact(key).node()));
+        let contact = |key: &i32| &self.nodes[(key.cast_unsigned() & PLACE) as usize];
+        if keys[..len].windows(2).any(|pair| (pair[0] ^ pair[1]).cast_unsigned() <= PLACE) {
+            keys[..len].sort_unstable_by_key(|key| contact(key).id.xor(target));
+        }
+        found.extend(keys[..len].iter().take(count).map(|key| contact(key).node()));
+    }
+}
+
+/// Sorts by counting for each key how many are below it: hundreds of comparisons, of which the processor does several at once and can
+/// guess none wrong. All keys but the greatest number differ.
+fn rank(keys: &mut [i32; NODES]) {
+    let unsorted = *keys;
+    let mut ranks = [0; NODES];
+    for other in &unsorted {
+        for (rank, key) in ranks.iter_mut().zip(&unsorted) {
+            *rank += i32::from(other < key);
+        }
+    }
+    keys.fill(i32::MAX);
+    for (rank, key) in ranks.into_iter().zip(unsorted) {
+        keys[rank as usize] = key;
     }
 }
 
 const NODES: usize = Quorum::REPLICAS_MAX as usize;
 /// The bits of a key that say where in its bucket a contact is.
-const PLACE: u64 = 31;
+const PLACE: u32 = 31;
+/// Fewer keys are sorted by insertion.
+const RANKED_MIN: usize = 8;
 
 const _: () = assert!(NODES <= PLACE as usize, "a place fits into its bits");
 const _: () = assert!(size_of::<Contact>() == 40, "a known node is 40 bytes");

@@ -230,7 +230,7 @@ impl Kademlia {
         let others = nodes.iter().filter(|node| node.id != own.id);
         let (mut left, mut acked) = (0, 0);
         for &node in others {
-            let message = |request| Message::Store { request, node: own, key, held: held.clone() };
+            let message = |request| Message::Store { request, node: own, key, held: held.clone().into() };
             self.request(now, node, About::Store(number), message, out);
             left += 1;
         }

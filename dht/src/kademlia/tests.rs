@@ -138,7 +138,7 @@ fn who_names_another_or_this_node_as_itself_is_refused() {
             Message::Ping { request: 1, node: liar },
             Message::FindNode { request: 1, node: liar, target: key },
             Message::FindValue { request: 1, node: liar, key },
-            Message::Store { request: 1, node: liar, key, held: held(4, 1, b"x") },
+            Message::Store { request: 1, node: liar, key, held: held(4, 1, b"x").into() },
         ] {
             let input = Input::Message { from: PeerId(3), message };
             assert_eq!(step(&mut machine, at(1), input), ["reject p3: node_foreign"]);
@@ -213,7 +213,7 @@ fn values_that_no_sound_node_has_are_refused() {
     ] {
         let mut machine = acquainted(&[1, 2]);
         if let [held] = &values[..] {
-            let message = Message::Store { request: 1, node: node(1), key: id(9), held: held.clone() };
+            let message = Message::Store { request: 1, node: node(1), key: id(9), held: held.clone().into() };
             let input = Input::Message { from: PeerId(1), message };
             assert_eq!(step(&mut machine, at(2), input), ["reject p1: value_form"]);
         }
@@ -609,8 +609,12 @@ fn a_read_says_when_it_is_not_there_or_when_too_few_answer() {
 
 #[test]
 fn what_is_stored_is_given_to_who_asks_and_lives_shorter_the_more_nodes_are_closer() {
-    let store =
-        |secs| Message::Store { request: 1, node: node(3), key: id(255), held: Held { secs, ..held(5, 1, b"x") } };
+    let store = |secs| Message::Store {
+        request: 1,
+        node: node(3),
+        key: id(255),
+        held: Held { secs, ..held(5, 1, b"x") }.into(),
+    };
     // The key is in the first bucket, so that all of its contacts are closer to it.
     let mut machine = full();
     assert_eq!(sends(hear(&mut machine, 2, 3, store(1_000))), ["send to p3: Stored { request: 1, is_kept: true }"]);
@@ -637,8 +641,12 @@ fn what_is_stored_is_given_to_who_asks_and_lives_shorter_the_more_nodes_are_clos
 #[test]
 fn copies_are_brought_to_the_closest_again_unless_somebody_else_did() {
     let mut machine = acquainted(&[8, 11]);
-    let store =
-        || Message::Store { request: 1, node: node(8), key: id(9), held: Held { secs: 20_000, ..held(5, 1, b"x") } };
+    let store = || Message::Store {
+        request: 1,
+        node: node(8),
+        key: id(9),
+        held: Held { secs: 20_000, ..held(5, 1, b"x") }.into(),
+    };
     hear(&mut machine, 2, 8, store());
     hear(&mut machine, 3_000, 8, store());
     fire(&mut machine, 4_502, Timer::Keep);
@@ -684,7 +692,7 @@ fn many_publications_of_a_node_alone_do_not_pile_up() {
 fn a_newcomer_is_given_what_it_is_closest_to_by_the_closest_before_it() {
     // From 9: 8 is 1 away, this node 9, 20 and 30 are farther.
     let mut machine = acquainted(&[20, 30]);
-    let store = Message::Store { request: 1, node: node(20), key: id(9), held: held(5, 1, b"x") };
+    let store = Message::Store { request: 1, node: node(20), key: id(9), held: held(5, 1, b"x").into() };
     hear(&mut machine, 2, 20, store);
     let given = sends(hear(&mut machine, 3, 8, Message::Ping { request: 1, node: node(8) }));
     assert!(given[0].starts_with("send to p8: Store"), "{given:?}");

@@ -58,6 +58,20 @@ impl Id {
         Distance(self.0 ^ other.0)
     }
 
+    /// Its most significant 64 bits.
+    pub(crate) const fn leading(self) -> u64 {
+        self.0.as_limbs()[3]
+    }
+
+    /// Whether it is closer to the target than another, as Kademlia's distance has it.
+    #[inline]
+    pub(crate) fn is_closer(self, other: Self, target: Self) -> bool {
+        // The first bits decide, but for identifiers that were made to share them.
+        let leading = |id: Self| id.leading() ^ target.leading();
+        let (own, theirs) = (leading(self), leading(other));
+        if own == theirs { self.xor(target) < other.xor(target) } else { own < theirs }
+    }
+
     /// The bit at `place`, counted from the most significant one. `place` is below [`BITS`](Self::BITS).
     pub fn bit(self, place: u32) -> bool {
         assert!(place < Self::BITS, "an identifier has so many bits");
@@ -81,9 +95,9 @@ impl Distance {
     /// From an identifier to itself.
     pub const ZERO: Self = Self(U256::ZERO);
 
-    /// Its most significant 64 bits: where these differ, they order two distances.
-    pub(crate) const fn leading(self) -> u64 {
-        self.0.as_limbs()[3]
+    /// Whether the bit at `place` is set, counted from the most significant one.
+    pub(crate) fn bit(self, place: u32) -> bool {
+        Id(self.0).bit(place)
     }
 
     /// The place of its highest bit, counted from the least significant one, or nothing where it is zero: finger number less one
