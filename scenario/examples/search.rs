@@ -1,7 +1,8 @@
 //! Searches in the simulator: `search MODE PEERS QUERIES [SEED]` prints what one network's searches find and cost; `search swarm MODE
 //! FROM TO` runs seeds, with a line for each failure, and exit 5 if there is one. Modes: flood, index, superpeer. `search compare MODE
-//! PEERS QUERIES SEED [MINUTES]` prints the figures that all ways of finding things have in common (chord and kademlia are modes, too); with
-//! minutes, peers come and go: their sessions and gaps have exponential laws with means of so many minutes and of a fifth of that.
+//! PEERS QUERIES SEED [MINUTES [LAW]]` prints the figures that all ways of finding things have in common (chord and kademlia are modes,
+//! too); with minutes, peers come and go: their sessions and gaps have means of so many minutes and of a fifth of that. Gaps have an
+//! exponential law, sessions the one that is named: exponential, pareto (shape 1.5) or weibull (shape 0.5).
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -18,11 +19,18 @@ fn main() -> ExitCode {
         ["swarm", mode, from, to] => seeds(kind(mode), number(from), number(to)),
         ["compare", mode, peers, queries, seed] => compared(mode, number(peers), number(queries), number(seed), None),
         ["compare", mode, peers, queries, seed, minutes] => {
-            compared(mode, number(peers), number(queries), number(seed), Some(number(minutes)))
+            let churn = churn(number(minutes), "exponential");
+            compared(mode, number(peers), number(queries), number(seed), Some(churn))
+        }
+        ["compare", mode, peers, queries, seed, minutes, law] => {
+            let churn = churn(number(minutes), law);
+            compared(mode, number(peers), number(queries), number(seed), Some(churn))
         }
         [mode, peers, queries] => figures(kind(mode), number(peers), number(queries), 1),
         [mode, peers, queries, seed] => figures(kind(mode), number(peers), number(queries), number(seed)),
-        _ => panic!("MODE PEERS QUERIES [SEED], swarm MODE FROM TO, or compare MODE PEERS QUERIES SEED [MINUTES]"),
+        _ => {
+            panic!("MODE PEERS QUERIES [SEED], swarm MODE FROM TO, or compare MODE PEERS QUERIES SEED [MINUTES [LAW]]")
+        }
     }
 }
 
@@ -56,10 +64,20 @@ fn figures(kind: Kind, peers: u64, queries: u64, seed: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn compared(mode: &str, peers: u64, queries: u64, seed: u64, minutes: Option<u64>) -> ExitCode {
+/// Sessions with a mean of so many minutes, and gaps of a fifth of that.
+fn churn(minutes: u64, law: &str) -> Churn {
+    let secs = |secs: u64| Span::from_millis(secs * 1_000);
+    let sessions = match law {
+        "exponential" => Distribution::Exponential { mean: secs(minutes * 60) },
+        "pareto" => Distribution::Pareto { scale: secs(minutes * 20), shape: 1.5, most: None },
+        "weibull" => Distribution::Weibull { scale: secs(minutes * 30), shape: 0.5 },
+        other => panic!("{other}: expected exponential, pareto or weibull"),
+    };
+    Churn { sessions, gaps: Distribution::Exponential { mean: secs(minutes * 12) } }
+}
+
+fn compared(mode: &str, peers: u64, queries: u64, seed: u64, churn: Option<Churn>) -> ExitCode {
     let mode = mode.parse().unwrap_or_else(|error| panic!("{error}"));
-    let law = |secs: u64| Distribution::Exponential { mean: Span::from_millis(secs * 1_000) };
-    let churn = minutes.map(|minutes| Churn { sessions: law(minutes * 60), gaps: law(minutes * 12) });
     let terms = compare::Terms { churn, ..compare::Terms::new(mode, peers as u32, queries as u32, seed) };
     println!("{mode}, {peers} peers, seed {seed}: {:#?}", compare::measure(&terms));
     println!("{:.2} s of CPU, peak memory {} MB", cpu_secs(), peak_mb());

@@ -6,6 +6,7 @@ pub mod chord;
 pub mod compare;
 pub mod kademlia;
 pub mod search;
+mod sessions;
 mod swarm;
 
 pub use swarm::{Overlay, Run, Verdict, replay};

@@ -1,5 +1,5 @@
 //! Small rings, each drawn by a seed, each with its own troubles, each judged from outside: crashes with and without a partition, lossy
-//! peers, leaves; then all is healed, and the ring must be one, in order, and have everything that it said it keeps.
+//! peers, leaves, in some of them sessions that end and begin; then all is healed, and the ring must be one, in order, and have everything that it said it keeps.
 
 use std::panic::catch_unwind;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use synod_dht::chord::Style;
 use synod_dht::overlay::{Entry, Id, Quorum};
 use synod_machine::{PeerId, Rng};
 use synod_sim::Direction;
-use synod_sim::model::{Distribution, Span};
+use synod_sim::model::{Distribution, Span, Turn};
 
+use super::super::sessions::turns;
 use super::{Lab, Setting, Told, Verdict, owner};
 use crate::run::reason_of;
 
@@ -21,6 +22,7 @@ pub fn swarm(seed: u64) -> Verdict {
 
 /// A network and what it has promised.
 struct Swarm {
+    seed: u64,
     rng: Rng,
     lab: Lab,
     peers: u32,
@@ -34,6 +36,8 @@ struct Swarm {
 /// and each of the nodes that are remembered may be asked before the one that matters.
 const CALM_ROUNDS: u32 = 80;
 const ROUND: Duration = Duration::from_secs(5);
+/// How long peers come and go by themselves: some twenty rounds.
+const COMINGS: Duration = Duration::from_secs(100);
 const REPLICAS: u8 = 3;
 const LOOKUPS: usize = 20;
 
@@ -58,7 +62,7 @@ impl Swarm {
         setting.links.duplicate = rng.below(3) as f64 * 0.01;
         setting.links.reorder = rng.below(3) as f64 * 0.1;
         let lab = Lab::built(setting, ROUND * CALM_ROUNDS);
-        Self { rng, lab, peers, written: Vec::new(), left: Vec::new() }
+        Self { seed, rng, lab, peers, written: Vec::new(), left: Vec::new() }
     }
 
     fn run(mut self) -> Result<(), Verdict> {
@@ -71,6 +75,7 @@ impl Swarm {
             let pause = ROUND * self.rng.below(12) as u32;
             self.lab.pass(pause);
         }
+        self.come_and_go();
         self.heal();
         self.lab.pass(ROUND * CALM_ROUNDS);
         self.judge("after healing")?;
@@ -117,6 +122,22 @@ impl Swarm {
             _ => {
                 self.lab.crash(one);
                 self.lab.start(other, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Peers come and go by themselves for a while, and entries are stored meanwhile. Who comes back has its disk.
+    fn come_and_go(&mut self) {
+        let mut now = Duration::ZERO;
+        for (number, (at, peer, turn)) in turns(self.seed, self.peers, COMINGS).into_iter().enumerate() {
+            self.lab.pass(at - now);
+            now = at;
+            match turn {
+                Turn::Down => self.lab.crash(peer),
+                Turn::Up => self.lab.start(peer, Duration::ZERO),
+            }
+            if number % 8 == 0 {
+                self.write(1);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Small Kademlia networks, each drawn by a seed, each with its own troubles, each judged from outside.
 //!
 //! Three phases. While all is *quiet*, every look-up must give exactly the k closest nodes, as somebody sees them who looks at
-//! all peers. In *trouble* (crashes, restarts, loss, a partition) anything may be found or not, but every request that a peer
-//! lives to answer is answered in time. Then the network *heals*: after so many refresh periods look-ups are exact again, and
+//! all peers. In *trouble* (crashes, restarts, sessions that end and begin, loss, a partition) anything may be found or not, but
+//! every request that a peer lives to answer is answered in time. Then the network *heals*: after so many refresh periods look-ups are exact again, and
 //! whatever somebody still keeps is found, in the latest version that is kept anywhere.
 //!
 //! Exactness is demanded since the networks have at most two to four times k peers: the paper promises no more than that a
@@ -17,8 +17,9 @@ use synod_dht::kademlia::Kademlia;
 use synod_dht::overlay::{ENTRY_BYTES_MAX, Entry, Id, Query, Quorum};
 use synod_machine::{PeerId, Rng, Time};
 use synod_sim::Direction;
-use synod_sim::model::{Distribution, Links, Span};
+use synod_sim::model::{Distribution, Links, Span, Turn};
 
+use super::super::sessions::turns;
 use super::{Answer, Network, Plan, compiled};
 use crate::oracle::{Oracle, Verdict};
 
@@ -142,6 +143,13 @@ pub fn draw(seed: u64) -> Drawn {
         let at = rng.below(secs);
         deeds.push((at, Deed::Cut(group(rng, peers, u64::from(peers) / 2))));
         deeds.push((at + within(rng, 10, 200), Deed::Heal));
+    }
+    // Not beside a cut: where all of one side start anew while it lasts, nobody knows of the other side any more.
+    if !deeds.iter().any(|(_, deed)| matches!(deed, Deed::Cut(_))) {
+        for (at, peer, turn) in turns(seed, peers, Duration::from_secs(secs)) {
+            let deed = if turn == Turn::Up { Deed::Start(vec![peer]) } else { Deed::Crash(vec![peer]) };
+            deeds.push((at.as_secs(), deed));
+        }
     }
     deeds.sort_by_key(|(at, _)| *at);
     deeds.retain(|(at, _)| *at < secs);

@@ -1,5 +1,5 @@
-//! Many small networks, each drawn by a seed, each with its own troubles: crashes, cuts, losses, things that are not shared any
-//! more. Then all heals, and after a time every search must find what an oracle says is there.
+//! Many small networks, each drawn by a seed, each with its own troubles: crashes, sessions that end and begin, cuts, losses, things that
+//! are not shared any more. Then all heals, and after a time every search must find what an oracle says is there.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,8 +12,9 @@ use synod_dht::search::superpeer::{self, Election, Rule};
 use synod_dht::search::{FloodSearch, HITS_MAX, Index, Item, Question, Sampling, Superpeer, index};
 use synod_machine::{PeerId, Rng, Time};
 use synod_sim::World;
-use synod_sim::model::{Distribution, Graph, LinkModel, Links, Span, Topology};
+use synod_sim::model::{Distribution, Graph, LinkModel, Links, Span, Topology, Turn};
 
+use super::super::sessions::turns;
 use super::content::thing;
 use super::measure::capacity;
 use super::oracle::{answers, ended, found, reach};
@@ -222,6 +223,10 @@ impl Scene {
             let at = Time::from_secs(CALM) + Duration::from_millis(self.rng.below(TROUBLE * 1_000));
             let deed = self.deed(|rng| options(rng));
             world.net_mut().alarm(at, deed);
+        }
+        for (at, peer, turn) in turns(self.seed, self.peers, Duration::from_secs(TROUBLE)) {
+            let deed = if turn == Turn::Up { Deed::Start(peer) } else { Deed::Crash(peer) };
+            world.net_mut().alarm(Time::from_secs(CALM) + at, deed);
         }
         let healed = Time::from_secs(CALM + TROUBLE);
         world.net_mut().alarm(healed, Deed::Heal);
