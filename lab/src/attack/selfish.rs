@@ -16,7 +16,7 @@ use synod_node::config::SELFISH_MINER;
 use synod_scenario::attack::theory::selfish_revenue;
 use synod_scenario::stats::{self, Interval};
 
-use super::arena::{Arena, POLL};
+use super::arena::{Arena, POLL, wait};
 use super::miner::Miner;
 use super::report::{Moment, Story};
 use crate::LabError;
@@ -107,13 +107,11 @@ pub async fn mine_selfishly(
     let _lock = arena.lock()?;
     let mut story = Story::begin();
     let tried_before = others_hashes(&arena).await?;
-    let starting = Miner::start_as(Some(SELFISH_MINER), &arena, program, arena.attacker(), terms.share);
     tokio::pin!(stop);
-    let miner = tokio::select! {
-        miner = starting => miner?,
+    let (miner, first) = tokio::select! {
+        begun = begin(&arena, program, terms.share) => begun?,
         () = &mut stop => return Err(LabError::Interrupted),
     };
-    let first = miner.status().await?.height;
     story.note(format!("the attacker's node has joined at height {first} and keeps back what it finds"));
     let mut mine = Mine { arena: &arena, miner, first, terms, known: BTreeMap::new(), story };
     let end = tokio::select! {
@@ -123,6 +121,19 @@ pub async fn mine_selfishly(
     let ended = mine.end(end, program).await?;
     let tried = others_hashes(&arena).await?.saturating_sub(tried_before);
     mine.report(end, ended, tried).await
+}
+
+/// Starts the attacker's node and waits until it has caught up. The height that it has then: blocks above count.
+async fn begin(arena: &Arena, program: &Path, share: f64) -> Result<(Miner, Height), LabError> {
+    let miner = Miner::start_as(Some(SELFISH_MINER), arena, program, arena.attacker(), share).await?;
+    let mut first = Height::GENESIS;
+    wait("the attacker's node to catch up", SETTLE_MAX, async || {
+        let others = arena.status(arena.at).await?.height;
+        first = miner.status().await?.height;
+        Ok(first >= others)
+    })
+    .await?;
+    Ok((miner, first))
 }
 
 /// Hashes that all peers tried since they started.
