@@ -23,9 +23,10 @@ mod walk;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::slice;
 use core::time::Duration;
 
-use synod_machine::{Input, Key, Out, PeerId, Protocol, Reject, Rng, Time};
+use synod_machine::{Glance, Input, Key, Out, PeerId, Protocol, Reject, Rng, Time, lines};
 
 use self::calls::{Call, Calls, What};
 use self::entries::Entries;
@@ -327,8 +328,9 @@ impl Chord {
         message: impl FnOnce(u32) -> Message,
     ) {
         let number = self.calls.open(node, what, tries, now + self.params.time_out);
-        self.wake(out);
         out.send(node.peer, message(number));
+        // After it, so that the message stays where it is when the host takes the timer out.
+        self.wake(out);
     }
 
     /// Sets the timer for the next request that may fail. One that is answered meanwhile leaves the timer as it is.
@@ -442,6 +444,19 @@ impl Protocol for Chord {
             Input::Timer(Timer::Expire) => self.on_expire(now, out),
             Input::Timer(Timer::Repair) => self.on_repair(now, out),
             Input::Timer(Timer::Round) => self.on_round(now, out),
+        }
+    }
+
+    fn foresee(&self, message: &Message, glance: Glance, fetch: impl FnMut(*const u8)) {
+        let looks_on = matches!(message, Message::Step { .. } | Message::Route { .. });
+        match glance {
+            Glance::First if looks_on => self.ring.lines().for_each(fetch),
+            Glance::First => {
+                let params = slice::from_ref(&*self.params);
+                self.calls.lines().chain(lines(&self.jobs)).chain(lines(params)).for_each(fetch);
+            }
+            Glance::Second if looks_on => {}
+            Glance::Second => self.ring.lines().for_each(fetch),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use synod_machine::{PeerId, Time};
+use synod_machine::{PeerId, Time, lines};
 
 use crate::overlay::Node;
 
@@ -97,6 +97,11 @@ impl Calls {
 
     pub(super) fn next_deadline(&self) -> Option<Time> {
         self.open.first().map(|call| call.deadline)
+    }
+
+    /// Addresses in the lines of memory that they are in.
+    pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
+        lines(&self.open)
     }
 
     pub(super) const fn len(&self) -> usize {

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use synod_machine::lines;
+
 use super::message::SUCCESSORS_MAX;
 use crate::overlay::{Distance, Id, Node};
 
@@ -68,6 +70,11 @@ impl Ring {
 
     pub(super) const fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Addresses in the lines of memory that the successors and fingers are in.
+    pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
+        lines(&self.fingers).chain(lines(&self.successors[..self.successors.len().min(1)]))
     }
 
     /// How far on the ring a node is.

@@ -100,6 +100,8 @@ pub struct Crowd<P = Chord> {
     nodes: Vec<Node>,
     /// Peers that said that they are on a ring, and have not crashed since.
     members: Vec<PeerId>,
+    /// By peer: whether it is one of them.
+    is_member: Vec<bool>,
     rng: Rng,
     asked: Vec<(Id, Time)>,
     answers: Vec<Option<Answer>>,
@@ -116,10 +118,12 @@ impl<P: Machine> Crowd<P> {
     fn new(setting: Setting) -> Self {
         let rng = Rng::new(setting.seed, 0, "chord crowd");
         let nodes = (0..setting.peers).map(|peer| setting.node(PeerId(peer))).collect();
+        let is_member = vec![false; setting.peers as usize];
         Self {
             setting,
             nodes,
             members: Vec::new(),
+            is_member,
             rng,
             asked: vec![],
             answers: vec![],
@@ -148,7 +152,9 @@ impl<P: Machine> Crowd<P> {
     }
 
     fn forget(&mut self, peer: PeerId) {
-        self.members.retain(|member| *member != peer);
+        if std::mem::take(&mut self.is_member[peer.0 as usize]) {
+            self.members.retain(|member| *member != peer);
+        }
     }
 
     fn answer(&mut self, net: &NetOf<Self>, peer: PeerId, query: Query, what: Told, cost: Cost) {
@@ -171,7 +177,7 @@ impl<P: Machine> Experiment for Crowd<P> {
 
     fn on_alarm(&mut self, net: &mut NetOf<Self>, alarm: Alarm) {
         let Alarm::Join(peer) = alarm;
-        if net.is_up(peer) && !self.members.contains(&peer) {
+        if net.is_up(peer) && !self.is_member[peer.0 as usize] {
             self.join(net, peer);
         }
     }
@@ -182,6 +188,7 @@ impl<P: Machine> Experiment for Crowd<P> {
             Event::Joined { result: Ok(()), .. } => {
                 self.forget(peer);
                 self.members.push(peer);
+                self.is_member[peer.0 as usize] = true;
             }
             Event::Joined { result: Err(_), .. } => net.alarm(net.now() + JOIN_AGAIN, Alarm::Join(peer)),
             Event::Left => self.forget(peer),
