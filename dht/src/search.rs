@@ -15,7 +15,7 @@ mod text;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_machine::{Bytes, Wire};
+use synod_machine::{Bytes, Wire, lines};
 
 pub use self::circle::Sampling;
 pub use self::flood::FloodSearch;
@@ -169,6 +169,9 @@ pub enum Event {
 #[derive(Debug, Default)]
 struct Shared(Vec<Item>);
 
+/// What a look ahead at items looks at: most peers share fewer.
+const LOOKED_AT: usize = 8;
+
 impl Shared {
     /// Whether there is room for it.
     fn insert(&mut self, item: Item) -> bool {
@@ -189,6 +192,16 @@ impl Shared {
     fn hits(&self, question: &Question, holder: Node) -> Vec<Hit> {
         let answers = self.0.iter().filter(|item| question.is_answered_by(item)).take(HITS_MAX);
         answers.map(|item| Hit { item: item.clone(), holder }).collect()
+    }
+
+    /// Addresses in the lines of memory that the items are in.
+    fn lines(&self) -> impl Iterator<Item = *const u8> {
+        lines(&self.0[..self.0.len().min(LOOKED_AT)])
+    }
+
+    /// Addresses of the items' names.
+    fn names(&self) -> impl Iterator<Item = *const u8> {
+        self.0.iter().take(LOOKED_AT).map(|item| item.name.as_str().as_ptr())
     }
 
     /// What two peers compare to see whether one knows all that the other shares.

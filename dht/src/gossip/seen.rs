@@ -65,6 +65,12 @@ impl Seen {
         self.last.contains(&key) || self.young.get(key).is_some() || self.old.get(key).is_some()
     }
 
+    /// The address at which an id is looked up.
+    pub(crate) fn line_of(&self, id: &Id) -> Option<*const u8> {
+        let mask = self.young.keys.len().checked_sub(1)?;
+        Some((&raw const self.young.keys[key(self.salt, id) as usize & mask]).cast())
+    }
+
     /// What is known of an id; nothing: it is new.
     pub(crate) fn get(&mut self, now: Time, id: &Id) -> Option<Place> {
         self.turn(now);

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use synod_machine::{PeerId, Reject, Rng, Time};
+use synod_machine::{PeerId, Reject, Rng, Time, lines};
 
 use crate::gossip::{Beat, DESCRIPTORS_MAX, Descriptor, LINKS_MAX};
 use crate::overlay::Node;
@@ -60,6 +60,11 @@ impl Circle {
             Box::new(Sampled { view, beat: Beat::random(sampling.period, rng), sampling })
         });
         Self { own, links: Vec::new(), sampled }
+    }
+
+    /// Addresses in the lines of memory that the connections are in.
+    pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
+        lines(&self.links)
     }
 
     /// The neighbours, but one.

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use synod_machine::{Bytes, Input, Key, Out, PeerId, Protocol, Reject, Rng, Time};
+use synod_machine::{Bytes, Glance, Input, Key, Out, PeerId, Protocol, Reject, Rng, Time};
 
 pub use self::message::{Message, Walk};
 use self::walk::Held;
@@ -393,6 +393,18 @@ impl Protocol for FloodSearch {
             Input::PeerUp(peer) => self.circle.on_peer_up(peer),
             Input::Timer(Timer::Search(query)) => self.flood(now, query, out),
             Input::Timer(Timer::Shuffle) => self.on_shuffle_timer(now, out),
+        }
+    }
+
+    fn foresee(&self, message: &Message, glance: Glance, mut fetch: impl FnMut(*const u8)) {
+        let Message::Query { id, .. } = message else { return };
+        match glance {
+            Glance::First => {
+                fetch((&raw const *self.params).cast());
+                self.seen.line_of(&name(*id)).into_iter().for_each(&mut fetch);
+                self.circle.lines().chain(self.shared.lines()).for_each(fetch);
+            }
+            Glance::Second => self.shared.names().for_each(fetch),
         }
     }
 
