@@ -61,7 +61,7 @@ impl<P: Protocol> Host<P> {
     }
 
     /// [`step_counting`](Self::step_counting), with a message's encoded length in bytes where the driver knows it.
-    #[inline(always)]
+    #[inline(never)]
     pub fn step_sized(
         &mut self,
         now: Time,

@@ -330,7 +330,7 @@ impl<P: Protocol, A> Net<P, A> {
         let lines = match Due::unpack(entry.what) {
             Due::Arrival(envelope) | Due::Delivery(envelope) => {
                 self.envelopes.fetch(envelope);
-                LINES_OF_MESSAGE
+                if Place::<P>::LINES <= LINES_OF_SMALL { LINES_OF_SMALL } else { LINES_OF_MESSAGE }
             }
             Due::Action(_) | Due::Timer => LINES_OF_TIMER,
         };
@@ -340,6 +340,7 @@ impl<P: Protocol, A> Net<P, A> {
     }
 
     /// Takes the next entry that is due by `end` and moves the time there.
+    #[inline(always)]
     pub(crate) fn pop(&mut self, end: Time) -> Option<Entry> {
         let entry = self.queue.pop(end)?;
         debug_assert!(entry.at >= self.now, "time does not run backwards");
@@ -370,6 +371,8 @@ const GLANCES: [(usize, Glance); 2] = [(8, Glance::First), (4, Glance::Second)];
 /// Lines of a peer's place that are fetched for a message: most are duplicates, which need the place's own fields, the host's
 /// timers, and which items came last.
 const LINES_OF_MESSAGE: usize = 4;
+/// A place that has no more, with one machine and not a whole peer in it, is fetched whole: what the machine foresees is asked of it.
+const LINES_OF_SMALL: usize = 12;
 /// And for a timer, which may look at all of it.
 const LINES_OF_TIMER: usize = 16;
 

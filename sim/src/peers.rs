@@ -69,6 +69,9 @@ pub(crate) struct Place<P: Protocol> {
     pub(crate) disk: Disk<P::Record>,
 }
 
+/// A line of memory, in bytes.
+const LINE: usize = 64;
+
 /// What is wrong with a peer, or was.
 pub(crate) struct Trouble<P: Protocol> {
     pub(crate) clock: Clock,
@@ -110,11 +113,13 @@ impl<P: Protocol> Place<P> {
         }
     }
 
+    /// How many lines of memory it has.
+    pub(crate) const LINES: usize = size_of::<Self>().div_ceil(LINE);
+
     /// Has memory fetch the place, as far as it lies in one piece.
     pub(crate) fn fetch(&self, lines: usize) {
-        const LINE: usize = 64;
         let first = std::slice::from_ref(&self.wakes_at);
-        for line in 0..size_of::<Self>().div_ceil(LINE).min(lines) {
+        for line in 0..Self::LINES.min(lines) {
             // Beyond the slice lies the rest of the place. Nothing is read: an address is told to the cache.
             prefetch_index(first, line * LINE / size_of::<Time>());
         }

@@ -108,7 +108,7 @@ impl Queue {
     }
 
     /// Takes the next entry, if it is due by `end`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self, end: Time) -> Option<Entry> {
         while self.today.is_empty() && self.late.is_empty() {
             if !self.turn_page(end) {

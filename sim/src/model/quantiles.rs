@@ -26,6 +26,10 @@ impl Quantiles {
     /// The duration of a uniform draw, in nanoseconds.
     #[inline]
     pub fn sample(&self, draw: u64) -> u64 {
+        // Where all are one, the table need not be in a cache.
+        if let Distribution::Constant { .. } = self.law {
+            return self.knots[0];
+        }
         let bin = (draw >> (64 - BITS)) as usize;
         if !(EDGE..BINS - EDGE).contains(&bin) {
             return self.exact(draw);
