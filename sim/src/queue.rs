@@ -35,6 +35,8 @@ pub(crate) struct Queue {
     days: Vec<Vec<Entry>>,
     /// The next of them that have entries, for who looks ahead. Each was sorted when it came among these; what came since is not.
     coming: VecDeque<u64>,
+    /// Room of days that are over, which others get: few are busy at a time, and what was used last is in the caches.
+    spare: Vec<Vec<Entry>>,
     /// A bit for each day of the year that is not empty.
     busy: [u64; YEAR as usize / 64],
     /// Entries of later years, unsorted.
@@ -68,6 +70,7 @@ impl Queue {
             begun: 0,
             days: vec![Vec::new(); YEAR as usize],
             coming: VecDeque::new(),
+            spare: Vec::new(),
             busy: [0; YEAR as usize / 64],
             years: BTreeMap::new(),
             shift: SHIFT_FIRST,
@@ -146,7 +149,11 @@ impl Queue {
         if (year, place) < (self.year, self.begun) {
             self.late.push(Reverse(entry));
         } else if year == self.year {
-            self.days[place as usize].push(entry);
+            let day = &mut self.days[place as usize];
+            if day.capacity() == 0 {
+                *day = self.spare.pop().unwrap_or_default();
+            }
+            day.push(entry);
             self.busy[place as usize / 64] |= 1 << (place % 64);
         } else {
             self.years.entry(year).or_default().push(entry);
@@ -168,7 +175,8 @@ impl Queue {
         }
         self.begun = place + 1;
         self.busy[place as usize / 64] &= !(1 << (place % 64));
-        std::mem::swap(&mut self.today, &mut self.days[place as usize]);
+        let next = std::mem::take(&mut self.days[place as usize]);
+        self.spare.push(std::mem::replace(&mut self.today, next));
         sort(&mut self.today);
         self.look_ahead();
         self.seen = (self.seen.0 + self.today.len() as u64, self.seen.1 + 1);
