@@ -133,6 +133,9 @@ impl<E: Experiment> World<E> {
         }
     }
 
+    // What is given messages and effects is not inlined, all the way to the protocol: so they are handed over where they lie. Inlined,
+    // each is copied and taken to pieces, and read by larger words than it was just written by (docs/decisions/0007-simulator.md).
+
     /// One step of a peer that is up. `bytes` is a message's length.
     #[inline(never)]
     fn step(&mut self, peer: u32, input: Input<E::Protocol>, bytes: Option<u32>) {
