@@ -142,7 +142,7 @@ pub fn kademlia() -> Vec<kademlia::Message> {
         Message::Nodes { request, nodes: vec![node] },
         Message::Ping { request, node },
         Message::Pong { request },
-        Message::Store { request, node, key, held: held() },
+        Message::Store { request, node, key, held: held().into() },
         Message::Stored { request, is_kept: true },
         Message::Values { request, values: vec![held()], nodes: vec![node] },
     ]
