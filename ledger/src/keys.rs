@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use synod_machine::Bytes;
 use zeroize::Zeroizing;
 
-use crate::{Address, digest};
+use crate::{Address, digest, meter};
 
 /// An ed25519 public key. Not every value is one: a value that is no point of the curve verifies nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +30,7 @@ impl PublicKey {
 
     /// Whether `signature` is this key's owner's under `message`, by ZIP-215.
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        meter::checked(1);
         let Ok(key) = VerificationKey::try_from(self.0.0) else { return false };
         key.verify(&signature.to_zebra(), message).is_ok()
     }
@@ -77,6 +78,7 @@ impl SecretKey {
 
     /// Signs `message`. The same key and message give the same signature.
     pub fn sign(&self, message: &[u8]) -> Signature {
+        meter::made();
         Signature(Bytes(self.0.sign(message).to_bytes()))
     }
 }
@@ -126,6 +128,7 @@ impl Batch {
 
     /// Whether [`PublicKey::verify`] holds of every signature queued. True of none.
     pub fn verify(self) -> bool {
+        meter::checked(self.len);
         let rng = ChaCha20Rng::from_seed(self.seed.finalize().into());
         self.verifier.verify(rng).is_ok()
     }

@@ -1,6 +1,7 @@
 //! The ledger: keys, payments, blocks, the Merkle tree, the set of unspent coins, the mempool and the block tree.
 //!
-//! Everything here is a value or a pure function of values: no clock, no randomness of its own, no disk. What a chain
+//! Everything here is a value or a pure function of values: no clock, no randomness of its own, no disk. (A meter counts signatures, and
+//! nothing here reads it.) What a chain
 //! accepts beyond coins and signatures (seals, targets, block times) is the consensus engine's business.
 
 #![no_std]
@@ -29,6 +30,7 @@ mod keyfile;
 mod keys;
 mod mempool;
 pub mod merkle;
+mod meter;
 mod orphans;
 mod payment;
 mod rules;
@@ -59,6 +61,7 @@ pub use ids::{BlockId, ChainId, Height, TxId};
 pub use keyfile::{KdfCost, KeyFile, KeyFileError, seal};
 pub use keys::{Batch, PublicKey, SecretKey, Signature};
 pub use mempool::{Conflict, Connected, Mempool, MempoolLimits, Overlay, Revalidated};
+pub use meter::SignatureCount;
 pub use orphans::Orphans;
 pub use payment::{OutPoint, Output, OutputKind, Payment, TX_BYTES_MAX, Tx, TxInput};
 pub use rules::{LedgerParams, Rules, StakeRules};

@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
+use synod_ledger::SignatureCount;
 use synod_machine::{Count, Counters, Traffic};
 
 use crate::handle::{Full, Kept, View};
@@ -143,6 +144,10 @@ impl Figures {
     fn encode_process(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
         let now = &self.snapshot;
         sheet.gauge("synod_peers", "Connected peers", None, now.peers)?;
+        let signatures = SignatureCount::of_process();
+        sheet.counter("synod_signatures_made", "Signatures made since the start", signatures.made)?;
+        let help = "Signatures checked since the start, alone or in batches";
+        sheet.counter("synod_signatures_checked", help, signatures.checked)?;
         sheet.counter("synod_hashes", "Hashes tried since the start", now.hashes_total)?;
         sheet.gauge("synod_hash_rate", "Hashes per second over the last seconds", None, now.hash_rate)?;
         let help = "Time since the start";

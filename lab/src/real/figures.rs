@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use synod_ledger::SignatureCount;
 use synod_machine::Count;
 
 /// All peers' counters at one moment of a run.
@@ -18,6 +19,8 @@ pub(super) struct Sample {
     pub(super) sent: BTreeMap<String, Count>,
     /// Bytes that all sockets sent.
     pub(super) wire_bytes: Option<u64>,
+    /// Signatures that all processes made and checked.
+    pub(super) signatures: SignatureCount,
 }
 
 /// What a run is of: the same for all its samples.
@@ -135,7 +138,7 @@ mod tests {
     fn sample(at: f64, blocks: u64, payments: u64, sent: &[(&str, u64)]) -> Sample {
         let count = |messages| Count { messages, bytes: 10 * messages };
         let sent = sent.iter().map(|(kind, messages)| (kind.to_string(), count(*messages))).collect();
-        Sample { at, blocks, payments, sent, wire_bytes: Some(1_000 * blocks) }
+        Sample { at, blocks, payments, sent, wire_bytes: Some(1_000 * blocks), ..Sample::default() }
     }
 
     #[test]

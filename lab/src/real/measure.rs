@@ -41,7 +41,7 @@ pub struct Real {
 
 /// All figures there are. Those that the simulator has, too, mean the same here but for two things: a payment is committed when the
 /// load that made it sees it in a block, and everything else that goes over sockets is counted apart.
-const METRICS: [(&str, &str, Better, &str); 20] = [
+const METRICS: [(&str, &str, Better, &str); 22] = [
     (
         "payments_per_second",
         "1/s",
@@ -70,6 +70,18 @@ const METRICS: [(&str, &str, Better, &str); 20] = [
     ("blocks_per_second", "1/s", Better::Neither, "blocks of the chain within the window, per second"),
     ("payments_per_block", "", Better::Neither, "payments confirmed for each block of the chain"),
     ("stale_rate", "", Better::Less, "the share of the blocks that the first peer knows which are not on its chain"),
+    (
+        "signatures_made_per_payment",
+        "",
+        Better::Less,
+        "signatures that all peers made for each payment confirmed, its payer's not among them",
+    ),
+    (
+        "signatures_checked_per_payment",
+        "",
+        Better::Less,
+        "signatures that all peers checked for each payment confirmed, alone or in batches",
+    ),
     ("cpu_cores_per_peer", "", Better::Less, "processors that a peer keeps busy"),
     ("memory_peak", "B", Better::Less, "the most memory that a peer had, on average"),
 ];
@@ -258,6 +270,9 @@ async fn window(
     set("payments_per_block", confirmed, blocks);
     // Blocks of before the window may be found stale within it.
     set("stale_rate", (found - blocks).max(0.0), found);
+    let (before, after) = (from.0.signatures, to.0.signatures);
+    set("signatures_made_per_payment", after.made.saturating_sub(before.made) as f64, confirmed);
+    set("signatures_checked_per_payment", after.checked.saturating_sub(before.checked) as f64, confirmed);
     let cpu_seconds = to.2 - from.2;
     set("cpu_cores_per_peer", cpu_seconds, seconds * peers);
     set("memory_peak", memory.iter().sum::<u64>() as f64, memory.len() as f64);

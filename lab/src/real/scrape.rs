@@ -24,6 +24,8 @@ pub(super) fn add(page: &str, sample: &mut Sample) {
             // Of its other messages libp2p counts the ids that were asked for, and IDONTWANTs where they arrive.
             "libp2p_gossip_topic_iwant_msgs_total" => count(sample, "gossipsub_iwant_ids").messages += value,
             "libp2p_gossip_idontwant_msgs_total" => count(sample, "gossipsub_idontwant").messages += value,
+            "synod_signatures_checked_total" => sample.signatures.checked += value,
+            "synod_signatures_made_total" => sample.signatures.made += value,
             "libp2p_bandwidth_bytes_total" if label("direction") == "Outbound" => wire_bytes += value,
             _ => {}
         }
@@ -62,6 +64,8 @@ fn counter(line: &str) -> Option<(&str, BTreeMap<&str, &str>, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use synod_ledger::SignatureCount;
+
     use super::*;
 
     #[test]
@@ -72,6 +76,8 @@ mod tests {
             synod_messages_received_total{kind=\"push_block\"} 9\n\
             synod_submits_total{result=\"accepted\"} 3\n\
             synod_submits_total{result=\"tx_conflict\"} 2\n\
+            synod_signatures_made_total 5\n\
+            synod_signatures_checked_total 11\n\
             libp2p_gossip_topic_msg_sent_counts_total{hash=\"/synod/ab/blocks\"} 4\n\
             libp2p_gossip_topic_msg_sent_bytes_total{partial=\"false\",topic_hash=\"/synod/ab/tx\"} 50\n\
             libp2p_gossip_topic_iwant_msgs_total{hash=\"/synod/ab/tx\"} 6\n\
@@ -84,6 +90,7 @@ mod tests {
         add(page, &mut sample);
         assert_eq!(sample.payments, 6);
         assert_eq!(sample.wire_bytes, Some(2_000));
+        assert_eq!(sample.signatures, SignatureCount { made: 10, checked: 22 });
         let expected = [
             ("gossipsub_block", Count { messages: 8, bytes: 0 }),
             ("gossipsub_idontwant", Count { messages: 16, bytes: 0 }),

@@ -53,6 +53,7 @@ fn sample(world: &World<Trial>) -> Sample {
         payments: trial.acknowledged().len() as u64,
         sent,
         wire_bytes: None,
+        signatures: synod_ledger::SignatureCount::default(),
     }
 }
 
