@@ -116,6 +116,9 @@ impl GossipKind {
 pub struct NetworkConfig {
     /// It looks for more neighbours while it has fewer.
     pub neighbours_min: usize,
+    /// Nothing. Files of the first versions have it, which bounded nothing by it: it is read, and not written any more.
+    #[serde(skip_serializing)]
+    pub neighbours_max: Option<usize>,
     /// It accepts no more connections than these, neighbours' and strangers' together.
     pub connections_max: usize,
     /// Whether it looks for peers beside those in `bootstrap`. If not, its links are those and whoever dials it.
@@ -131,7 +134,8 @@ pub struct NetworkConfig {
 impl Default for NetworkConfig {
     fn default() -> Self {
         Self {
-            neighbours_min: 4,             // D_low of gossipsub's mesh, libp2p/specs gossipsub-v1.0, "parameters".
+            neighbours_min: 4, // D_low of gossipsub's mesh, libp2p/specs gossipsub-v1.0, "parameters".
+            neighbours_max: None,
             connections_max: 64, // Half of Bitcoin Core's 125: 25 nodes on one machine stay far below its descriptors.
             discover: true, // A node that knows one address finds the network (ARCHITECTURE, "The life of a look-up").
             gossip: GossipKind::Gossipsub, // DESIGN section 3: what strangers' clients speak.

@@ -58,7 +58,7 @@ async fn a_secret_block_undoes_a_payment_without_confirmations() {
     let page = net.folder.path().join("report.html");
     let words = ["--strategy", "race", "-z", "0", "--runs", "6", "--html", page.to_str().expect("a path")];
     let report = attack(&net, &words);
-    assert!(figure(&report, "tried") == 6 && figure(&report, "undone") >= 1, "{report:#}");
+    assert!(figure(&report, "tried") == 10 && figure(&report, "undone") >= 1, "{report:#}");
     // Four peers of five mine the rival: none of six is undone with a probability of 0.2^6, one in 15,000.
     let outcomes: Vec<&str> =
         report["runs"].as_array().expect("runs").iter().filter_map(|run| run["outcome"].as_str()).collect();
@@ -88,19 +88,19 @@ async fn what_a_merchant_alone_or_on_the_lesser_side_believed_is_undone() {
 }
 
 /// A merchant that waits for a block is shown one of its own, and all others another. Its peer's miner rests here, so that an attack
-/// succeeds as soon as the attacker, with 0.8 of the hash power, is first and comes to rest with one block: seven of ten times, and none
-/// of six with one of 7 in 10,000 at the most.
+/// succeeds as soon as the attacker, with 0.6 of the hash power, is first and comes to rest with one block. Where the machine takes
+/// 200 ms to see that (a block comes every 1.3 s) that is 0.6 (1 - 0.14) = 0.51, and none of ten one of 8 in 10,000.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_for_the_merchant_alone_deceives_it() {
     let tune = |settings: &mut Settings| {
-        (settings.block_time, settings.retarget_window) = (Duration::from_secs(1), 0);
+        (settings.block_time, settings.retarget_window) = (Duration::from_millis(1_600), 0);
+        settings.hash_rate = 10_000;
     };
     let net = Net::up(5, tune).await;
     assert!(net.synod(&["fault", "rest", "peer5"]).status.success());
-    let report = attack(&net, &["--strategy", "vector76", "--share", "0.8", "-z", "1", "--runs", "6"]);
+    let report = attack(&net, &["--strategy", "vector76", "--share", "0.6", "-z", "1", "--runs", "10"]);
     assert!(figure(&report, "tried") == 6 && figure(&report, "undone") >= 1, "{report:#}");
-    let expected = report["expected"].as_f64().expect("theory, of peers that all mine");
-    assert!((expected - 0.8 * 0.8 * 0.8).abs() < 1e-6, "{report:#}");
+    assert!(report["expected"].is_null(), "the formula is of peers that all mine: {report:#}");
     for run in report["runs"].as_array().expect("runs") {
         match run["outcome"].as_str() {
             Some("undone") => {
@@ -296,7 +296,8 @@ async fn a_flooded_peer_serves_an_honest_client() {
         let report = net.synod_json(&words);
         assert!(figure(&report, "taken") > 0, "{report:#}");
         if kind == "messages" {
-            assert!(figure(&report["answers"], "messages") > 0, "it is asked what it answers: {report:#}");
+            // What is under way at the end is not counted.
+            assert!(figure(&report["answers"], "messages") > figure(&report, "taken") / 2, "{report:#}");
         }
         for part in ["before", "during"] {
             let load = &report[part];

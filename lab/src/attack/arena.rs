@@ -1,5 +1,7 @@
 //! The network that is attacked: its peers, who is paid, and who pays twice.
 
+mod checks;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use synod_ledger::{
 };
 use synod_node::api::client::{Client, ClientError};
 use synod_node::api::types::{AddressQuery, ChainQuery, Faults, MempoolQuery, StakeInfo, Status, TransactionStatus};
-use synod_node::config::{Config, load_genesis};
+use synod_node::config::load_genesis;
 
 use super::report::{Evidence, Fate, Standing};
 use crate::LabError;
@@ -24,8 +26,6 @@ pub(super) const POLL: Duration = Duration::from_millis(50);
 const COINS_MAX: u32 = 10_000;
 /// Held by an attack.
 const LOCK: &str = "attack.lock";
-/// How long it may take until a node that has ended is missed.
-const STRANGER_MAX: Duration = Duration::from_secs(5);
 /// How long an attacker's node may take to join.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long turned peers may take to start again.
@@ -58,6 +58,8 @@ pub struct Arena {
     pub full: Vec<usize>,
     /// The merchant's peer.
     pub at: usize,
+    /// Those whose miners rest.
+    resting: BTreeSet<usize>,
     roles: Roles,
     genesis: Genesis,
     /// Coins that were spent twice already.
@@ -78,12 +80,13 @@ impl Arena {
     pub async fn enter(network: Network, roles: Roles) -> Result<Self, LabError> {
         let genesis = load_genesis(&network.genesis_path())?;
         let full: Vec<usize> = (0..network.manifest().settings.full_count()).collect();
-        let mut arena = Self { at: 0, full, roles, genesis, used: BTreeSet::new(), network };
+        let resting = BTreeSet::new();
+        let mut arena = Self { at: 0, full, resting, roles, genesis, used: BTreeSet::new(), network };
         arena.check_loopback()?;
         if arena.full.len() < 2 {
             return Err(LabError::TooFewPeers { wanted: 2, running: arena.full.len() });
         }
-        for &place in &arena.full {
+        for place in arena.full.clone() {
             let peer = arena.name(place).to_owned();
             if !matches!(arena.network.state(place), PeerState::Ready(_)) {
                 return Err(LabError::NotRunning { peer });
@@ -92,6 +95,9 @@ impl Arena {
             if !faults.cut.is_empty() {
                 let message = format!("{peer} is cut off from others: `synod fault heal` first");
                 return Err(LabError::Usage { message });
+            }
+            if faults.resting {
+                arena.resting.insert(place);
             }
             arena.check_links(place).await?;
         }
@@ -106,38 +112,9 @@ impl Arena {
         Ok(arena)
     }
 
-    /// Attacks leave this machine under no circumstances.
-    fn check_loopback(&self) -> Result<(), LabError> {
-        for place in 0..self.network.peers().len() {
-            let config = Config::load(&self.network.config_path(place))?;
-            let listens = config.listen.iter().chain(&config.bootstrap);
-            if let Some(address) = listens.into_iter().find(|address| !is_loopback(address)) {
-                let peer = self.network.peers()[place].name.clone();
-                return Err(LabError::NotLoopback { peer, address: address.to_string() });
-            }
-        }
-        Ok(())
-    }
-
-    /// Whoever is connected is one of the network's, on this machine: what an attacker says goes no further.
-    async fn check_links(&self, place: usize) -> Result<(), LabError> {
-        let peer = self.name(place);
-        let begun = Instant::now();
-        loop {
-            let links = self.client(place).peers().await.map_err(|error| LabError::api(peer, error))?;
-            if let Some(link) = links.iter().find(|link| !link.address.parse().is_ok_and(|at| is_loopback(&at))) {
-                return Err(LabError::NotLoopback { peer: peer.to_owned(), address: link.address.clone() });
-            }
-            let is_known = |id: &String| self.network.peers().iter().any(|entry| entry.peer_id == *id);
-            let Some(stranger) = links.iter().map(|link| &link.peer_id).find(|id| !is_known(id)) else { return Ok(()) };
-            // The last attack's node may not be missed yet.
-            if begun.elapsed() > STRANGER_MAX {
-                let message =
-                    format!("{peer} is connected to {stranger}, which is none of the network's: stop that first");
-                return Err(LabError::Usage { message });
-            }
-            tokio::time::sleep(POLL).await;
-        }
+    /// How many peers look for work's blocks, the attacker's not among them.
+    pub fn mining(&self) -> usize {
+        self.full.iter().filter(|place| !self.resting.contains(place)).count()
     }
 
     /// Keeps other attacks from this network for as long as the returned file lives.
@@ -445,35 +422,4 @@ pub(super) async fn wait(
         tokio::time::sleep(POLL).await;
     }
     Ok(())
-}
-
-fn is_loopback(address: &synod_node::net::Multiaddr) -> bool {
-    let text = address.to_string();
-    let mut parts = text.split('/').skip(1);
-    match (parts.next(), parts.next()) {
-        (Some("ip4"), Some(ip)) => ip.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback()),
-        (Some("ip6"), Some(ip)) => ip.parse().is_ok_and(|ip: std::net::Ipv6Addr| ip.is_loopback()),
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_addresses_of_this_machine_are_loopback() {
-        let table = [
-            ("/ip4/127.0.0.1/tcp/4001", true),
-            ("/ip4/127.9.9.9/udp/4001/quic-v1", true),
-            ("/ip6/::1/tcp/4001", true),
-            ("/ip4/0.0.0.0/tcp/4001", false),
-            ("/ip4/192.168.0.1/tcp/4001", false),
-            ("/ip6/fe80::1/tcp/4001", false),
-            ("/dns4/localhost/tcp/4001", false),
-        ];
-        for (text, expected) in table {
-            assert_eq!(is_loopback(&text.parse().expect("an address")), expected, "{text}");
-        }
-    }
 }

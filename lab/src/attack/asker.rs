@@ -145,9 +145,12 @@ impl Asker {
                 self.is_up = false;
                 asked.hung_up += 1;
             }
+            // Peers say things unasked, too.
             NetEvent::Frame { bytes, .. } => {
-                asked.answers.messages += 1;
-                asked.answers.bytes += bytes.len() as u64;
+                if let Ok(Message::<synod_dht::Contact>::Replica(ReplicaMessage::Headers(_))) = wire::decode(&bytes) {
+                    asked.answers.messages += 1;
+                    asked.answers.bytes += bytes.len() as u64;
+                }
             }
             NetEvent::Gossip { id, source, .. } => {
                 let verdict = NetCommand::Verdict { id, source, acceptance: MessageAcceptance::Ignore };

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use synod_ledger::{Address, Amount, Tx};
@@ -12,7 +13,7 @@ use synod_machine::Count;
 use synod_node::api::client::{Client, ClientError};
 use synod_node::api::types::{Faults, Status};
 
-use super::arena::{Arena, PATIENCE};
+use super::arena::{Arena, is_passing};
 use super::miner::Miner;
 use crate::LabError;
 
@@ -122,15 +123,16 @@ impl Attacker {
         Ok(all)
     }
 
-    /// Ends the cut, and waits until all are on one tip with the others.
-    pub(super) async fn join(&self, arena: &Arena) -> Result<(), LabError> {
+    /// Ends the cut, waits until all are on one tip with the others, and lets its miners go on.
+    pub(super) async fn join(&self, arena: &Arena, limit: Duration) -> Result<(), LabError> {
         self.release().await?;
         if let Some(own) = &self.own {
-            self.rest(false).await?;
-            return arena.wait_joined(super::miner::NAME, own.client()).await;
+            arena.wait_met(super::miner::NAME, own.client()).await?;
         }
         let clients: Vec<&Client> = self.nodes.iter().map(|node| &node.client).collect();
-        arena.wait_one_tip(&clients, PATIENCE).await.map(|_| ())
+        arena.wait_one_tip(&clients, limit).await?;
+        // Not before: what it would find on its own branch could undo what the attack came to.
+        self.rest(false).await
     }
 
     /// From now on nobody hears it, and it hears nobody, but those at these places.
@@ -155,10 +157,15 @@ impl Attacker {
         try_join_all(set).await.map(|_| ())
     }
 
-    /// Hands it a payment.
+    /// Hands a payment to all its nodes.
     pub(super) async fn submit(&self, tx: &Tx) -> Result<(), LabError> {
-        let node = self.first();
-        node.client.submit(tx).await.map(|_| ()).map_err(|error| node.failed(error))
+        let submitted = self.nodes.iter().map(async |node| match node.client.submit(tx).await {
+            Ok(_) => Ok(()),
+            // Another of its nodes has told it already.
+            Err(ClientError::Api(error)) if is_passing(&error.code) => Ok(()),
+            Err(error) => Err(node.failed(error)),
+        });
+        try_join_all(submitted).await.map(|_| ())
     }
 
     /// Whether a payment is in its chain.

@@ -61,11 +61,14 @@ pub async fn run(
         let message = "vector76 deceives a merchant that waits for a block or more: --confirmations 1".to_owned();
         return Err(LabError::Usage { message });
     }
+    arena.check_honest()?;
     let _lock = arena.lock()?;
     let mut turned = Vec::new();
     if consensus == Consensus::Pos {
         (turned, terms.share) = arena.with_stake(terms.share).await?;
         arena.lose(&turned);
+        arena.check_connected(&turned).await?;
+        arena.check_connected(&arena.full).await?;
     }
     let mut runs = Vec::new();
     let fighting = fight_all(&mut arena, program, &turned, strategy, &terms, |run| {
@@ -128,7 +131,7 @@ async fn fight(
     number: u64,
 ) -> Result<Option<Run>, LabError> {
     if let Some(attacker) = attacker {
-        attacker.join(arena).await?;
+        attacker.join(arena, terms.limit).await?;
     }
     arena.wait_one_tip(&[], terms.limit).await?;
     let before = means(arena, attacker).await?;
@@ -265,7 +268,7 @@ impl Attack<'_> {
         let fates = self.arena.fates(&self.pair).await?;
         let name = self.arena.name(self.arena.at);
         let fate = fates.iter().find(|fate| fate.peer == name);
-        Ok(fate.is_some_and(|fate| fate.payment == Standing::Conflicted && fate.rival == Standing::Confirmed))
+        Ok(fate.is_some_and(|fate| fate.payment != Standing::Confirmed && fate.rival == Standing::Confirmed))
     }
 
     /// Mines in secret until its branch has more work than the network's. False where it gave up.
@@ -321,7 +324,7 @@ impl Attack<'_> {
     async fn settle(&mut self) -> Result<Vec<Fate>, LabError> {
         self.arena.cut(|_| Vec::new()).await?;
         if let Some(attacker) = self.attacker {
-            attacker.join(self.arena).await?;
+            attacker.join(self.arena, self.terms.limit).await?;
         }
         let begun = Instant::now();
         loop {

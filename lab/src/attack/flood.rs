@@ -83,10 +83,10 @@ pub struct Flood {
     pub answers: Option<Answers>,
 }
 
-/// What a peer that was asked too much said.
+/// What a peer that was asked too much answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Answers {
-    /// Messages that it sent back.
+    /// Answers that it sent back.
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,

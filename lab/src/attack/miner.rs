@@ -53,7 +53,7 @@ impl Miner {
         address: Address,
         share: f64,
     ) -> Result<Self, LabError> {
-        let honest = arena.network.manifest().settings.hash_rate.saturating_mul(arena.full.len() as u64);
+        let honest = arena.network.manifest().settings.hash_rate.saturating_mul(arena.mining() as u64);
         let hash_rate = (honest as f64 * share / (1.0 - share)).round() as u64;
         let mining = Some(MiningConfig { address, hash_rate, threads: 1 });
         let folder = arena.network.dir().join(FOLDER).join(std::process::id().to_string());

@@ -193,7 +193,7 @@ pub struct Report {
 }
 
 /// What theory says: of a branch in secret, with the attacker that gives up, and of blocks for the merchant alone, by peers of one hash rate.
-fn expected(strategy: Strategy, terms: &Terms, peers: usize) -> Option<f64> {
+fn expected(strategy: Strategy, terms: &Terms, arena: &Arena) -> Option<f64> {
     let attacker = (terms.share * SHARE_PARTS).round() as u64;
     let duel = duel::Terms {
         honest: SHARE_PARTS as u64 - attacker,
@@ -206,14 +206,23 @@ fn expected(strategy: Strategy, terms: &Terms, peers: usize) -> Option<f64> {
     match strategy {
         // What is handed over unconfirmed is no race for blocks.
         Strategy::Majority if terms.confirmations > 0 => Some(theory::success(&duel)),
-        Strategy::Vector76 => {
-            // The attacker rests when it has shown its blocks, so that the next one is of the others' or the merchant's peer's.
-            let merchant = (1.0 - terms.share) / peers as f64;
-            let next = (1.0 - 1.0 / peers as f64) / (1.0 - merchant);
-            Some(theory::vector76(terms.share, merchant, terms.confirmations) * next)
+        Strategy::Vector76 if arena.mining() == arena.full.len() => {
+            Some(shown_alone(terms.share, arena.full.len(), terms.confirmations))
         }
-        Strategy::Eclipse | Strategy::Finney | Strategy::Majority | Strategy::Partition | Strategy::Race => None,
+        Strategy::Eclipse
+        | Strategy::Finney
+        | Strategy::Majority
+        | Strategy::Partition
+        | Strategy::Race
+        | Strategy::Vector76 => None,
     }
+}
+
+/// Blocks for the merchant alone: the attacker rests when it has shown them, so that the next one is of the others' or of the merchant's peer's.
+fn shown_alone(share: f64, peers: usize, confirmations: u64) -> f64 {
+    let merchant = (1.0 - share) / peers as f64;
+    let next = (1.0 - 1.0 / peers as f64) / (1.0 - merchant);
+    theory::vector76(share, merchant, confirmations) * next
 }
 
 /// Shares are taken to a millionth.
@@ -238,7 +247,7 @@ impl Report {
             undone,
             probability_low: interval.low,
             probability_high: interval.high,
-            expected: expected(strategy, &terms, arena.full.len()),
+            expected: expected(strategy, &terms, arena),
             lost: Amount(undone * PRICE.0),
             runs,
         }
@@ -251,5 +260,19 @@ impl Report {
             *outcomes.entry(run.outcome.name()).or_default() += 1;
         }
         outcomes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_for_the_merchant_alone_need_the_first_block_and_two_of_the_others() {
+        // q (1 - 1/n)^2 where one block is enough.
+        for (share, peers) in [(0.4, 5), (0.6, 5), (0.1, 2)] {
+            let others = 1.0 - 1.0 / peers as f64;
+            assert!((shown_alone(share, peers, 1) - share * others * others).abs() < 1e-12);
+        }
     }
 }

@@ -310,8 +310,7 @@ async fn flood(context: &Context, args: FloodArgs) -> Result<(), LabError> {
     let Flood { peer, taken, refused, answers, .. } = &report;
     let mut sentence = format!("{peer} was flooded with {}: {taken} thrown, {refused} not.", kind.name());
     if let Some(Answers { messages, bytes, hung_up }) = answers {
-        sentence +=
-            &format!(" It said {messages} messages of {bytes} bytes in all meanwhile, and hung up {hung_up} times.");
+        sentence += &format!(" It answered {messages} of them with {bytes} bytes in all, and hung up {hung_up} times.");
     }
     context.shell.result(&report, || {
         let heads = ["", "#SCHEDULED", "#ACCEPTED", "#CONFIRMED", "#ACCEPT P50 MS", "#P99", "#CONFIRM P50 MS", "#P99"];

@@ -78,6 +78,7 @@ fn every_value_is_read_and_paths_are_relative_to_the_file() {
         light: false,
         network: NetworkConfig {
             neighbours_min: 3,
+            neighbours_max: None,
             connections_max: 20,
             discover: false,
             gossip: GossipKind::Mesh,
@@ -110,6 +111,7 @@ fn a_name_and_a_genesis_are_enough() {
         light: false,
         network: NetworkConfig {
             neighbours_min: 4,
+            neighbours_max: None,
             connections_max: 64,
             discover: true,
             gossip: GossipKind::Gossipsub,
@@ -179,6 +181,13 @@ fn a_missing_or_half_file_is_reported() {
     // The value is a default: its section is the place.
     let (place, _) = mistake("name = \"a\"\ngenesis = \"g\"\n[network]\nconnections_max = 3\n");
     assert_eq!(place, "3:1");
+}
+
+#[test]
+fn a_setting_of_the_first_versions_is_read_and_not_written() {
+    let config = parse("name = \"a\"\ngenesis = \"g\"\n[network]\nneighbours_max = 12\n").expect("as `up` wrote it");
+    let written = toml::to_string(&config).expect("TOML");
+    assert!(!written.contains("neighbours_max"), "{written}");
 }
 
 #[test]

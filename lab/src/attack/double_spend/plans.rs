@@ -9,7 +9,7 @@ use super::{Attack, End};
 use crate::LabError;
 
 /// After so long a miner's candidate has a payment that was handed to it: it makes a new one every half second.
-const CANDIDATE: Duration = Duration::from_millis(600);
+const CANDIDATE: Duration = Duration::from_millis(700);
 
 impl Attack<'_> {
     pub(super) async fn majority(&mut self) -> Result<End, LabError> {
@@ -135,12 +135,13 @@ impl Attack<'_> {
     /// meanwhile is one block, which it hears then.
     pub(super) async fn vector76(&mut self) -> Result<End, LabError> {
         let (arena, at) = (self.arena, self.arena.at);
-        let wanted = self.height + self.terms.confirmations;
-        self.attacker().hide(arena, &[]).await?;
         self.attacker().rest(true).await?;
+        self.attacker().hide(arena, &[]).await?;
+        let base = self.attacker().status().await?.height.0;
+        let wanted = base + self.terms.confirmations;
         self.attacker().submit(&self.pair.payment).await?;
         tokio::time::sleep(CANDIDATE).await;
-        let is_late = arena.status(self.witness()).await?.height.0 > self.height;
+        let is_late = arena.status(self.witness()).await?.height.0 > base;
         arena.submit_everywhere(&arena.full, &self.pair.rival).await?;
         if is_late {
             // It would mine on a block that is not the last any more, and cannot hear of that one without telling of the payment.
@@ -178,6 +179,8 @@ impl Attack<'_> {
             if secret.height.0 >= wanted && !is_resting {
                 self.attacker().rest(true).await?;
                 is_resting = true;
+                // What it found until it rested counts.
+                continue;
             }
             if public.height.0 >= wanted || begun.elapsed() > self.terms.limit {
                 break false;
