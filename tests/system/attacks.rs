@@ -58,7 +58,7 @@ async fn a_secret_block_undoes_a_payment_without_confirmations() {
     let page = net.folder.path().join("report.html");
     let words = ["--strategy", "race", "-z", "0", "--runs", "6", "--html", page.to_str().expect("a path")];
     let report = attack(&net, &words);
-    assert!(figure(&report, "tried") == 10 && figure(&report, "undone") >= 1, "{report:#}");
+    assert!(figure(&report, "tried") == 6 && figure(&report, "undone") >= 1, "{report:#}");
     // Four peers of five mine the rival: none of six is undone with a probability of 0.2^6, one in 15,000.
     let outcomes: Vec<&str> =
         report["runs"].as_array().expect("runs").iter().filter_map(|run| run["outcome"].as_str()).collect();
@@ -99,7 +99,7 @@ async fn a_block_for_the_merchant_alone_deceives_it() {
     let net = Net::up(5, tune).await;
     assert!(net.synod(&["fault", "rest", "peer5"]).status.success());
     let report = attack(&net, &["--strategy", "vector76", "--share", "0.6", "-z", "1", "--runs", "10"]);
-    assert!(figure(&report, "tried") == 6 && figure(&report, "undone") >= 1, "{report:#}");
+    assert!(figure(&report, "tried") == 10 && figure(&report, "undone") >= 1, "{report:#}");
     assert!(report["expected"].is_null(), "the formula is of peers that all mine: {report:#}");
     for run in report["runs"].as_array().expect("runs") {
         match run["outcome"].as_str() {

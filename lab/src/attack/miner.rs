@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use synod_ledger::Address;
 use synod_machine::Count;
 use synod_node::api::client::{Client, ClientError};
-use synod_node::api::types::Status;
+use synod_node::api::types::{Faults, Status};
 use synod_node::config::MiningConfig;
 
 use super::arena::{Arena, PATIENCE};
@@ -89,6 +89,12 @@ impl Miner {
     /// It did not answer, or not as it should.
     pub(super) fn failed(error: ClientError) -> LabError {
         LabError::api(NAME, error)
+    }
+
+    /// Lets it rest, or go on.
+    pub(super) async fn rest(&self, resting: bool) -> Result<(), LabError> {
+        let faults = self.client.faults().await.map_err(Self::failed)?;
+        self.client.set_faults(&Faults { resting, ..faults }).await.map(|_| ()).map_err(Self::failed)
     }
 
     /// What it has sent so far.
