@@ -62,6 +62,6 @@ fn a_batch_is_handed_over_in_order_before_the_first_answer() {
 async fn a_handle_of_an_engine_that_is_gone_says_so() {
     let handle = NodeHandle::new(|_| Err(Stopped), Arc::new(Disk::default()));
     assert_eq!(handle.query(|_| ()).await, Err(Stopped));
-    assert_eq!(handle.set_faults(crate::net::Faults::default()).await, Err(Stopped));
+    assert_eq!(handle.set_faults(crate::net::Faults::default(), false).await, Err(Stopped));
     assert_eq!(handle.submit(pay(ALICE, coin(ALICE, 0), 10)).await, Err(SubmitError::Stopped(Stopped)));
 }
