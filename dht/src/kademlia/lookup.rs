@@ -214,3 +214,75 @@ impl Lookup {
 }
 
 const _: () = assert!(size_of::<Candidate>() == 40, "a candidate is 40 bytes");
+
+#[cfg(test)]
+mod tests {
+    use synod_machine::Rng;
+
+    use super::*;
+
+    /// Some of the nodes, drawn, in their order.
+    fn some(rng: &mut Rng, nodes: &[Node], count: usize) -> Vec<Node> {
+        let mut left = count.min(nodes.len());
+        let mut drawn = Vec::new();
+        for (place, node) in nodes.iter().enumerate() {
+            if rng.below((nodes.len() - place) as u64) < left as u64 {
+                drawn.push(*node);
+                left -= 1;
+            }
+        }
+        drawn
+    }
+
+    fn fields(candidates: &[Candidate]) -> Vec<(Id, PeerId, u8, State)> {
+        candidates.iter().map(|one| (one.id, one.peer, one.depth, one.state)).collect()
+    }
+
+    #[test]
+    fn what_is_taken_up_is_what_sorting_all_and_keeping_the_closest_gives() {
+        let states = [State::Answered, State::Asked, State::Failed, State::Heard];
+        let (mut full, mut cut, mut overlaps) = (0, 0, 0);
+        for seed in 0..4_000 {
+            let mut rng = Rng::new(seed, 0, "merge");
+            let target = Id::draw(&mut rng);
+            let mut all: Vec<Node> = (0..90 + rng.below(60) as u32)
+                .map(|peer| Node { id: Id::draw(&mut rng), peer: PeerId(peer) })
+                .collect();
+            all.sort_by_key(|node| node.id.xor(target));
+            let known = some(&mut rng, &all, 60 + seed as usize % 21);
+            // From all of them, or from a stretch of neighbours, which may be the closest or the farthest.
+            let from = if rng.below(2) == 0 { 0 } else { rng.below(all.len() as u64) as usize };
+            let to = if from == 0 { all.len() } else { all.len().min(from + 25) };
+            let count = rng.below(NODES_MAX as u64 + 1) as usize;
+            let mut named = some(&mut rng, &all[from..to], count);
+
+            let mut lookup = Lookup::new(target, &known, 3, 20);
+            for candidate in &mut lookup.candidates {
+                candidate.state = states[rng.below(4) as usize];
+                candidate.depth = 1 + rng.below(9) as u8;
+            }
+            // Who is known is not believed to be reached otherwise.
+            named.iter_mut().for_each(|node| node.peer.0 += 1_000);
+
+            let mut expected = fields(&lookup.candidates);
+            for node in &named {
+                if expected.iter().any(|known| known.0 == node.id) {
+                    overlaps += 1;
+                } else {
+                    expected.push((node.id, node.peer, 42, State::Heard));
+                }
+            }
+            expected.sort_by_key(|known| known.0.xor(target));
+            expected.dedup_by_key(|known| known.0);
+            full += u32::from(expected.len() == CANDIDATES_MAX);
+            cut += u32::from(expected.len() > CANDIDATES_MAX);
+            expected.truncate(CANDIDATES_MAX);
+
+            lookup.merge(&named, 42);
+            assert_eq!(fields(&lookup.candidates), expected, "seed {seed}");
+        }
+        assert!(full > 50, "the bound is met exactly in some: {full}");
+        assert!(cut > 500, "the bound is passed in some: {cut}");
+        assert!(overlaps > 4_000, "some of the named are known: {overlaps}");
+    }
+}

@@ -459,6 +459,45 @@ mod tests {
         assert_eq!(table.draw(last, &mut rng), table.own);
     }
 
+    /// The first bits of one identifier and the rest of another.
+    fn graft(head: Id, bits: u32, tail: Id) -> Id {
+        (0..bits).filter(|&place| head.bit(place) != tail.bit(place)).fold(tail, Id::with_turned)
+    }
+
+    #[test]
+    fn deep_buckets_are_sorted_as_shallow_ones_are_and_ties_of_first_bits_are_told_apart() {
+        // From 32 on zeros come in from below when the shared bits are shifted out, from 37 on they reach the key, and from 63 on
+        // nothing else is left.
+        for place in [0, 26, 27, 30, 31, 32, 36, 37, 40, 62, 63, 64, 70, 200] {
+            for (seed, count) in [(1, 2), (2, 7), (3, 8), (4, 13), (5, 20)] {
+                let mut rng = Rng::new(seed, u64::from(place), "deep");
+                let mut table = Table::new(Id::draw(&mut rng));
+                let turned = table.own.with_turned(place);
+                // Of four contacts one shares 26 or more bits after those that all share, one 40, and two go their own way at once.
+                let head = graft(turned, place + 1, Id::draw(&mut rng));
+                for peer in 0..count {
+                    let shared = [0, 0, 26 + peer / 4, 40][peer as usize % 4];
+                    let id = graft(head, place + 1 + shared, Id::draw(&mut rng));
+                    table.seen(Time::ZERO, Node { id, peer: PeerId(peer) }, &BOUNDS);
+                }
+                let met = contacts(&table);
+                assert_eq!(table.buckets[place as usize].contacts().len(), met.len(), "all are in one bucket");
+                assert_eq!(met.len(), count as usize);
+                let targets = [table.own, turned, head, Id::draw(&mut rng), Id::MAX, Id::ZERO];
+                for target in targets.into_iter().chain(met.iter().map(|node| node.id)) {
+                    let mut sorted = met.clone();
+                    sorted.sort_by_key(|node| node.id.xor(target));
+                    assert_eq!(
+                        table.closest(target, 20, |_| true),
+                        sorted,
+                        "bucket {place}, {count} contacts, {target:?}"
+                    );
+                    assert_eq!(table.closest(target, 3, |_| true), sorted[..sorted.len().min(3)]);
+                }
+            }
+        }
+    }
+
     #[test]
     fn identifiers_that_share_their_first_64_bits_are_told_apart() {
         let own = Id::ZERO;
