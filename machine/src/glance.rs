@@ -1,4 +1,5 @@
-//! What memory a step will touch: a host that knows what comes next may have it fetched meanwhile. Nothing is read or changed.
+//! What memory a step will touch: a host that knows what comes next may have it fetched meanwhile. Nothing is
+//! changed; what is read to name it was named at the glance before, or is at hand.
 
 /// How far a look ahead goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 //! however many events wait, where a heap would pay a cache miss for each of its levels.
 //!
 //! Time is cut into days. The days of one year lie in a ring of buckets; what is due in a later year waits by its year.
-//! The present day is sorted, the others are not. The length of a day follows the density of events.
+//! The present day is sorted, and so are the next few when they are first looked at; the others are not. The length of a day
+//! follows the density of events.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -31,7 +32,7 @@ pub(crate) struct Queue {
     year: u64,
     /// How many days of this year are over, today among them.
     begun: u64,
-    /// The other days of this year, unsorted.
+    /// The other days of this year, unsorted but for those in `coming`.
     days: Vec<Vec<Entry>>,
     /// The next of them that have entries, for who looks ahead. Each was sorted when it came among these; what came since is not.
     coming: VecDeque<u64>,
@@ -293,6 +294,9 @@ mod tests {
                 };
                 model.pop_first();
                 now = at;
+                // What came since a day was looked at may be left out, but nothing is named that does not wait.
+                let named = queue.ahead(rng.below(AHEAD_MAX as u64) as usize);
+                assert!(named.is_none_or(|entry| model.contains(&(entry.at.0, entry.sequence, entry.peer))));
             }
             assert_eq!(queue.len(), model.len());
         }
@@ -302,6 +306,44 @@ mod tests {
             assert_eq!(got, Some(expected));
         }
         assert_eq!(queue.pop(Time::MAX), None);
+    }
+
+    #[test]
+    fn while_nothing_new_comes_the_next_entries_of_the_year_are_known_ahead_and_in_order() {
+        let mut rng = Rng::new(1, 0, "ahead");
+        let mut queue = Queue::new();
+        let (mut now, mut all_known, mut several_days, mut cut_by_the_year) = (0, 0, 0, 0);
+        for round in 0..300 {
+            let mut model = BTreeSet::new();
+            // From a day after the last on, so that nothing comes late.
+            let begin = now + (1 << (SHIFTS.end() + 1));
+            for _ in 0..rng.below(400) {
+                let at = begin + span(&mut rng, round * 200);
+                model.insert((at, queue.next_sequence()));
+                queue.push(Time(at), 0, 0);
+            }
+            while let Some(taken) = queue.pop(Time::MAX) {
+                now = taken.at.0;
+                model.pop_first();
+                let day = |at: u64| at >> queue.shift;
+                let this_year = model.iter().filter(|(at, _)| day(*at) / YEAR == queue.year);
+                let expected: Vec<(u64, u64)> = this_year.take(AHEAD_MAX).copied().collect();
+                let named = (0..AHEAD_MAX).map_while(|count| queue.ahead(count));
+                assert_eq!(
+                    named.map(|entry| (entry.at.0, entry.sequence)).collect::<Vec<_>>(),
+                    expected,
+                    "round {round}"
+                );
+                all_known += u32::from(expected.len() == AHEAD_MAX);
+                let days: BTreeSet<u64> = expected.iter().map(|(at, _)| day(*at)).collect();
+                several_days += u32::from(days.len() > 2);
+                cut_by_the_year += u32::from(expected.len() < AHEAD_MAX.min(model.len()));
+            }
+            assert!(model.is_empty());
+        }
+        assert!(all_known > 1_000, "often there are as many: {all_known}");
+        assert!(several_days > 1_000, "often they lie in several days: {several_days}");
+        assert!(cut_by_the_year > 1_000, "often the year ends before: {cut_by_the_year}");
     }
 
     #[test]
