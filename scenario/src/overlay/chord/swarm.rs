@@ -1,5 +1,6 @@
-//! Small rings, each drawn by a seed, each with its own troubles, each judged from outside: crashes with and without a partition, lossy
-//! peers, leaves, in some of them sessions that end and begin; then all is healed, and the ring must be one, in order, and have everything that it said it keeps.
+//! Small rings, each drawn by a seed, each with its own troubles, each judged from outside: crashes with and without a partition,
+//! lossy peers, leaves, in some of them sessions that end and begin; then all is healed, and the ring must be one, in order, and
+//! have everything that it said it keeps.
 
 use std::panic::catch_unwind;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 //!
 //! Three phases. While all is *quiet*, every look-up must give exactly the k closest nodes, as somebody sees them who looks at
 //! all peers. In *trouble* (crashes, restarts, sessions that end and begin, loss, a partition) anything may be found or not, but
-//! every request that a peer lives to answer is answered in time. Then the network *heals*: after so many refresh periods look-ups are exact again, and
-//! whatever somebody still keeps is found, in the latest version that is kept anywhere.
+//! every request that a peer lives to answer is answered in time. Then the network *heals*: after so many refresh periods
+//! look-ups are exact again, and whatever somebody still keeps is found, in the latest version that is kept anywhere.
 //!
 //! Exactness is demanded since the networks have at most two to four times k peers: the paper promises no more than that a
 //! look-up ends at the k closest nodes that are heard of, and in these all neighbours of a key hear of each other by

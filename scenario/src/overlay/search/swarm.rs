@@ -1,5 +1,5 @@
-//! Many small networks, each drawn by a seed, each with its own troubles: crashes, sessions that end and begin, cuts, losses, things that
-//! are not shared any more. Then all heals, and after a time every search must find what an oracle says is there.
+//! Many small networks, each drawn by a seed, each with its own troubles: crashes, sessions that end and begin, cuts,
+//! losses, things that are not shared any more. Then all heals, and after a time every search must find what an oracle says is there.
 
 use std::collections::BTreeSet;
 use std::fmt;
