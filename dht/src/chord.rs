@@ -367,6 +367,10 @@ impl Chord {
         if may_try && call.what == What::Predecessor {
             return self.ping(now, call.node, 1, out);
         }
+        // Of a way a loss costs a detour, here it would make a key another's.
+        if may_try && let What::Owner(job) = call.what {
+            return self.ask_owner_again(now, job, call.node, out);
+        }
         // Of the nodes that hand a look-up on, nobody knows which fell silent.
         if !matches!(call.what, What::Route(..)) || !again {
             self.suspect(now, call.node, out);

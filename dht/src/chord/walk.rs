@@ -151,8 +151,11 @@ impl Chord {
     pub(super) fn walk(&mut self, now: Time, id: u32, out: &mut Out<Self>) {
         let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return };
         let job = &mut self.jobs[place];
-        if let Some(node) = job.path.pop() {
-            return self.ask(now, id, node, true, out);
+        // One that named itself as the owner was on the way, too.
+        while let Some(node) = job.path.pop() {
+            if !job.avoid.contains(&node.id) {
+                return self.ask(now, id, node, true, out);
+            }
         }
         if let Some(node) = job.start {
             if job.avoid.contains(&node.id) {
@@ -165,6 +168,8 @@ impl Chord {
             Way::Next(node) => self.ask(now, id, node, false, out),
             Way::Nowhere => self.finish(now, id, Err(Failure::Silence), out),
             Way::Own | Way::Owner(_) => {
+                // A way that went further before may have come back to here.
+                job.cost.hops = 0;
                 let owners = self.ring.owners(way, job.count, &job.avoid);
                 self.finish(now, id, owners.ok_or(Failure::Silence), out);
             }
@@ -254,7 +259,9 @@ impl Chord {
         if job.avoid.len() >= AVOIDED_MAX {
             return self.finish(now, id, Err(Failure::Silence), out);
         }
-        job.avoid.push(node.id);
+        if !job.avoid.contains(&node.id) {
+            job.avoid.push(node.id);
+        }
         self.walk(now, id, out);
     }
 
@@ -263,21 +270,28 @@ impl Chord {
         let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return };
         match (&self.jobs[place].aim, &result) {
             (Aim::Get(..) | Aim::Put(..), _) => self.on_replicas(now, place, result, out),
-            (Aim::Lookup(_), Ok((owner, _))) if owner.id != self.ring.own.id => self.ask_owner(now, id, *owner, out),
+            (Aim::Lookup(_), Ok((owner, _))) if owner.id != self.ring.own.id => self.ask_owner(now, id, *owner, 0, out),
             _ => self.end(now, place, result, out),
         }
     }
 
     /// Asks the owner whether it is there: who named it finds out that it failed a round later only, and a key belongs to whoever is up.
-    fn ask_owner(&mut self, now: Time, id: u32, owner: Node, out: &mut Out<Self>) {
+    fn ask_owner(&mut self, now: Time, id: u32, owner: Node, tries: u8, out: &mut Out<Self>) {
         let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return };
         let cost = &mut self.jobs[place].cost;
         if cost.messages >= STEPS_MAX {
             return self.end(now, place, Err(Failure::Lost), out);
         }
         cost.messages += 1;
-        cost.asked += 1;
-        self.call(now, owner, What::Owner(id), out, |number| Message::Ping { number });
+        cost.asked += u32::from(tries == 0);
+        self.call_again(now, owner, What::Owner(id), tries, out, |number| Message::Ping { number });
+    }
+
+    /// It was silent once.
+    pub(super) fn ask_owner_again(&mut self, now: Time, id: u32, owner: Node, out: &mut Out<Self>) {
+        let Some(job) = self.job(id) else { return };
+        job.cost.timeouts += 1;
+        self.ask_owner(now, id, owner, 1, out);
     }
 
     /// The owner is there. Its predecessor owns the key if that one follows it as well: it came after the other was named.
@@ -291,11 +305,19 @@ impl Chord {
     ) {
         let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return };
         let job = &self.jobs[place];
-        let is_owner = |before: &Node| {
-            !job.key.in_arc(before.id, owner.id) && before.id != self.ring.own.id && !job.avoid.contains(&before.id)
+        let follows =
+            |owner: Node, before: &Node| !job.key.in_arc(before.id, owner.id) && !job.avoid.contains(&before.id);
+        // Where the owner's predecessor is this node itself, the next one to ask for is its own.
+        let own = self.ring.own;
+        let before = match predecessor.filter(|before| follows(owner, before)) {
+            Some(before) if before.id == own.id => {
+                self.ring.predecessor().filter(|further| follows(own, further)).or(Some(own))
+            }
+            before => before,
         };
-        match predecessor.filter(is_owner) {
-            Some(before) => self.ask_owner(now, id, before, out),
+        match before {
+            Some(before) if before.id == own.id => self.end(now, place, Ok((own, Vec::new())), out),
+            Some(before) => self.ask_owner(now, id, before, 0, out),
             None => self.end(now, place, Ok((owner, Vec::new())), out),
         }
     }

@@ -103,7 +103,7 @@ pub struct Crowd<P = Chord> {
     /// By peer: whether it is one of them.
     is_member: Vec<bool>,
     rng: Rng,
-    asked: Vec<(Id, Time)>,
+    asked: Vec<(PeerId, Id, Time)>,
     answers: Vec<Option<Answer>>,
     rejects: Vec<(PeerId, PeerId, Reject)>,
     machine: PhantomData<P>,
@@ -159,7 +159,7 @@ impl<P: Machine> Crowd<P> {
 
     fn answer(&mut self, net: &NetOf<Self>, peer: PeerId, query: Query, what: Told, cost: Cost) {
         let place = query.0 as usize;
-        let (key, at) = self.asked[place];
+        let (_, key, at) = self.asked[place];
         assert!(self.answers[place].is_none(), "a request has one answer");
         self.answers[place] = Some(Answer { peer, key, what, cost, took: net.now().since(at) });
     }
@@ -392,10 +392,15 @@ impl<P: Machine> Lab<P> {
     fn ask_of(&mut self, peer: PeerId, key: Id, command: impl FnOnce(Query) -> Command) -> usize {
         let (crowd, net) = self.world.parts_mut();
         let number = crowd.asked.len();
-        crowd.asked.push((key, net.now()));
+        crowd.asked.push((peer, key, net.now()));
         crowd.answers.push(None);
         net.command(net.now(), peer, command(Query(number as u64)));
         number
+    }
+
+    /// Who made a request.
+    pub fn asker(&self, number: usize) -> PeerId {
+        self.crowd().asked[number].0
     }
 
     /// The answer to a request, if it is there.

@@ -166,12 +166,45 @@ fn the_owner_that_an_iterative_look_up_names_has_answered_itself() {
     let (mut bench, number) = named();
     assert_eq!(bench.say(30, pong(number, node(17))), [sent(17, &ping(number + 1))]);
     assert_eq!(bench.say(17, pong(number + 1, node(220))), [found(Ok(node(17)), 1, 3, 3, 0)]);
+    // One message to it is lost: it is asked again.
+    let (mut bench, number) = named();
+    assert_eq!(bench.pass(SECOND / 2), [sent(30, &ping(number + 1))]);
+    assert_eq!(bench.say(30, pong(number + 1, node(220))), [found(Ok(node(30)), 1, 3, 2, 1)]);
     // It is silent: whoever named it is asked for the next, and that one's predecessor is not asked again.
     let (mut bench, number) = named();
-    assert_eq!(bench.pass(SECOND / 2), [sent(220, &step(number + 1, 15, &[30]))]);
-    let owner = Message::Owner { number: number + 1, node: node(40), more: vec![] };
-    assert_eq!(bench.say(220, owner), [sent(40, &ping(number + 2))]);
-    assert_eq!(bench.say(40, pong(number + 2, node(30))), [found(Ok(node(40)), 1, 4, 3, 1)]);
+    bench.pass(SECOND / 2);
+    assert_eq!(bench.pass(SECOND / 2), [sent(220, &step(number + 2, 15, &[30]))]);
+    let owner = Message::Owner { number: number + 2, node: node(40), more: vec![] };
+    assert_eq!(bench.say(220, owner), [sent(40, &ping(number + 3))]);
+    assert_eq!(bench.say(40, pong(number + 3, node(30))), [found(Ok(node(40)), 1, 5, 3, 2)]);
+    // Whoever names itself and is silent then is not asked for another way.
+    let mut bench = Bench::member();
+    bench.command(look_up(15, Style::Iterative));
+    let number = bench.number();
+    let itself = Message::Owner { number, node: node(220), more: vec![] };
+    assert_eq!(bench.say(220, itself), [sent(220, &ping(number + 1))]);
+    bench.pass(SECOND / 2);
+    assert_eq!(bench.pass(SECOND / 2), [sent(160, &step(number + 3, 15, &[220]))]);
+    // It knows us as its predecessor: ours is the next, or the key is our own if we have none yet.
+    let owner = |number| Message::Owner { number, node: node(110), more: vec![] };
+    let mut bench = Bench::member();
+    bench.command(look_up(15, Style::Iterative));
+    let number = bench.number();
+    assert_eq!(bench.say(220, owner(number)), [sent(110, &ping(number + 1))]);
+    assert_eq!(bench.say(110, pong(number + 1, node(100))), [sent(20, &ping(number + 2))]);
+    assert_eq!(bench.say(20, pong(number + 2, node(220))), [found(Ok(node(20)), 1, 3, 3, 0)]);
+    let mut bench = Bench::member();
+    bench.command(look_up(15, Style::Iterative));
+    let number = bench.number();
+    bench.say(220, Message::Owner { number, node: node(20), more: vec![] });
+    // Its predecessor goes, and takes its place with it.
+    bench.step(Input::PeerDown(PeerId(20)));
+    assert_eq!(bench.chord().predecessor(), None);
+    bench.command(look_up(90, Style::Iterative));
+    let number = bench.number();
+    assert_eq!(bench.say(220, owner(number)), [sent(110, &ping(number + 1))]);
+    let seen = bench.say(110, pong(number + 1, node(100)));
+    assert!(seen.iter().any(|text| text.contains("Ok(64000000")), "{seen:?}");
     // It lies about its predecessor.
     let (mut bench, number) = named();
     let odd = Node { id: id(100), peer: PeerId(9) };
