@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::{Faults, Shape};
 
-/// The faults in force, and the streams whose peer is not known yet.
+/// The faults in force, and the streams that have them.
 pub(super) struct Links {
     inner: Mutex<Inner>,
 }
@@ -31,7 +31,17 @@ pub(super) struct Links {
 struct Inner {
     faults: Faults,
     rng: Rng,
-    unbound: Vec<(Multiaddr, Weak<Link>)>,
+    streams: Vec<Stream>,
+}
+
+/// A stream that was opened and, as long as its link is there, not closed.
+struct Stream {
+    remote: Multiaddr,
+    /// Whose it is, if that is known.
+    peer: Option<PeerId>,
+    /// Whether a connection has its link.
+    is_bound: bool,
+    link: Weak<Link>,
 }
 
 /// The state of one stream, shared by the stream and the network task.
@@ -77,7 +87,7 @@ impl Shape {
 impl Links {
     /// Without faults; `seed` decides the jitter and the losses to come.
     pub(super) fn new(seed: u64) -> Self {
-        let inner = Inner { faults: Faults::default(), rng: Rng::new(seed, 0, "links"), unbound: Vec::new() };
+        let inner = Inner { faults: Faults::default(), rng: Rng::new(seed, 0, "links"), streams: Vec::new() };
         Self { inner: Mutex::new(inner) }
     }
 
@@ -90,23 +100,27 @@ impl Links {
         if let Some(peer) = peer {
             link.apply(&inner.faults, &peer);
         }
-        inner.unbound.retain(|(_, link)| link.strong_count() > 0);
-        inner.unbound.push((remote, Arc::downgrade(&link)));
+        inner.streams.retain(|stream| stream.link.strong_count() > 0);
+        inner.streams.push(Stream { remote, peer, is_bound: false, link: Arc::downgrade(&link) });
         let rng = Rng::new(inner.rng.next_u64(), 0, "link");
         Shaped { inner: stream, link, pacer: None, rng }
     }
 
     /// The link of a connection that was established with a peer, from now on with that peer's faults; nothing for QUIC.
-    /// Simultaneous dials of one address reach one peer, so it matters little which of them is which; the newest is least
-    /// likely to be one that hangs.
+    /// Of simultaneous dials of one address nobody knows which is which. They reach one peer: all have its faults, whichever
+    /// of them is closed. The newest is least likely to be one that hangs.
     pub(super) fn bind(&self, peer: &PeerId, point: &ConnectedPoint) -> Option<Arc<Link>> {
         let mut inner = self.lock();
         let (remote, _) = split(remote(point));
-        inner.unbound.retain(|(_, link)| link.strong_count() > 0);
-        let index = inner.unbound.iter().rposition(|(address, _)| *address == remote)?;
-        let link = inner.unbound.remove(index).1.upgrade()?;
-        link.apply(&inner.faults, peer);
-        Some(link)
+        let Inner { faults, streams, .. } = &mut *inner;
+        streams.retain(|stream| stream.link.strong_count() > 0);
+        for stream in streams.iter_mut().filter(|stream| stream.remote == remote) {
+            stream.peer = Some(*peer);
+            stream.apply(faults);
+        }
+        let stream = streams.iter_mut().rfind(|stream| !stream.is_bound && stream.remote == remote)?;
+        stream.is_bound = true;
+        stream.link.upgrade()
     }
 
     /// Whether a peer is cut off.
@@ -125,13 +139,23 @@ impl Links {
         is_quic(address) && self.is_shaped(peer)
     }
 
-    /// Puts other faults in force, for links to come. Gives the old ones.
+    /// Puts other faults in force, for the links there are and those to come. Gives the old ones.
     pub(super) fn replace(&self, faults: Faults) -> Faults {
-        std::mem::replace(&mut self.lock().faults, faults)
+        let mut inner = self.lock();
+        inner.streams.iter().for_each(|stream| stream.apply(&faults));
+        std::mem::replace(&mut inner.faults, faults)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stream {
+    fn apply(&self, faults: &Faults) {
+        if let (Some(peer), Some(link)) = (self.peer, self.link.upgrade()) {
+            link.apply(faults, &peer);
+        }
     }
 }
 
@@ -161,7 +185,7 @@ impl Link {
     }
 
     /// From now on the link has the faults of this peer. A dead one stays dead.
-    pub(super) fn apply(&self, faults: &Faults, peer: &PeerId) {
+    fn apply(&self, faults: &Faults, peer: &PeerId) {
         let flow = if faults.is_cut(peer) { Flow::Cut } else { Flow::Open };
         self.set(faults.shape(peer), flow);
     }

@@ -169,3 +169,25 @@ fn links_are_bound_to_their_peers_by_where_they_lead() {
     drop(streams);
     assert!(links.bind(&peer, &listener(8)).is_none(), "it is gone");
 }
+
+#[test]
+fn of_two_streams_to_one_address_the_one_that_stays_is_cut_whichever_is_closed() {
+    let point = ConnectedPoint::Listener {
+        local_addr: "/ip4/127.0.0.1/tcp/1".parse().expect("an address"),
+        send_back_addr: "/ip4/127.0.0.1/tcp/7".parse().expect("an address"),
+    };
+    for kept in [0, 1] {
+        let (links, peer) = (Links::new(1), PeerId::random());
+        let mut streams = [0, 1].map(|_| Some(links.wrap((), &point)));
+        // In the order in which their handshakes end.
+        let mut bound = [0, 1].map(|_| links.bind(&peer, &point));
+        assert!(bound.iter().all(Option::is_some) && links.bind(&peer, &point).is_none());
+        // The other connection is closed, with whatever link it has been given.
+        (streams[1 - kept], bound[1 - kept]) = (None, None);
+        links.replace(Faults { cut: [peer].into(), ..Faults::default() });
+        let stream = streams[kept].as_ref().expect("it was kept");
+        assert!(stream.link.is_stopped(), "{kept}");
+        links.replace(Faults::default());
+        assert!(!stream.link.is_stopped(), "{kept}");
+    }
+}

@@ -219,9 +219,6 @@ impl Task {
         let before = self.links.replace(faults.clone());
         let mut escaping = Vec::new();
         for (id, connection) in &self.peers.connections {
-            if let Some(link) = &connection.link {
-                link.apply(&faults, &connection.peer);
-            }
             if self.links.escapes(&connection.peer, &connection.address) {
                 escaping.push(*id);
             }
