@@ -140,16 +140,23 @@ async fn a_payment_costs(count: usize, expected: [u64; 5]) {
     .await;
     let client = format!("peer{}", count + 1);
     let kinds = ["request", "pre_prepare", "prepare", "commit", "reply"];
-    let words = ["tx", "send", "--from", "alice", "--to", "bob", "--amount", "1", "--wait", "1", "--peer", &client];
-    // The first payment of a key introduces its owner.
-    net.synod_json(&words);
+    let pay = |from: &str| {
+        net.synod_json(&[
+            "tx", "send", "--from", from, "--to", "bob", "--amount", "1", "--wait", "1", "--peer", &client,
+        ])
+    };
     let mut costs: Vec<Vec<u64>> = Vec::new();
     // On a busy machine a vote is asked for again, or one that was late has the block from others and votes no more. A payment
     // that nothing disturbs costs what it must.
     wait("a payment that is not disturbed", async || {
+        let from = ["alice", "carol", "dave", "erin"][costs.len() % 4];
+        // The first payment of a key introduces its owner. Where a validator missed that it does not reply to that key: another follows.
+        if costs.len() < 4 {
+            pay(from);
+        }
         net.wait_one_tip(1).await;
         let before = sent(&net, &kinds).await;
-        let paid = net.synod_json(&words);
+        let paid = pay(from);
         assert!(paid["status"] == "confirmed" || paid["status"] == "replied", "{paid}");
         let (mut cost, mut looks) = (Vec::new(), 0);
         wait("all to have said what they say", async || {
@@ -160,11 +167,11 @@ async fn a_payment_costs(count: usize, expected: [u64; 5]) {
             looks == QUIET_LOOKS
         })
         .await;
+        println!("{count} validators: {cost:?}");
         costs.push(cost);
         costs.last().is_some_and(|cost| *cost == expected)
     })
     .await;
-    println!("{count} validators: {costs:?}");
 }
 
 /// So many looks at the counters in a row must be alike before nobody is taken to say more.
