@@ -111,13 +111,7 @@ impl Attack<'_> {
 
     pub(super) async fn eclipse(&mut self) -> Result<End, LabError> {
         let (arena, at) = (self.arena, self.arena.at);
-        let everybody: Vec<String> = self.others().into_iter().map(|place| arena.peer_id(place)).collect();
-        arena
-            .cut(|place| match place == at {
-                true => everybody.clone(),
-                false => vec![arena.peer_id(at)],
-            })
-            .await?;
+        self.cut_merchant_off().await?;
         self.attacker().hide(arena, &[at]).await?;
         self.note("all of the merchant's connections are the attacker's");
         arena.submit(at, &self.pair.payment).await?;
@@ -128,6 +122,13 @@ impl Attack<'_> {
         self.attacker().release().await?;
         self.note("the merchant's peer hears the others again");
         Ok(End::played(is_played))
+    }
+
+    /// Of the honest peers nobody hears the merchant's any more, and it hears none of them.
+    async fn cut_merchant_off(&self) -> Result<(), LabError> {
+        let (arena, at) = (self.arena, self.arena.at);
+        let everybody: Vec<String> = self.others().into_iter().map(|place| arena.peer_id(place)).collect();
+        arena.cut(|place| if place == at { everybody.clone() } else { vec![arena.peer_id(at)] }).await
     }
 
     /// On loopback nobody is faster than gossip. So the merchant's peer is cut off from the others from the moment in which the attacker
@@ -172,7 +173,7 @@ impl Attack<'_> {
 
     /// Mines in secret up to that height, rests, and cuts the merchant's peer off when the others lack one block of it. False where they have it.
     async fn hold_back(&mut self, wanted: u64) -> Result<bool, LabError> {
-        let (arena, at) = (self.arena, self.arena.at);
+        let arena = self.arena;
         let (begun, mut is_resting) = (Instant::now(), false);
         let is_in_time = loop {
             let (secret, public) = (self.attacker().status().await?, arena.status(self.witness()).await?);
@@ -195,13 +196,7 @@ impl Attack<'_> {
             tokio::time::sleep(POLL / 2).await;
         };
         if is_in_time {
-            let everybody: Vec<String> = self.others().into_iter().map(|place| arena.peer_id(place)).collect();
-            arena
-                .cut(|place| match place == at {
-                    true => everybody.clone(),
-                    false => vec![arena.peer_id(at)],
-                })
-                .await?;
+            self.cut_merchant_off().await?;
             self.note("the attacker has its blocks, and the merchant's peer hears it alone from here on");
         }
         Ok(is_in_time)
