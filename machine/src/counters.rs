@@ -50,6 +50,9 @@ impl Count {
     }
 }
 
+/// Nothing counted.
+pub(crate) static NONE: Counters = Counters { rejects: BTreeMap::new(), steps: 0, traffic: Traffics(Vec::new()) };
+
 impl Counters {
     /// Adds another host's.
     pub fn merge(&mut self, other: &Self) {

@@ -10,13 +10,12 @@ pub enum Glance {
     Second,
 }
 
-/// An address in each line of memory that a slice lies in.
+/// The beginning of each line of memory that a slice lies in.
 pub fn lines<T>(slice: &[T]) -> impl Iterator<Item = *const u8> {
     let first = slice.as_ptr().cast::<u8>();
-    // The slice may begin in the middle of a line, so that its end may lie in one more.
-    let last = size_of_val(slice).checked_sub(1);
-    let inner = (0..size_of_val(slice)).step_by(LINE_BYTES);
-    inner.chain(last).map(move |byte| first.wrapping_add(byte))
+    let before = first.addr() % LINE_BYTES;
+    let count = if size_of_val(slice) == 0 { 0 } else { (before + size_of_val(slice)).div_ceil(LINE_BYTES) };
+    (0..count).map(move |line| first.wrapping_sub(before).wrapping_add(line * LINE_BYTES))
 }
 
 /// A line of memory, as most processors have it.
@@ -30,10 +29,15 @@ mod tests {
 
     #[test]
     fn every_line_of_a_slice_is_named() {
-        let bytes = [0_u8; 200];
+        let bytes = [0_u8; 300];
         assert_eq!(lines(&bytes[..0]).count(), 0);
-        let first = bytes.as_ptr();
-        let offsets: Vec<usize> = lines(&bytes[8..138]).map(|line| line as usize - first as usize).collect();
-        assert_eq!(offsets, [8, 72, 136, 137]);
+        assert_eq!(lines(&[(); 3]).count(), 0);
+        for (begin, end) in [(0, 1), (0, 64), (1, 65), (8, 138), (63, 300)] {
+            let slice = &bytes[begin..end];
+            let mut expected: Vec<usize> = slice.iter().map(|byte| (&raw const *byte).addr() / LINE_BYTES).collect();
+            expected.dedup();
+            let named: Vec<usize> = lines(slice).map(|line| line.addr() / LINE_BYTES).collect();
+            assert_eq!(named, expected, "{begin}..{end}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! One protocol, its timers and its counters, without I/O. The libp2p task and the simulator drive the same host.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::counters;
 use crate::{Counters, Effect, Input, Out, Protocol, Reject, Time, Wire};
 
 /// Runs one protocol: keeps its timers, counts its effects, checks its invariants after every step.
@@ -12,7 +14,8 @@ pub struct Host<P: Protocol> {
     now: Time,
     timers: Timers<P::Timer>,
     protocol: P,
-    counters: Counters,
+    /// Not there where many hosts share theirs.
+    counters: Option<Box<Counters>>,
 }
 
 impl<P: Protocol> Host<P> {
@@ -26,15 +29,15 @@ impl<P: Protocol> Host<P> {
 
     /// [`start`](Self::start), with the effects left in `out`.
     pub fn start_into(protocol: P, now: Time, out: &mut Out<P>) -> Self {
-        let mut counters = Counters::default();
+        let mut counters = Box::<Counters>::default();
         let mut host = Self::start_counting(protocol, now, out, &mut counters);
-        host.counters = counters;
+        host.counters = Some(counters);
         host
     }
 
     /// [`start_into`](Self::start_into), counted in `counters` that many hosts share.
     pub fn start_counting(protocol: P, now: Time, out: &mut Out<P>, counters: &mut Counters) -> Self {
-        let mut host = Self { protocol, now, timers: Timers::new(), counters: Counters::default() };
+        let mut host = Self { protocol, now, timers: Timers::new(), counters: None };
         host.protocol.start(now, out);
         host.settle(out, counters);
         host
@@ -50,9 +53,9 @@ impl<P: Protocol> Host<P> {
 
     /// [`step`](Self::step), with the effects left in `out`, which is empty before.
     pub fn step_into(&mut self, now: Time, input: Input<P>, out: &mut Out<P>) {
-        let mut counters = core::mem::take(&mut self.counters);
+        let mut counters = self.counters.take().unwrap_or_default();
         self.step_counting(now, input, out, &mut counters);
-        self.counters = counters;
+        self.counters = Some(counters);
     }
 
     /// [`step_into`](Self::step_into), counted in `counters` that many hosts share.
@@ -104,14 +107,14 @@ impl<P: Protocol> Host<P> {
         &self.protocol
     }
 
-    /// The counters, to look at.
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
+    /// The counters, to look at. What was counted elsewhere is not among it.
+    pub fn counters(&self) -> &Counters {
+        self.counters.as_deref().unwrap_or(&counters::NONE)
     }
 
     /// Counts a mistake that the driver saw before the protocol could: bytes that no message has.
     pub fn count_reject(&mut self, reason: Reject) {
-        self.counters.reject(reason);
+        self.counters.get_or_insert_default().reject(reason);
     }
 
     /// Takes what is the host's own out of a step's effects and counts the rest.
@@ -160,6 +163,9 @@ impl<T: Copy + Ord> Timers<T> {
             put_off = next;
         }
         let place = self.later.partition_point(|later| *later > put_off);
+        if self.later.len() == self.later.capacity() {
+            self.later.reserve_exact(1);
+        }
         self.later.insert(place, put_off);
     }
 

@@ -29,6 +29,6 @@ pub use key::Key;
 pub use out::Out;
 pub use protocol::{Effect, Input, Parent, PeerId, Protocol};
 pub use reject::Reject;
-pub use rng::Rng;
+pub use rng::{Folded, Rng};
 pub use time::Time;
 pub use wire::{Wire, WireError};

@@ -1,60 +1,84 @@
 //! The buffer that a step writes its effects into.
 
 use alloc::vec::Vec;
+use core::mem::{self, ManuallyDrop};
 
 use crate::{Effect, Key, Parent, PeerId, Protocol, Reject, Time};
 
 /// Effects in the order in which they were made. A host reuses one buffer for all steps.
+///
+/// An effect is written part by part to where it stays. A list that may have to grow first would have it put together elsewhere and
+/// moved, and a processor that reads by larger words what it has just written by smaller ones waits until all that it wrote before has
+/// reached its cache.
 pub struct Out<P: Protocol> {
-    effects: Vec<Effect<P>>,
+    /// The effects, and behind them what was left of earlier ones.
+    slots: Vec<Effect<P>>,
+    len: usize,
 }
 
 impl<P: Protocol> Out<P> {
+    /// What stands where no effect is.
+    const NOTHING: Effect<P> = Effect::Reject { peer: PeerId(0), reason: Reject::Malformed };
+
     /// An empty buffer.
     pub const fn new() -> Self {
-        Self { effects: Vec::new() }
+        Self { slots: Vec::new(), len: 0 }
     }
 
     /// Tells several peers the same; nothing happens where there are none.
     pub fn broadcast(&mut self, to: Vec<PeerId>, message: P::Message) {
         if !to.is_empty() {
-            self.effects.push(Effect::Broadcast { to, message });
+            self.add(Effect::Broadcast { to, message });
         }
     }
 
     /// Drops the pending deadline of `timer`.
     pub fn cancel(&mut self, timer: P::Timer) {
-        self.effects.push(Effect::Cancel(timer));
+        self.add(Effect::Cancel(timer));
     }
 
     /// Tells the owner.
     pub fn emit(&mut self, event: P::Event) {
-        self.effects.push(Effect::Emit(event));
+        self.add(Effect::Emit(event));
     }
 
     /// Removes the record under `key`.
     pub fn forget(&mut self, key: Key) {
-        self.effects.push(Effect::Forget(key));
+        self.add(Effect::Forget(key));
     }
 
     /// Writes `record` under `key`.
     pub fn persist(&mut self, key: Key, record: P::Record) {
-        self.effects.push(Effect::Persist { key, record });
+        self.add(Effect::Persist { key, record });
     }
 
     /// Reports a peer's mistake.
     pub fn reject(&mut self, peer: PeerId, reason: Reject) {
-        self.effects.push(Effect::Reject { peer, reason });
+        self.add(Effect::Reject { peer, reason });
     }
 
     /// Tells one peer.
+    #[inline]
     pub fn send(&mut self, to: PeerId, message: P::Message) {
-        self.effects.push(Effect::Send { to, message });
+        self.add(Effect::Send { to, message });
     }
 
     /// Sets the deadline of `timer`.
     pub fn set(&mut self, timer: P::Timer, at: Time) {
-        self.effects.push(Effect::Set { timer, at });
+        self.add(Effect::Set { timer, at });
+    }
+
+    #[inline(always)]
+    fn add(&mut self, effect: Effect<P>) {
+        // Nothing that may panic needs to drop it, so that it need not lie anywhere before it lies in its slot.
+        let effect = ManuallyDrop::new(effect);
+        if self.len == self.slots.len() {
+            self.slots.push(Self::NOTHING);
+        }
+        if let Some(slot) = self.slots.get_mut(self.len) {
+            *slot = ManuallyDrop::into_inner(effect);
+            self.len += 1;
+        }
     }
 
     /// Takes a child's effects over, in order. `on_event` is given each of the child's events with this buffer, so that
@@ -63,7 +87,7 @@ impl<P: Protocol> Out<P> {
     where
         P: Parent<C>,
     {
-        for effect in child.effects.drain(..) {
+        for effect in child.drain() {
             match effect {
                 Effect::Broadcast { to, message } => self.broadcast(to, P::message(message)),
                 Effect::Cancel(timer) => self.cancel(P::timer(timer)),
@@ -79,31 +103,39 @@ impl<P: Protocol> Out<P> {
 
     /// Takes all effects out, in order, and keeps the buffer's memory.
     pub fn drain(&mut self) -> impl Iterator<Item = Effect<P>> + '_ {
-        self.effects.drain(..)
+        let len = mem::take(&mut self.len);
+        self.slots[..len].iter_mut().map(|slot| mem::replace(slot, Self::NOTHING))
     }
 
     /// Turns the order of the effects round, for [`take_last`](Self::take_last).
     pub fn reverse(&mut self) {
-        self.effects.reverse();
+        self.slots[..self.len].reverse();
     }
 
-    /// Takes the last effect out, of which there is one.
-    ///
-    /// It is moved as a whole. An optional effect would be put together from its mark and the rest, and be read again at once by larger
-    /// words than it was written by, for which a processor waits until all that it wrote before has reached its cache.
+    /// Takes the last effect out, of which there is one. It is moved as a whole, which an optional effect would not be.
     #[inline]
     pub fn take_last(&mut self) -> Effect<P> {
-        self.effects.remove(self.effects.len() - 1)
+        self.len -= 1;
+        mem::replace(&mut self.slots[self.len], Self::NOTHING)
     }
 
     /// Keeps the effects for which `keep` holds.
-    pub(crate) fn retain(&mut self, keep: impl FnMut(&Effect<P>) -> bool) {
-        self.effects.retain(keep);
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Effect<P>) -> bool) {
+        let mut kept = 0;
+        for place in 0..self.len {
+            if keep(&self.slots[place]) {
+                if kept < place {
+                    self.slots.swap(kept, place);
+                }
+                kept += 1;
+            }
+        }
+        self.len = kept;
     }
 
     /// Whether no effect waits.
     pub const fn is_empty(&self) -> bool {
-        self.effects.is_empty()
+        self.len == 0
     }
 }
 

@@ -1,5 +1,6 @@
 //! The peers and what lies between them: what may be done to them from outside, and what is scheduled.
 
+mod envelopes;
 mod faults;
 mod links;
 mod transmit;
@@ -17,6 +18,7 @@ use crate::peers::Place;
 use crate::queue::{AHEAD_MAX, Entry, Queue};
 use crate::slab::Slab;
 use crate::trace::{Digest, Recorder};
+use envelopes::Envelopes;
 pub(crate) use faults::Cut;
 pub use faults::{CutId, Direction};
 
@@ -53,16 +55,6 @@ pub(crate) enum Action<P: Protocol, A> {
     Start(u32),
 }
 
-/// A message under way to one or several receivers.
-pub(crate) struct Envelope<M> {
-    pub(crate) message: M,
-    pub(crate) from: u32,
-    /// Encoded, in bytes.
-    pub(crate) len: u32,
-    /// Arrivals that are still to come.
-    pub(crate) left: u32,
-}
-
 /// What an [`Entry`] is about.
 pub(crate) enum Due {
     Action(u32),
@@ -97,7 +89,7 @@ pub struct Net<P: Protocol, A> {
     pub(crate) now: Time,
     pub(crate) queue: Queue,
     pub(crate) places: Vec<Place<P>>,
-    pub(crate) envelopes: Slab<Envelope<P::Message>>,
+    pub(crate) envelopes: Envelopes<P::Message>,
     pub(crate) actions: Slab<Action<P, A>>,
     pub(crate) links: LinkModel,
     /// By peer. Apart from the places, since a sender asks for its receiver's.
@@ -112,6 +104,9 @@ pub struct Net<P: Protocol, A> {
     pub(crate) troubled: bool,
     pub(crate) disk_sync: Duration,
     pub(crate) codec: bool,
+    /// The last entries that were looked at ahead of their turn, in a ring, and the place of the latest.
+    coming: [Entry; AHEAD],
+    looked: usize,
     pub(crate) tally: Tally,
     pub(crate) digest: Digest,
     pub(crate) recorder: Option<Box<Recorder>>,
@@ -130,7 +125,7 @@ impl<P: Protocol, A> Net<P, A> {
             now: Time::ZERO,
             queue: Queue::new(),
             places: Vec::new(),
-            envelopes: Slab::new(),
+            envelopes: Envelopes::new(),
             actions: Slab::new(),
             links,
             regions,
@@ -141,6 +136,8 @@ impl<P: Protocol, A> Net<P, A> {
             troubled: false,
             disk_sync,
             codec,
+            coming: [Entry::NOTHING; AHEAD],
+            looked: 0,
             tally: Tally::default(),
             digest: Digest::new(seed),
             recorder: None,
@@ -306,23 +303,23 @@ impl<P: Protocol, A> Net<P, A> {
     }
 
     /// Has memory fetch what some of the next entries will need: first what is known of each, then what that points to.
-    pub(crate) fn look_ahead(&self) {
-        if let Some(entry) = self.queue.ahead(AHEAD) {
-            self.fetch(entry);
+    pub(crate) fn look_ahead(&mut self) {
+        let entry = self.queue.ahead(AHEAD).copied().unwrap_or(Entry::NOTHING);
+        self.fetch(&entry);
+        // What came later and is due before is not among these; and a number that was used again names what nobody needs. No harm is done.
+        self.looked = (self.looked + 1) % AHEAD;
+        for (ago, glance) in GLANCES {
+            self.foresee(self.coming[(self.looked + AHEAD - ago) % AHEAD], glance);
         }
-        for (ahead, glance) in GLANCES {
-            if let Some(entry) = self.queue.ahead(ahead) {
-                self.foresee(entry, glance);
-            }
-        }
+        self.coming[self.looked] = entry;
     }
 
     /// Has memory fetch what a receiver says that it will need.
-    fn foresee(&self, entry: &Entry, glance: Glance) {
+    fn foresee(&mut self, entry: Entry, glance: Glance) {
         let (Due::Arrival(envelope) | Due::Delivery(envelope)) = Due::unpack(entry.what) else { return };
         let host = self.places.get(entry.peer as usize).and_then(|place| place.host.as_ref());
-        if let (Some(host), Some(envelope)) = (host, self.envelopes.peek(envelope)) {
-            host.protocol().foresee(&envelope.message, glance, fetch_line);
+        if let (Some(host), Some(message)) = (host, self.envelopes.peek(envelope)) {
+            host.protocol().foresee(message, glance, fetch_line);
         }
     }
 
@@ -366,8 +363,8 @@ impl<P: Protocol, A> Net<P, A> {
 /// memory one after the other and no more than the first-level cache holds.
 const AHEAD: usize = 12;
 const _: () = assert!(AHEAD < AHEAD_MAX, "the queue knows so far ahead");
-/// And what the receiver names.
-const GLANCES: [(usize, Glance); 2] = [(8, Glance::First), (4, Glance::Second)];
+/// So many turns later the receiver is asked what it names.
+const GLANCES: [(usize, Glance); 2] = [(4, Glance::First), (8, Glance::Second)];
 /// Lines of a peer's place that are fetched for a message: most are duplicates, which need the place's own fields, the host's
 /// timers, and which items came last.
 const LINES_OF_MESSAGE: usize = 4;

@@ -22,6 +22,11 @@ pub(crate) struct Entry {
     pub(crate) what: u32,
 }
 
+impl Entry {
+    /// One that concerns nobody.
+    pub(crate) const NOTHING: Self = Self { at: Time::ZERO, sequence: 0, peer: u32::MAX, what: u32::MAX };
+}
+
 /// The queue.
 pub(crate) struct Queue {
     /// Today's entries as the day began, the next one last.
@@ -99,16 +104,16 @@ impl Queue {
     /// Schedules; nothing is scheduled before what was taken last.
     #[inline]
     pub(crate) fn push(&mut self, at: Time, peer: u32, what: u32) {
-        let entry = Entry { at, sequence: self.sequence, peer, what };
+        let sequence = self.sequence;
         self.sequence += 1;
         self.len += 1;
-        self.place(entry);
+        self.place(at, sequence, peer, what);
     }
 
     /// Schedules an entry that was taken for a later time, as something else, under its old number.
     pub(crate) fn push_again(&mut self, at: Time, entry: Entry, what: u32) {
         self.len += 1;
-        self.place(Entry { at, what, ..entry });
+        self.place(at, entry.sequence, entry.peer, what);
     }
 
     /// Takes the next entry, if it is due by `end`.
@@ -143,9 +148,12 @@ impl Queue {
         Some(&day[day.len() - left])
     }
 
+    /// The parts of an entry come one by one and are put together where they stay: an entry that was just written and is read again at
+    /// once makes the processor wait.
     #[inline]
-    fn place(&mut self, entry: Entry) {
-        let day = entry.at.0 >> self.shift;
+    fn place(&mut self, at: Time, sequence: u64, peer: u32, what: u32) {
+        let entry = Entry { at, sequence, peer, what };
+        let day = at.0 >> self.shift;
         let (year, place) = (day / YEAR, day % YEAR);
         if (year, place) < (self.year, self.begun) {
             self.late.push(Reverse(entry));
@@ -191,8 +199,8 @@ impl Queue {
         self.year = year;
         self.begun = 0;
         self.coming.clear();
-        for entry in entries {
-            self.place(entry);
+        for Entry { at, sequence, peer, what } in entries {
+            self.place(at, sequence, peer, what);
         }
     }
 

@@ -98,8 +98,7 @@ impl<E: Experiment> World<E> {
             Due::Arrival(envelope) => self.net.arrive(entry, envelope),
             Due::Delivery(envelope) => {
                 if let Some((from, len)) = self.net.deliver(entry, envelope) {
-                    let message = self.net.take(envelope);
-                    self.step(entry.peer, Input::Message { from, message }, Some(len));
+                    self.hear(entry.peer, from, envelope, len);
                 }
             }
             Due::Timer => self.fire(entry),
@@ -133,23 +132,47 @@ impl<E: Experiment> World<E> {
         }
     }
 
-    // What is given messages and effects is not inlined, all the way to the protocol: so they are handed over where they lie. Inlined,
-    // each is copied and taken to pieces, and read by larger words than it was just written by (docs/decisions/0007-simulator.md).
+    // Whatever takes a message as a whole leaves it as a whole: what was just written by parts and is read at once by larger words makes the
+    // processor wait (docs/decisions/0007-simulator.md). So an input that has a message is made where it is given away, and what is
+    // given effects is not inlined.
 
-    /// One step of a peer that is up. `bytes` is a message's length.
+    /// One step of a peer that is up, for a message that is here. `bytes` is its length.
     #[inline(never)]
+    fn hear(&mut self, peer: u32, from: PeerId, envelope: u32, bytes: u32) {
+        let message = self.net.take(envelope);
+        let place = &mut self.net.places[peer as usize];
+        let Some(host) = &mut place.host else { return };
+        let mut now = self.net.now;
+        if let Some(trouble) = &mut place.trouble {
+            if trouble.is_paused {
+                return self.put_off(peer, Input::Message { from, message }, Some(bytes));
+            }
+            now = trouble.clock.at(now);
+        }
+        self.net.digest.step(self.net.now, peer, word_of_message(message.kind(), from, bytes));
+        if let Some(recorder) = &mut self.net.recorder {
+            recorder.heard(self.net.now, peer, from, &message, bytes);
+        }
+        self.net.tally.steps += 1;
+        place.passed.received.add(1, u64::from(bytes));
+        let input = Input::Message { from, message };
+        host.step_sized(now, input, Some(bytes), &mut self.out, &mut self.net.counters);
+        self.settle(peer);
+        self.net.wake(peer);
+    }
+
+    /// One step of a peer that is up, for what is not a message that just came. `bytes` is a message's length.
     fn step(&mut self, peer: u32, input: Input<E::Protocol>, bytes: Option<u32>) {
         let place = &mut self.net.places[peer as usize];
         let Some(host) = &mut place.host else { return };
         let mut now = self.net.now;
         if let Some(trouble) = &mut place.trouble {
             if trouble.is_paused {
-                let origin = self.net.recorder.as_mut().and_then(|recorder| recorder.put_off());
-                return trouble.backlog.push_back(Waiting { input, bytes, origin });
+                return self.put_off(peer, input, bytes);
             }
             now = trouble.clock.at(now);
         }
-        self.net.digest.step(self.net.now, peer, digest_of(&input, bytes));
+        self.net.digest.step(self.net.now, peer, word_of(&input, bytes));
         if let Some(recorder) = &mut self.net.recorder {
             recorder.step(self.net.now, peer, &input, bytes.unwrap_or_default());
         }
@@ -160,6 +183,12 @@ impl<E: Experiment> World<E> {
         host.step_sized(now, input, bytes, &mut self.out, &mut self.net.counters);
         self.settle(peer);
         self.net.wake(peer);
+    }
+
+    /// A paused peer takes it later.
+    fn put_off(&mut self, peer: u32, input: Input<E::Protocol>, bytes: Option<u32>) {
+        let origin = self.net.recorder.as_mut().and_then(|recorder| recorder.put_off());
+        self.net.places[peer as usize].trouble().backlog.push_back(Waiting { input, bytes, origin });
     }
 
     /// Steps for every timer of a peer that is due.
@@ -354,17 +383,21 @@ fn recode<R: Wire>(record: &R) -> R {
     wire::decode(&bytes).expect("our own record comes back")
 }
 
-fn digest_of<P: Protocol>(input: &Input<P>, bytes: Option<u32>) -> u64 {
+/// What an input is in the digest.
+fn word_of<P: Protocol>(input: &Input<P>, bytes: Option<u32>) -> u64 {
     match input {
         Input::Command(_) => word("command"),
         Input::Message { from, message } => {
-            let len = bytes.map_or_else(|| message.encoded_len() as u64, u64::from);
-            word(message.kind()) ^ len << 40 ^ u64::from(from.0).rotate_left(16)
+            word_of_message(message.kind(), *from, bytes.unwrap_or_else(|| message.encoded_len() as u32))
         }
         Input::PeerDown(peer) => word("down") ^ u64::from(peer.0) << 32,
         Input::PeerUp(peer) => word("up") ^ u64::from(peer.0) << 32,
         Input::Timer(_) => word("timer"),
     }
+}
+
+fn word_of_message(kind: &str, from: PeerId, bytes: u32) -> u64 {
+    word(kind) ^ u64::from(bytes) << 40 ^ u64::from(from.0).rotate_left(16)
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use synod_machine::{PeerId, Protocol, Time, Wire, wire};
 
-use super::{Due, Envelope, Net};
+use super::envelopes::Head;
+use super::{Due, Net};
 use crate::model::{Chance, Draw};
 use crate::queue::Entry;
 use crate::trace::{Loss, What};
@@ -27,9 +28,9 @@ impl<P: Protocol, A> Net<P, A> {
             self.places[from as usize].fetch_edges();
         }
         let len = message.encoded_len() as u32;
-        let envelope = self.envelopes.insert(Envelope { message, from, len, left: 1 });
+        let envelope = self.envelopes.insert(message, from, len);
         if let Some(recorder) = &mut self.recorder {
-            let message = &self.envelopes.get(envelope).message;
+            let message = self.envelopes.message(envelope);
             recorder.sent(self.now, from, envelope, message, len, to.len());
         }
         self.places[from as usize].passed.sent.add(to.len() as u64, u64::from(len) * to.len() as u64);
@@ -59,7 +60,7 @@ impl<P: Protocol, A> Net<P, A> {
             None => Time(left.0 + self.links.base(self.end(from), self.end(to)) + jitter),
         };
         for _ in 0..=u32::from(is_duplicated) {
-            self.envelopes.get_mut(envelope).left += 1;
+            self.envelopes.add_one(envelope);
             let due = if self.has_lines { Due::Arrival(envelope) } else { Due::Delivery(envelope) };
             self.push(at, to, due);
             // The copy follows at once.
@@ -74,7 +75,7 @@ impl<P: Protocol, A> Net<P, A> {
             // Nobody takes it, and it takes no room on the line.
             return self.queue.push_again(entry.at, entry, Due::Delivery(envelope).pack());
         }
-        let len = self.envelopes.get(envelope).len;
+        let len = self.envelopes.head(envelope).len;
         let begun = place.download_free.max(entry.at);
         place.download_free = Time(begun.0 + span(len, self.links.download(self.regions[entry.peer as usize])));
         self.queue.push_again(place.download_free, entry, Due::Delivery(envelope).pack());
@@ -83,7 +84,7 @@ impl<P: Protocol, A> Net<P, A> {
     /// The message is here: who sent it and its length in bytes, if its receiver [takes](Self::take) it.
     #[inline]
     pub(crate) fn deliver(&mut self, entry: Entry, envelope: u32) -> Option<(PeerId, u32)> {
-        let Envelope { from, len, .. } = *self.envelopes.get(envelope);
+        let Head { from, len, .. } = *self.envelopes.head(envelope);
         let place = &self.places[entry.peer as usize];
         let loss = if place.host.is_none() || entry.sequence < place.born {
             Some(Loss::Down)
@@ -106,31 +107,27 @@ impl<P: Protocol, A> Net<P, A> {
     }
 
     /// The message itself, or a copy where others are to have it, too.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn take(&mut self, envelope: u32) -> P::Message {
-        let under_way = self.envelopes.get_mut(envelope);
         if self.codec {
-            let message = recode(&under_way.message);
+            let message = recode(self.envelopes.message(envelope));
             self.drop_one(envelope);
             return message;
         }
-        if under_way.left > 1 {
-            under_way.left -= 1;
-            return under_way.message.clone();
+        if self.envelopes.drop_one(envelope) {
+            return self.remove(envelope);
         }
-        self.remove(envelope).message
+        self.envelopes.message(envelope).clone()
     }
 
     fn drop_one(&mut self, envelope: u32) {
-        let under_way = self.envelopes.get_mut(envelope);
-        under_way.left -= 1;
-        if under_way.left == 0 {
+        if self.envelopes.drop_one(envelope) {
             self.remove(envelope);
         }
     }
 
     #[inline]
-    fn remove(&mut self, envelope: u32) -> Envelope<P::Message> {
+    fn remove(&mut self, envelope: u32) -> P::Message {
         if let Some(recorder) = &mut self.recorder {
             recorder.forget(envelope);
         }
@@ -141,9 +138,9 @@ impl<P: Protocol, A> Net<P, A> {
     fn lose(&mut self, peer: u32, to: u32, envelope: u32, to_what: Loss) {
         self.tally.lost += 1;
         if let Some(recorder) = &mut self.recorder {
-            let Envelope { message, from, len, .. } = self.envelopes.get(envelope);
-            let what = What::Lost { from: PeerId(*from), to: PeerId(to), bytes: *len, to_what };
-            recorder.lost(self.now, peer, what, message.kind());
+            let Head { from, len, .. } = *self.envelopes.head(envelope);
+            let what = What::Lost { from: PeerId(from), to: PeerId(to), bytes: len, to_what };
+            recorder.lost(self.now, peer, what, self.envelopes.message(envelope).kind());
         }
     }
 

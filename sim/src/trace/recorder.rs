@@ -114,6 +114,15 @@ impl Recorder {
         self.lines[peer as usize].step = self.steps;
     }
 
+    /// A message was handed to a peer.
+    pub(crate) fn heard<M: Wire>(&mut self, at: Time, peer: u32, from: PeerId, message: &M, bytes: u32) {
+        let origin = self.handed.take();
+        let what = What::Message { from, bytes, sent: origin.as_ref().map(|origin| origin.at) };
+        let cause = origin.map_or(Cause::Nothing, Cause::Message);
+        self.happen(at, peer, what, cause, || message.kind().to_owned(), || cut(message, TEXT_MAX));
+        self.lines[peer as usize].step = self.steps;
+    }
+
     /// A peer takes a step; `bytes` has a message's length.
     pub(crate) fn step<P: Protocol>(&mut self, at: Time, peer: u32, input: &Input<P>, bytes: u32) {
         match input {
@@ -127,12 +136,7 @@ impl Recorder {
                     || cut(command, TEXT_MAX),
                 );
             }
-            Input::Message { from, message } => {
-                let origin = self.handed.take();
-                let what = What::Message { from: *from, bytes, sent: origin.as_ref().map(|origin| origin.at) };
-                let cause = origin.map_or(Cause::Nothing, Cause::Message);
-                self.happen(at, peer, what, cause, || message.kind().to_owned(), || cut(message, TEXT_MAX));
-            }
+            Input::Message { from, message } => self.heard(at, peer, *from, message, bytes),
             Input::PeerDown(other) => {
                 self.happen(at, peer, What::Down(*other), Cause::Nothing, || "down".to_owned(), String::new);
             }
