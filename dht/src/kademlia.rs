@@ -23,7 +23,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use synod_machine::{Glance, Input, Key, Out, PeerId, Protocol, Reject, Rng, Time, lines};
+use synod_machine::{Folded, Glance, Input, Key, Out, PeerId, Protocol, Reject, Time, lines};
 
 use self::keep::Publication;
 pub use self::keep::{HANDED_MAX, PUBLICATIONS_MAX, REPUBLISHING_MAX};
@@ -73,7 +73,7 @@ struct Rest {
     expire: Duration,
     publish: Duration,
     republish: Duration,
-    rng: Rng,
+    rng: Folded,
 }
 
 /// What the owner asked for and is not answered yet.
@@ -82,7 +82,7 @@ pub const TASKS_MAX: usize = 256;
 pub const OPEN_MAX: usize = 4_096;
 impl Kademlia {
     /// Its buckets, by the length of the prefix that their nodes share with this one: what people look at.
-    pub fn buckets(&self) -> &[Bucket] {
+    pub fn buckets(&self) -> impl ExactSizeIterator<Item = Bucket<'_>> {
         self.table.buckets()
     }
 
@@ -379,7 +379,7 @@ impl Kademlia {
             return out.set(Timer::Refresh, due.max(now + self.request_time));
         }
         self.is_refreshing = true;
-        let target = self.table.draw(place, &mut self.rest.rng);
+        let target = self.rest.rng.unfold(|rng| self.table.draw(place, rng));
         let nodes = self.table.closest(target, usize::from(self.bounds.contacts_max), |_| true);
         self.begin(now, target, Purpose::Refresh, &nodes, out);
     }
@@ -416,7 +416,7 @@ impl Protocol for Kademlia {
             store: Store::new(node.id),
             publications,
             keep_at: Time::MAX,
-            rest: Box::new(Rest { alpha, expire, publish, republish, rng }),
+            rest: Box::new(Rest { alpha, expire, publish, republish, rng: rng.fold() }),
         }
     }
 
@@ -436,20 +436,24 @@ impl Protocol for Kademlia {
         }
     }
 
-    fn foresee(&self, message: &Message, glance: Glance, fetch: impl FnMut(*const u8)) {
+    fn foresee(&self, message: &Message, glance: Glance, mut fetch: impl FnMut(*const u8)) {
         match message {
             Message::FindNode { node, target: key, .. } | Message::FindValue { node, key, .. } => {
                 self.table.foresee(node.id, *key, glance, fetch);
             }
             Message::Nodes { request, nodes } | Message::Values { request, nodes, .. } => match glance {
                 Glance::First => {
-                    let all = lines(nodes).chain(lines(&self.tasks)).chain(self.requests.lines());
-                    all.for_each(fetch);
+                    lines(nodes).for_each(&mut fetch);
+                    lines(&self.tasks).for_each(&mut fetch);
+                    self.requests.lines().for_each(fetch);
                 }
                 Glance::Second => {
-                    let buckets = self.requests.node(*request).map(|node| self.table.lines_of(node.id));
-                    let heard = self.tasks.iter().take(1).flat_map(|task| task.lookup.lines());
-                    buckets.into_iter().flatten().chain(heard).for_each(fetch);
+                    if let Some(node) = self.requests.node(*request) {
+                        self.table.foresee_node(node.id, &mut fetch);
+                    }
+                    if let Some(task) = self.tasks.first() {
+                        task.lookup.lines().for_each(fetch);
+                    }
                 }
             },
             Message::Ping { .. } | Message::Pong { .. } | Message::Store { .. } | Message::Stored { .. } => {}

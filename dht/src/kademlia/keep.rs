@@ -75,9 +75,10 @@ impl Kademlia {
         let beyond = self.table.count_closer(key).saturating_sub(usize::from(self.bounds.contacts_max));
         let life = self.rest.expire / 2_u32.saturating_pow(u32::try_from(beyond).unwrap_or(u32::MAX));
         let life = life.min(Duration::from_secs(u64::from(held.secs)));
+        let republish = self.rest.republish;
         // Section 2.5: at moments that differ, so that one of all holders is enough.
-        let spread = self.rest.rng.below(self.rest.republish.as_nanos() as u64 / 4 + 1);
-        let due = now + self.rest.republish + Duration::from_nanos(spread);
+        let spread = self.rest.rng.unfold(|rng| rng.below(republish.as_nanos() as u64 / 4 + 1));
+        let due = now + republish + Duration::from_nanos(spread);
         if life < LIFE_MIN || !self.store.put(key, held, now + life, due) {
             return false;
         }

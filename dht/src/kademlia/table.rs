@@ -5,6 +5,7 @@
 //! place, so that a node whose own line was down for a while still knows somebody.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::slice;
 use core::time::Duration;
 
@@ -35,28 +36,47 @@ impl Contact {
 }
 
 /// A bucket: what shares a prefix of one length with the node's own identifier, and no more.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket<'a> {
+    contacts: &'a [Contact],
+    spares: &'a [Contact],
+}
+
+impl<'a> Bucket<'a> {
+    /// Those in use, least recently seen first.
+    pub const fn contacts(self) -> &'a [Contact] {
+        self.contacts
+    }
+
+    /// Those that wait for a place, least recently seen first.
+    pub const fn spares(self) -> &'a [Contact] {
+        self.spares
+    }
+}
+
+/// Where a bucket's nodes are, and what is known of it beside them.
 #[derive(Clone, Debug)]
-pub struct Bucket {
-    /// Contacts, least recently seen first, then spares, least recently seen first.
-    nodes: Vec<Contact>,
+struct Shelf {
+    /// The place of the first in the list of all.
+    start: u32,
+    /// So many from there on are contacts, least recently seen first.
     contacts: u8,
+    /// So many behind them are spares, least recently seen first.
+    spares: u8,
     /// When it is to be refreshed: so long after something in its range was looked up.
     refresh_at: Time,
     /// When its first contact was probed last for somebody who would take its place.
     probed: Time,
 }
 
-impl Bucket {
-    const EMPTY: Self = Self { nodes: Vec::new(), contacts: 0, refresh_at: Time::ZERO, probed: Time::ZERO };
-
-    /// Those in use, least recently seen first.
-    pub fn contacts(&self) -> &[Contact] {
-        &self.nodes[..usize::from(self.contacts)]
+impl Shelf {
+    fn contacts(&self) -> Range<usize> {
+        self.start as usize..self.start as usize + usize::from(self.contacts)
     }
 
-    /// Those that wait for a place, least recently seen first.
-    pub fn spares(&self) -> &[Contact] {
-        &self.nodes[usize::from(self.contacts)..]
+    fn spares(&self) -> Range<usize> {
+        let start = self.contacts().end;
+        start..start + usize::from(self.spares)
     }
 }
 
@@ -85,49 +105,51 @@ pub(super) enum Seen {
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     own: Id,
+    /// Everybody, bucket after bucket. One list, since a list for each bucket takes a kilobyte more a peer and a miss of the cache each.
+    nodes: Vec<Contact>,
     /// By the length of the shared prefix.
-    buckets: Vec<Bucket>,
+    buckets: Vec<Shelf>,
     /// The bucket that was changed last, which is what a step's check looks at.
     touched: u8,
 }
 
 impl Table {
     pub(super) const fn new(own: Id) -> Self {
-        Self { own, buckets: Vec::new(), touched: 0 }
+        Self { own, nodes: Vec::new(), buckets: Vec::new(), touched: 0 }
     }
 
-    pub(super) fn buckets(&self) -> &[Bucket] {
-        &self.buckets
+    pub(super) fn buckets(&self) -> impl ExactSizeIterator<Item = Bucket<'_>> {
+        let nodes = |range: Range<usize>| &self.nodes[range];
+        self.buckets
+            .iter()
+            .map(move |shelf| Bucket { contacts: nodes(shelf.contacts()), spares: nodes(shelf.spares()) })
     }
 
     /// A node gave a sign of life.
     pub(super) fn seen(&mut self, now: Time, node: Node, bounds: &Bounds) -> Seen {
         let place = self.place(node.id).expect("nobody else has the node's own identifier");
         while self.buckets.len() <= place {
-            if self.buckets.len() == self.buckets.capacity() {
-                self.buckets.reserve_exact(ROOM);
-            }
-            self.buckets.push(Bucket { refresh_at: now + bounds.refresh, ..Bucket::EMPTY });
+            self.add_bucket(now + bounds.refresh);
         }
         self.touched = place as u8;
-        let bucket = &mut self.buckets[place];
-        let count = usize::from(bucket.contacts);
-        if let Some(known) = bucket.nodes[..count].iter().position(|contact| contact.id == node.id) {
-            bucket.meet_again(known, node);
+        let contacts = self.contacts(place);
+        if let Some(known) = contacts.iter().position(|contact| contact.id == node.id) {
+            self.meet_again(place, known, node);
             return Seen::Known;
         }
-        if bucket.contacts < bounds.contacts_max {
-            bucket.insert(node);
+        if contacts.len() < usize::from(bounds.contacts_max) {
+            self.add(place, node);
             return Seen::New;
         }
-        if let Some(stale) = bucket.contacts().iter().position(|contact| contact.failures >= bounds.failures_max) {
-            bucket.nodes.remove(stale);
-            bucket.contacts -= 1;
-            bucket.insert(node);
+        if let Some(stale) = contacts.iter().position(|contact| contact.failures >= bounds.failures_max) {
+            self.buckets[place].contacts -= 1;
+            self.remove(place, self.buckets[place].start as usize + stale);
+            self.add(place, node);
             return Seen::New;
         }
-        bucket.wait(node, bounds.spares_max);
-        let first = bucket.nodes[0];
+        let first = contacts[0];
+        self.wait(place, node, bounds.spares_max);
+        let bucket = &mut self.buckets[place];
         if now.since(bucket.probed) < bounds.probe && bucket.probed != Time::ZERO {
             return Seen::Waits(None);
         }
@@ -140,25 +162,31 @@ impl Table {
     pub(super) fn failed(&mut self, node: Node, bounds: &Bounds) -> Option<Node> {
         let place = self.place(node.id)?;
         let bucket = self.buckets.get_mut(place)?;
-        let count = usize::from(bucket.contacts);
-        let Some(at) = bucket.contacts().iter().position(|contact| contact.node() == node) else {
+        let (contacts, spares) = (bucket.contacts(), bucket.spares());
+        let Some(at) = self.nodes[contacts.clone()].iter().position(|contact| contact.node() == node) else {
             // A spare that does not answer is none.
-            bucket.nodes.retain(|contact| contact.node() != node);
+            if let Some(at) = self.nodes[spares].iter().position(|spare| spare.node() == node) {
+                bucket.spares -= 1;
+                self.remove(place, contacts.end + at);
+            }
             return None;
         };
         self.touched = place as u8;
-        let contact = &mut bucket.nodes[at];
+        let contact = &mut self.nodes[contacts.start + at];
         contact.failures = contact.failures.saturating_add(1);
-        if bucket.nodes.len() == count {
+        if spares.is_empty() {
             return None;
         }
-        if bucket.nodes[at].failures < bounds.failures_max {
+        if contact.failures < bounds.failures_max {
             return Some(node);
         }
         // Section 4.1: the spare that was seen last takes its place.
-        bucket.nodes.remove(at);
-        let spare = bucket.nodes.pop().expect("there is a spare, as was looked at");
-        bucket.nodes.insert(count - 1, spare);
+        let spare = self.nodes[spares.end - 1];
+        let contacts = &mut self.nodes[contacts];
+        contacts[at..].rotate_left(1);
+        contacts[contacts.len() - 1] = spare;
+        bucket.spares -= 1;
+        self.remove(place, spares.end - 1);
         None
     }
 
@@ -176,7 +204,7 @@ impl Table {
             if found.len() >= count {
                 break;
             }
-            self.buckets[place].sorted(place, target, count - found.len(), &is_wanted, &mut found);
+            sorted(self.contacts(place), place, target, count - found.len(), &is_wanted, &mut found);
         }
         found
     }
@@ -184,29 +212,32 @@ impl Table {
     /// The memory that [`seen`](Self::seen) and [`closest`](Self::closest) touch for one who asks for a target.
     pub(super) fn foresee(&self, asker: Id, target: Id, glance: Glance, mut fetch: impl FnMut(*const u8)) {
         let first = self.place(target).unwrap_or(usize::MAX).min(self.buckets.len().saturating_sub(1));
-        let asker = self.place(asker).and_then(|place| self.buckets.get(place));
         match glance {
             Glance::First => {
-                let asker = asker.into_iter().flat_map(|bucket| lines(slice::from_ref(bucket)));
-                asker.chain(lines(&self.buckets[first.saturating_sub(1)..])).for_each(fetch);
+                if let Some(shelf) = self.place(asker).and_then(|place| self.buckets.get(place)) {
+                    lines(slice::from_ref(shelf)).for_each(&mut fetch);
+                }
+                lines(&self.buckets[first.saturating_sub(1)..]).for_each(fetch);
             }
             Glance::Second => {
-                asker.into_iter().flat_map(Bucket::lines).for_each(&mut fetch);
+                self.foresee_node(asker, &mut fetch);
                 let mut count = 0;
-                for bucket in self.buckets[first..].iter().chain(self.buckets[..first].iter().rev()) {
+                for shelf in self.buckets[first..].iter().chain(self.buckets[..first].iter().rev()) {
                     if count >= NODES {
                         break;
                     }
-                    count += usize::from(bucket.contacts);
-                    bucket.lines().for_each(&mut fetch);
+                    count += usize::from(shelf.contacts);
+                    lines(&self.nodes[shelf.contacts()]).for_each(&mut fetch);
                 }
             }
         }
     }
 
     /// The memory of a node's bucket.
-    pub(super) fn lines_of(&self, id: Id) -> impl Iterator<Item = *const u8> {
-        self.place(id).and_then(|place| self.buckets.get(place)).into_iter().flat_map(Bucket::lines)
+    pub(super) fn foresee_node(&self, id: Id, fetch: impl FnMut(*const u8)) {
+        if let Some(shelf) = self.place(id).and_then(|place| self.buckets.get(place)) {
+            lines(&self.nodes[shelf.contacts()]).for_each(fetch);
+        }
     }
 
     /// How many contacts are closer to the target than this node is.
@@ -229,13 +260,13 @@ impl Table {
     /// All buckets are to be refreshed that are farther away than the closest neighbour's (section 2.3, the last paragraph).
     pub(super) fn age(&mut self) {
         if let Some((_, farther)) = self.buckets.split_last_mut() {
-            farther.iter_mut().for_each(|bucket| bucket.refresh_at = Time::ZERO);
+            farther.iter_mut().for_each(|shelf| shelf.refresh_at = Time::ZERO);
         }
     }
 
     /// The bucket that is to be refreshed next, and when.
     pub(super) fn next_refresh(&self) -> Option<(usize, Time)> {
-        let all = self.buckets.iter().enumerate().map(|(place, bucket)| (place, bucket.refresh_at));
+        let all = self.buckets.iter().enumerate().map(|(place, shelf)| (place, shelf.refresh_at));
         all.min_by_key(|&(_, at)| at)
     }
 
@@ -261,120 +292,148 @@ impl Table {
         Some((Id::BITS - 1 - power) as usize)
     }
 
+    fn contacts(&self, place: usize) -> &[Contact] {
+        &self.nodes[self.buckets[place].contacts()]
+    }
+
+    /// Moves a contact to where the most recently seen one of its bucket is. Another handle is believed where the old one failed.
+    fn meet_again(&mut self, place: usize, known: usize, node: Node) {
+        let contacts = &mut self.nodes[self.buckets[place].contacts()][known..];
+        if contacts[0].peer != node.peer {
+            if contacts[0].failures == 0 {
+                return;
+            }
+            contacts[0].peer = node.peer;
+        }
+        contacts[0].failures = 0;
+        contacts.rotate_left(1);
+    }
+
+    /// A contact more. It waits no longer, if it did.
+    fn add(&mut self, place: usize, node: Node) {
+        let bucket = &mut self.buckets[place];
+        let (end, spares) = (bucket.contacts().end, bucket.spares());
+        bucket.contacts += 1;
+        match self.nodes[spares].iter().position(|spare| spare.id == node.id) {
+            Some(waiting) => {
+                bucket.spares -= 1;
+                self.nodes[end..=end + waiting].rotate_right(1);
+                self.nodes[end] = Contact::new(node);
+            }
+            None => self.insert(place, end, node),
+        }
+    }
+
+    /// Somebody waits for a place.
+    fn wait(&mut self, place: usize, node: Node, spares_max: u8) {
+        let bucket = &mut self.buckets[place];
+        let spares = bucket.spares();
+        if let Some(known) = self.nodes[spares.clone()].iter().position(|spare| spare.id == node.id) {
+            return self.nodes[spares][known..].rotate_left(1);
+        }
+        if spares_max == 0 {
+            return;
+        }
+        if bucket.spares == spares_max {
+            let spares = &mut self.nodes[spares];
+            spares.rotate_left(1);
+            spares[usize::from(spares_max) - 1] = Contact::new(node);
+            return;
+        }
+        bucket.spares += 1;
+        self.insert(place, spares.end, node);
+    }
+
+    fn add_bucket(&mut self, refresh_at: Time) {
+        if self.buckets.len() == self.buckets.capacity() {
+            self.buckets.reserve_exact(1);
+        }
+        let start = self.nodes.len() as u32;
+        self.buckets.push(Shelf { start, contacts: 0, spares: 0, refresh_at, probed: Time::ZERO });
+    }
+
+    fn insert(&mut self, place: usize, at: usize, node: Node) {
+        if self.nodes.len() == self.nodes.capacity() {
+            self.nodes.reserve_exact(ROOM);
+        }
+        self.nodes.insert(at, Contact::new(node));
+        self.buckets[place + 1..].iter_mut().for_each(|deeper| deeper.start += 1);
+    }
+
+    /// Takes one of a bucket out, which has been counted less already.
+    fn remove(&mut self, place: usize, at: usize) {
+        self.nodes.remove(at);
+        self.buckets[place + 1..].iter_mut().for_each(|deeper| deeper.start -= 1);
+    }
+
     /// 1. The bucket that was touched last is within its bounds. 2. Its latest contact is in its range.
     pub(super) fn check(&self, bounds: &Bounds) {
-        if let Some(bucket) = self.buckets.get(usize::from(self.touched)) {
-            self.check_size(bucket, bounds);
-            let latest = bucket.contacts().last();
+        if let Some(shelf) = self.buckets.get(usize::from(self.touched)) {
+            check_size(shelf, bounds);
+            let latest = self.nodes[shelf.contacts()].last();
             let is_here = |contact: &Contact| self.place(contact.id) == Some(usize::from(self.touched));
             assert!(latest.is_none_or(is_here), "a contact is in the bucket of its prefix");
         }
     }
 
-    /// The same of all buckets and contacts, and that nobody is there twice.
+    /// The same of all buckets and contacts, that nobody is there twice and that buckets follow each other.
     pub(super) fn check_all(&self, bounds: &Bounds) {
-        for (place, bucket) in self.buckets.iter().enumerate() {
-            self.check_size(bucket, bounds);
-            for (at, contact) in bucket.nodes.iter().enumerate() {
+        let mut start = 0;
+        for (place, shelf) in self.buckets.iter().enumerate() {
+            check_size(shelf, bounds);
+            assert_eq!(shelf.start as usize, start, "a bucket begins where the one before it ends");
+            start = shelf.spares().end;
+            let nodes = &self.nodes[shelf.contacts().start..start];
+            for (at, contact) in nodes.iter().enumerate() {
                 assert!(self.place(contact.id) == Some(place), "a contact is in the bucket of its prefix");
-                let is_same = |other: &Contact| other.id == contact.id;
-                assert!(!bucket.nodes[..at].iter().any(is_same), "nobody is in a bucket twice");
+                assert!(!nodes[..at].iter().any(|other| other.id == contact.id), "nobody is in a bucket twice");
             }
         }
-    }
-
-    fn check_size(&self, bucket: &Bucket, bounds: &Bounds) {
-        assert!(bucket.contacts <= bounds.contacts_max, "a bucket has k contacts at most");
-        assert!(bucket.spares().len() <= usize::from(bounds.spares_max), "spares are bounded");
-        let is_full = bucket.contacts == bounds.contacts_max;
-        assert!(is_full || bucket.spares().is_empty(), "nobody waits while there is room");
+        assert_eq!(start, self.nodes.len(), "everybody is in a bucket");
     }
 }
 
-/// Room for so many nodes or buckets is made at a time. They come seldom, and room for four cost a kilobyte a peer.
-const ROOM: usize = 1;
+fn check_size(shelf: &Shelf, bounds: &Bounds) {
+    assert!(shelf.contacts <= bounds.contacts_max, "a bucket has k contacts at most");
+    assert!(shelf.spares <= bounds.spares_max, "spares are bounded");
+    let is_full = shelf.contacts == bounds.contacts_max;
+    assert!(is_full || shelf.spares == 0, "nobody waits while there is room");
+}
 
-impl Bucket {
-    /// Moves a contact to where the most recently seen one is. Another handle is believed where the old one failed.
-    fn meet_again(&mut self, place: usize, node: Node) {
-        let count = usize::from(self.contacts);
-        let contact = &mut self.nodes[place];
-        if contact.peer != node.peer {
-            if contact.failures == 0 {
-                return;
-            }
-            contact.peer = node.peer;
-        }
-        contact.failures = 0;
-        self.nodes[place..count].rotate_left(1);
-    }
+/// Room for so many nodes is made at a time: for more, it is mostly empty, and for fewer, all are moved more often.
+const ROOM: usize = 16;
 
-    fn insert(&mut self, node: Node) {
-        self.nodes.retain(|waiting| waiting.id != node.id);
-        self.make_room();
-        self.nodes.insert(usize::from(self.contacts), Contact::new(node));
-        self.contacts += 1;
-    }
-
-    fn wait(&mut self, node: Node, spares_max: u8) {
-        let count = usize::from(self.contacts);
-        if let Some(known) = self.spares().iter().position(|spare| spare.id == node.id) {
-            return self.nodes[count + known..].rotate_left(1);
-        }
-        if spares_max == 0 {
-            return;
-        }
-        if self.spares().len() == usize::from(spares_max) {
-            self.nodes[count..].rotate_left(1);
-            self.nodes.pop();
-        }
-        self.make_room();
-        self.nodes.push(Contact::new(node));
-    }
-
-    fn make_room(&mut self) {
-        if self.nodes.len() == self.nodes.capacity() {
-            self.nodes.reserve_exact(ROOM);
+/// Appends the `count` of a bucket's contacts that are closest to the target. All share a prefix of `prefix` bits and the bit after it.
+fn sorted(
+    contacts: &[Contact],
+    prefix: usize,
+    target: Id,
+    count: usize,
+    is_wanted: &impl Fn(&Contact) -> bool,
+    found: &mut Vec<Node>,
+) {
+    // The first bits of a distance that differ decide, but for nodes that were made to share them. Seen as signed numbers, which
+    // most processors compare several of at once; what has no key sorts behind all that have one.
+    let mut keys = [i32::MAX; NODES];
+    let mut len = 0;
+    for (place, contact) in contacts.iter().enumerate() {
+        if is_wanted(contact) {
+            let distance = contact.id.leading() ^ target.leading();
+            let bits = distance.checked_shl(prefix as u32 + 1).unwrap_or(0) >> u32::BITS;
+            keys[len] = (bits as u32 & !PLACE | place as u32).cast_signed() ^ i32::MIN;
+            len += 1;
         }
     }
-
-    /// Addresses in the lines of memory that the contacts are in.
-    fn lines(&self) -> impl Iterator<Item = *const u8> {
-        lines(self.contacts())
+    if len < RANKED_MIN {
+        keys[..len].sort_unstable();
+    } else {
+        rank(&mut keys);
     }
-
-    /// Appends the `count` of its contacts that are closest to the target. All share a prefix of `prefix` bits and the bit after it.
-    fn sorted(
-        &self,
-        prefix: usize,
-        target: Id,
-        count: usize,
-        is_wanted: &impl Fn(&Contact) -> bool,
-        found: &mut Vec<Node>,
-    ) {
-        // The first bits of a distance that differ decide, but for nodes that were made to share them. Seen as signed numbers, which
-        // most processors compare several of at once; what has no key sorts behind all that have one.
-        let mut keys = [i32::MAX; NODES];
-        let mut len = 0;
-        for (place, contact) in self.contacts().iter().enumerate() {
-            if is_wanted(contact) {
-                let distance = contact.id.leading() ^ target.leading();
-                let bits = distance.checked_shl(prefix as u32 + 1).unwrap_or(0) >> u32::BITS;
-                keys[len] = (bits as u32 & !PLACE | place as u32).cast_signed() ^ i32::MIN;
-                len += 1;
-            }
-        }
-        if len < RANKED_MIN {
-            keys[..len].sort_unstable();
-        } else {
-            rank(&mut keys);
-        }
-        let contact = |key: &i32| &self.nodes[(key.cast_unsigned() & PLACE) as usize];
-        if keys[..len].windows(2).any(|pair| (pair[0] ^ pair[1]).cast_unsigned() <= PLACE) {
-            keys[..len].sort_unstable_by_key(|key| contact(key).id.xor(target));
-        }
-        found.extend(keys[..len].iter().take(count).map(|key| contact(key).node()));
+    let contact = |key: &i32| &contacts[(key.cast_unsigned() & PLACE) as usize];
+    if keys[..len].windows(2).any(|pair| (pair[0] ^ pair[1]).cast_unsigned() <= PLACE) {
+        keys[..len].sort_unstable_by_key(|key| contact(key).id.xor(target));
     }
+    found.extend(keys[..len].iter().take(count).map(|key| contact(key).node()));
 }
 
 /// Sorts by counting for each key how many are below it: hundreds of comparisons, of which the processor does several at once and can
@@ -420,7 +479,7 @@ mod tests {
     }
 
     fn contacts(table: &Table) -> Vec<Node> {
-        table.buckets.iter().flat_map(Bucket::contacts).map(Contact::node).collect()
+        table.buckets().flat_map(Bucket::contacts).map(Contact::node).collect()
     }
 
     #[test]
@@ -481,7 +540,7 @@ mod tests {
                     table.seen(Time::ZERO, Node { id, peer: PeerId(peer) }, &BOUNDS);
                 }
                 let met = contacts(&table);
-                assert_eq!(table.buckets[place as usize].contacts().len(), met.len(), "all are in one bucket");
+                assert_eq!(table.contacts(place as usize).len(), met.len(), "all are in one bucket");
                 assert_eq!(met.len(), count as usize);
                 let targets = [table.own, turned, head, Id::draw(&mut rng), Id::MAX, Id::ZERO];
                 for target in targets.into_iter().chain(met.iter().map(|node| node.id)) {

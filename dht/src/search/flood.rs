@@ -402,7 +402,8 @@ impl Protocol for FloodSearch {
             Glance::First => {
                 fetch((&raw const *self.params).cast());
                 self.seen.line_of(&name(*id)).into_iter().for_each(&mut fetch);
-                self.circle.lines().chain(self.shared.lines()).for_each(fetch);
+                self.circle.lines().for_each(&mut fetch);
+                self.shared.lines().for_each(fetch);
             }
             Glance::Second => self.shared.names().for_each(fetch),
         }

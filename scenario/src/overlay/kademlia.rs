@@ -345,7 +345,7 @@ impl<P: Machine> Network<P> {
     /// Known nodes, spares among them, of all peers that are up: how many, and how many in the mean.
     pub fn known(&self) -> (u64, f64) {
         let of = |peer: &Kademlia| {
-            peer.buckets().iter().map(|bucket| bucket.contacts().len() + bucket.spares().len()).sum::<usize>()
+            peer.buckets().map(|bucket| bucket.contacts().len() + bucket.spares().len()).sum::<usize>()
         };
         let sum: usize = self.machines().map(of).sum();
         (sum as u64, sum as f64 / self.machines().count().max(1) as f64)
