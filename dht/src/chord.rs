@@ -23,10 +23,9 @@ mod walk;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::slice;
 use core::time::Duration;
 
-use synod_machine::{Glance, Input, Key, Out, PeerId, Protocol, Reject, Rng, Time, lines};
+use synod_machine::{Folded, Glance, Input, Key, Out, PeerId, Protocol, Reject, Rng, Time, lines};
 
 use self::calls::{Call, Calls, What};
 use self::entries::Entries;
@@ -229,7 +228,20 @@ pub struct Chord {
     lost: Vec<Node>,
     entries: Entries,
     handover: Handover,
-    params: Box<Params>,
+    /// A request that was not answered for so long has failed.
+    time_out: Duration,
+    /// Apart: it is seldom looked at.
+    rest: Box<Rest>,
+}
+
+/// What is left of the configuration.
+#[derive(Debug)]
+struct Rest {
+    fingers_per_round: u16,
+    repair: Duration,
+    replicas: u8,
+    rng: Folded,
+    round: Duration,
 }
 
 const SHELF_ENTRIES: u8 = 0x00;
@@ -327,7 +339,7 @@ impl Chord {
         out: &mut Out<Self>,
         message: impl FnOnce(u32) -> Message,
     ) {
-        let number = self.calls.open(node, what, tries, now + self.params.time_out);
+        let number = self.calls.open(node, what, tries, now + self.time_out);
         out.send(node.peer, message(number));
         // After it, so that the message stays where it is when the host takes the timer out.
         self.wake(out);
@@ -394,9 +406,10 @@ impl Chord {
     }
 
     fn on_helpless(&mut self, now: Time, from: PeerId, number: u32, out: &mut Out<Self>) {
-        let Some(call) = self.calls.take(number, from, |what| matches!(what, What::Stabilise | What::Step(_))) else {
+        let Some(place) = self.calls.find(number, from, |what| matches!(what, What::Stabilise | What::Step(_))) else {
             return out.reject(from, Reject::Unsolicited);
         };
+        let call = self.calls.remove(place);
         if call.what == What::Stabilise {
             self.ring.remove(call.node.id);
         }
@@ -430,7 +443,14 @@ impl Protocol for Chord {
             lost: Vec::new(),
             entries,
             handover: Handover::default(),
-            params: Box::new(params),
+            time_out: params.time_out,
+            rest: Box::new(Rest {
+                fingers_per_round: params.fingers_per_round,
+                repair: params.repair,
+                replicas: params.replicas,
+                rng: params.rng.fold(),
+                round: params.round,
+            }),
         }
     }
 
@@ -451,16 +471,20 @@ impl Protocol for Chord {
         }
     }
 
-    fn foresee(&self, message: &Message, glance: Glance, fetch: impl FnMut(*const u8)) {
-        let looks_on = matches!(message, Message::Step { .. } | Message::Route { .. });
-        match glance {
-            Glance::First if looks_on => self.ring.lines().for_each(fetch),
-            Glance::First => {
-                let params = slice::from_ref(&*self.params);
-                self.calls.lines().chain(lines(&self.jobs)).chain(lines(params)).for_each(fetch);
+    fn foresee(&self, message: &Message, glance: Glance, mut fetch: impl FnMut(*const u8)) {
+        match (message, glance) {
+            (Message::Step { key, .. } | Message::Route { key, .. }, Glance::First) => {
+                self.ring.foresee_way(*key, fetch)
             }
-            Glance::Second if looks_on => {}
-            Glance::Second => self.ring.lines().for_each(fetch),
+            // Answered from what is at hand.
+            (Message::Ping { .. } | Message::Stabilise { .. }, _) => {}
+            (_, Glance::First) => {
+                self.calls.lines().for_each(&mut fetch);
+                lines(&self.jobs).for_each(fetch);
+            }
+            // The next finger is looked at, and whether the first successor is one.
+            (Message::Pong { .. } | Message::Owner { .. }, Glance::Second) => self.fixing.foresee(&self.ring, fetch),
+            (_, Glance::Second) => {}
         }
     }
 

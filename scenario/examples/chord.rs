@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use synod_dht::chord::Style;
+use synod_dht::overlay::Node;
 use synod_scenario::overlay::chord::{Lab, Setting, Told, Verdict, owner, swarm};
 
 fn main() -> ExitCode {
@@ -29,12 +30,20 @@ fn ring(peers: u32, lookups: usize, successors: usize) -> ExitCode {
     let mut lab = Lab::built(setting, Duration::from_secs(60));
     let built = lab.net().tally().delivered;
     println!("ring: {peers} peers, {:.2} CPU s, {built} messages", cpu_secs() - begun);
+    let (known, resident) = (lab.known(), kib("VmRSS"));
+    println!(
+        "known nodes: {:.1} a peer, {:.1} MiB; resident {:.1} MiB, {:.0} bytes a peer beyond the tables",
+        known as f64 / f64::from(peers),
+        (known * size_of::<Node>()) as f64 / 1048576.0,
+        resident as f64 / 1024.0,
+        (resident as f64 * 1024.0 - (known * size_of::<Node>()) as f64) / f64::from(peers)
+    );
     let at = cpu_secs();
     let answers = lab.look_up_many(lookups, Duration::from_micros(20), Style::Iterative);
     let (secs, delivered) = (cpu_secs() - at, lab.net().tally().delivered - built);
     println!("look-ups: {lookups}, {secs:.2} CPU s, {delivered} messages, {:.2} M/s", delivered as f64 / secs / 1e6);
     let digest = lab.net().digest();
-    println!("in all: {:.2} CPU s, peak memory {}, trace {digest:016x}", cpu_secs() - begun, peak_memory());
+    println!("in all: {:.2} CPU s, peak memory {} kB, trace {digest:016x}", cpu_secs() - begun, kib("VmHWM"));
     let live = lab.live();
     let right = answers.iter().filter(|answer| answer.what == Told::Owner(Ok(owner(&live, answer.key)))).count();
     let hops = answers.iter().map(|answer| f64::from(answer.cost.hops)).sum::<f64>() / answers.len() as f64;
@@ -66,8 +75,8 @@ fn cpu_secs() -> f64 {
     nanos / 1e9
 }
 
-fn peak_memory() -> String {
+fn kib(field: &str) -> u64 {
     let text = fs::read_to_string("/proc/self/status").expect("Linux tells the memory");
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.expect("the peak is told").trim().to_owned()
+    let line = text.lines().find(|line| line.starts_with(field)).expect("a field of the status");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
 }

@@ -56,22 +56,37 @@ pub(super) struct Calls {
     pub(super) wakes_at: Option<Time>,
 }
 
+/// Room for so many requests is made at a time: one is open while fingers are looked at, and one or two beside it.
+const ROOM: usize = 2;
+
 impl Calls {
     /// A new request, which must be answered until `deadline`. Its number.
+    #[inline(always)]
     pub(super) fn open(&mut self, node: Node, what: What, tries: u8, deadline: Time) -> u32 {
         self.numbers = self.numbers.wrapping_add(1);
         let number = self.numbers;
         // All but recursive look-ups have the same time, so that the place is the last.
         let place = self.open.iter().rposition(|call| call.deadline <= deadline).map_or(0, |place| place + 1);
+        if self.open.len() == self.open.capacity() {
+            self.open.reserve_exact(ROOM);
+        }
         self.open.insert(place, Call { number, what, tries, node, deadline });
         number
     }
 
-    /// The request that an answer belongs to, if `fits` says that it is an answer to such a request.
-    pub(super) fn take(&mut self, number: u32, from: PeerId, fits: impl Fn(What) -> bool) -> Option<Call> {
+    /// The place of the request that an answer belongs to, if `fits` says that it is an answer to such a request.
+    pub(super) fn find(&self, number: u32, from: PeerId, fits: impl Fn(What) -> bool) -> Option<usize> {
         let is_it = |call: &Call| call.number == number && call.node.peer == from && fits(call.what);
-        let place = self.open.iter().position(is_it)?;
-        Some(self.open.remove(place))
+        self.open.iter().position(is_it)
+    }
+
+    /// Takes out a request that was found. Finding and taking are two, since a request that may not be there would be moved as the byte
+    /// that says what it is about, and the rest, and not as a whole.
+    #[inline]
+    pub(super) fn remove(&mut self, place: usize) -> Call {
+        let call = self.open[place];
+        self.open.remove(place);
+        call
     }
 
     /// The recursive look-up of that token.

@@ -6,6 +6,7 @@ use synod_machine::{Out, PeerId, Reject, Time};
 use super::Chord;
 use super::calls::What;
 use super::message::{FINGERS_SENT_MAX, Message};
+use super::ring::Ring;
 use super::walk::Aim;
 use crate::overlay::{Id, Node};
 
@@ -25,6 +26,13 @@ pub(super) struct Fixing {
 /// So far back from a finger goes the look for a better one, before the way to it is walked anew.
 const BACK_MAX: u8 = 4;
 
+impl Fixing {
+    /// Names the memory that the look at the next finger touches.
+    pub(super) fn foresee(&self, ring: &Ring, fetch: impl FnMut(*const u8)) {
+        ring.foresee_finger(self.power, fetch);
+    }
+}
+
 impl Chord {
     pub(super) fn on_table(&mut self, from: PeerId, number: u32, out: &mut Out<Self>) {
         let fingers = self.ring.fingers();
@@ -33,9 +41,10 @@ impl Chord {
     }
 
     pub(super) fn on_tabled(&mut self, now: Time, from: PeerId, number: u32, fingers: &[Node], out: &mut Out<Self>) {
-        if self.calls.take(number, from, |what| what == What::Table).is_none() {
+        let Some(place) = self.calls.find(number, from, |what| what == What::Table) else {
             return out.reject(from, Reject::Unsolicited);
-        }
+        };
+        self.calls.remove(place);
         if fingers.len() > FINGERS_SENT_MAX {
             return out.reject(from, Reject::QueryList);
         }
@@ -57,9 +66,10 @@ impl Chord {
         out: &mut Out<Self>,
     ) {
         let is_ping = |what| matches!(what, What::Finger | What::Owner(_) | What::Predecessor);
-        let Some(call) = self.calls.take(number, from, is_ping) else {
+        let Some(place) = self.calls.find(number, from, is_ping) else {
             return out.reject(from, Reject::Unsolicited);
         };
+        let call = self.calls.remove(place);
         if call.what == What::Predecessor {
             self.watch.silent_rounds = 0;
             return;

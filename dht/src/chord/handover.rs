@@ -131,9 +131,10 @@ impl Chord {
     }
 
     pub(super) fn on_wanted(&mut self, now: Time, from: PeerId, number: u32, wanted: u32, out: &mut Out<Self>) {
-        let Some(call) = self.calls.take(number, from, |what| what == What::Offer) else {
+        let Some(place) = self.calls.find(number, from, |what| what == What::Offer) else {
             return out.reject(from, Reject::Unsolicited);
         };
+        let call = self.calls.remove(place);
         let batch = mem::take(&mut self.handover.batch);
         if u64::from(wanted) >> batch.len() != 0 {
             out.reject(from, Reject::QueryList);
@@ -195,7 +196,7 @@ impl Chord {
         if self.entries.len() == 0 || !self.is_member() {
             return;
         }
-        let at = now + self.params.time_out * REPAIR_TIME_OUTS;
+        let at = now + self.time_out * REPAIR_TIME_OUTS;
         if at < self.handover.repair_at || self.handover.repair_at <= now {
             self.handover.repair_at = at;
             out.set(Timer::Repair, at);
@@ -203,13 +204,13 @@ impl Chord {
     }
 
     pub(super) fn on_repair(&mut self, now: Time, out: &mut Out<Self>) {
-        self.handover.repair_at = now + self.draw(self.params.repair);
+        self.handover.repair_at = now + self.draw(self.rest.repair);
         out.set(Timer::Repair, self.handover.repair_at);
         if !self.is_member() || self.entries.len() == 0 {
             return;
         }
         if let Some(before) = self.ring.predecessor() {
-            let replicas = usize::from(self.params.replicas) - 1;
+            let replicas = usize::from(self.rest.replicas) - 1;
             let to: Vec<Node> = self.ring.successors().iter().take(replicas).copied().collect();
             for to in to {
                 self.add_task(Task { to, cursor: before.id, end: self.ring.own.id, drops: false });
@@ -231,7 +232,7 @@ impl Chord {
         }
         let Some(key) = self.entries.next(cursor, before.id) else { return };
         self.handover.sweep = Some(cursor);
-        let id = self.begin(key, self.params.replicas, None, Aim::Orphan);
+        let id = self.begin(key, self.rest.replicas, None, Aim::Orphan);
         self.walk(now, id, out);
     }
 

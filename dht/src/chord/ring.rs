@@ -72,9 +72,25 @@ impl Ring {
         self.version
     }
 
-    /// Addresses in the lines of memory that the successors and fingers are in.
-    pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
-        lines(&self.fingers).chain(lines(&self.successors[..self.successors.len().min(1)]))
+    /// Names the memory that the next step to a key is mostly found in.
+    pub(super) fn foresee_way(&self, key: Id, fetch: impl FnMut(*const u8)) {
+        let power = self.own.id.clockwise(key).power().unwrap_or_default();
+        self.foresee_finger(power, fetch);
+    }
+
+    /// Names the memory of the finger for `2^power`, of those beside it and of the first successor.
+    pub(super) fn foresee_finger(&self, power: u32, mut fetch: impl FnMut(*const u8)) {
+        let place = self.place(power);
+        let beside = place.saturating_sub(1)..self.fingers.len().min(place + 2);
+        lines(&self.fingers[beside]).for_each(&mut fetch);
+        lines(&self.successors[..self.successors.len().min(1)]).for_each(fetch);
+    }
+
+    /// Where the first finger for `2^power` or more stands if there is one for each power from there on, as there is for far ones;
+    /// if not, it stands further on. `power` is below [`Id::BITS`].
+    fn place(&self, power: u32) -> usize {
+        let beyond = (Id::BITS - power) as usize;
+        self.fingers.len().saturating_sub(beyond)
     }
 
     /// How far on the ring a node is.
@@ -135,7 +151,7 @@ impl Ring {
     /// The first finger for `2^power` or more.
     pub(super) fn finger(&self, power: u32) -> Option<Node> {
         let is_below = |node: &Node| self.distance(node).power().is_none_or(|own| own < power);
-        self.fingers.get(self.fingers.partition_point(is_below)).copied()
+        self.fingers[self.place(power)..].iter().find(|node| !is_below(node)).copied()
     }
 
     /// `node` is the first node from `2^power` on: fingers between are none.
@@ -149,7 +165,7 @@ impl Ring {
         let place = self.fingers.partition_point(|finger| self.own.id.clockwise(finger.id) < distance);
         if self.fingers.get(place).is_none_or(|finger| finger.id != node.id) {
             if self.fingers.len() == self.fingers.capacity() {
-                self.fingers.reserve_exact(4);
+                self.fingers.reserve_exact(1);
             }
             self.fingers.insert(place, node);
         }
@@ -252,9 +268,7 @@ impl Ring {
     /// The finger that precedes a distance most closely.
     fn preceding(&self, distance: Distance, avoid: &[Id]) -> Option<Node> {
         let power = distance.power()?;
-        // Far fingers are there for each power, so that the place is mostly the first that is looked at.
-        let beyond = (Id::BITS - 1 - power) as usize;
-        let mut end = self.fingers.len().saturating_sub(beyond);
+        let mut end = self.place(power + 1);
         while self.fingers.get(end).is_some_and(|node| self.distance(node) < distance) {
             end += 1;
         }

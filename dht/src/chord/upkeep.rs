@@ -103,8 +103,8 @@ impl Chord {
     /// The node is on the ring.
     fn settle(&mut self, now: Time, cost: Cost, out: &mut Out<Self>) {
         self.state = State::Member;
-        let round = self.draw(self.params.round);
-        let repair = self.draw(self.params.repair);
+        let round = self.draw(self.rest.round);
+        let repair = self.draw(self.rest.repair);
         out.set(Timer::Round, now + round);
         out.set(Timer::Repair, now + repair);
         out.emit(Event::Joined { result: Ok(()), cost });
@@ -113,14 +113,14 @@ impl Chord {
     /// From half of a time to one and a half.
     pub(super) fn draw(&mut self, mean: Duration) -> Duration {
         let nanos = u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX / 2);
-        Duration::from_nanos(nanos / 2 + self.params.rng.below(nanos))
+        Duration::from_nanos(nanos / 2 + self.rest.rng.unfold(|rng| rng.below(nanos)))
     }
 
     pub(super) fn on_round(&mut self, now: Time, out: &mut Out<Self>) {
         if !self.is_member() {
             return;
         }
-        let round = self.draw(self.params.round);
+        let round = self.draw(self.rest.round);
         out.set(Timer::Round, now + round);
         match self.ring.head() {
             Some(head) => self.stabilise(now, head, 0, out),
@@ -136,7 +136,7 @@ impl Chord {
         if self.watch.rounds.is_multiple_of(SEEK_ROUNDS) || self.ring.successors().is_empty() {
             self.seek(now, out);
         }
-        self.fix_fingers(now, self.params.fingers_per_round, out);
+        self.fix_fingers(now, self.rest.fingers_per_round, out);
     }
 
     /// Asks a node that is or may become the first successor, and tells it of this one: stabilise and notify in one.
@@ -211,16 +211,20 @@ impl Chord {
     }
 
     pub(super) fn on_same(&mut self, from: PeerId, number: u32, out: &mut Out<Self>) {
-        if self.calls.take(number, from, |what| what == What::Stabilise).is_none() {
-            out.reject(from, Reject::Unsolicited);
+        match self.calls.find(number, from, |what| what == What::Stabilise) {
+            Some(place) => {
+                self.calls.remove(place);
+            }
+            None => out.reject(from, Reject::Unsolicited),
         }
     }
 
     /// SIGCOMM 2001, figure 7, stabilise; Zave 2017, section 3: a successor is taken together with its list, and once it has answered.
     pub(super) fn on_stable(&mut self, now: Time, from: PeerId, number: u32, said: Said, out: &mut Out<Self>) {
-        let Some(call) = self.calls.take(number, from, |what| what == What::Stabilise) else {
+        let Some(place) = self.calls.find(number, from, |what| what == What::Stabilise) else {
             return out.reject(from, Reject::Unsolicited);
         };
+        let call = self.calls.remove(place);
         let node = call.node;
         if let Some(reason) = self.fault(node, &said) {
             out.reject(from, reason);

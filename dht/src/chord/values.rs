@@ -186,9 +186,10 @@ impl Chord {
         entries: Vec<Entry>,
         out: &mut Out<Self>,
     ) {
-        let Some(call) = self.calls.take(number, from, |what| matches!(what, What::Fetch(_))) else {
+        let Some(place) = self.calls.find(number, from, |what| matches!(what, What::Fetch(_))) else {
             return out.reject(from, Reject::Unsolicited);
         };
+        let call = self.calls.remove(place);
         let What::Fetch(id) = call.what else { return };
         let said = match fault(&entries) {
             Some(reason) => {
@@ -205,9 +206,10 @@ impl Chord {
 
     pub(super) fn on_stored(&mut self, now: Time, from: PeerId, number: u32, kept: bool, out: &mut Out<Self>) {
         let is_store = |what| matches!(what, What::Hand(_) | What::Mend | What::Store(_));
-        let Some(call) = self.calls.take(number, from, is_store) else {
+        let Some(place) = self.calls.find(number, from, is_store) else {
             return out.reject(from, Reject::Unsolicited);
         };
+        let call = self.calls.remove(place);
         if let What::Hand(place) = call.what {
             return self.on_handed(now, place, kept, out);
         }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use synod_machine::{Out, PeerId, Reject, Time};
+use synod_machine::{Out, PeerId, Reject, Rng, Time};
 
 use super::calls::What;
 use super::message::{AVOIDED_MAX, HOPS_MAX, Message};
@@ -134,6 +134,9 @@ impl Chord {
         };
         let path = Vec::with_capacity(PATH_MEAN);
         let cost = Cost::default();
+        if self.jobs.is_empty() {
+            self.jobs.reserve_exact(1);
+        }
         self.jobs.push(Job { id: self.job_next, aim, key, count, start, path, avoid, cost });
         self.job_next
     }
@@ -208,9 +211,10 @@ impl Chord {
 
     /// A node that is nearer to the key, and before it, than the one that names it: so ways end, whoever lies.
     pub(super) fn on_next(&mut self, now: Time, from: PeerId, number: u32, node: Node, out: &mut Out<Self>) {
-        let Some(call) = self.calls.take(number, from, |what| matches!(what, What::Step(_))) else {
+        let Some(place) = self.calls.find(number, from, |what| matches!(what, What::Step(_))) else {
             return out.reject(from, Reject::Unsolicited);
         };
+        let call = self.calls.remove(place);
         let What::Step(id) = call.what else { return };
         let is_strange = self.ring.is_strange(&node);
         let own = self.ring.own.id;
@@ -234,9 +238,10 @@ impl Chord {
         more: Vec<Node>,
         out: &mut Out<Self>,
     ) {
-        let Some(call) = self.calls.take(number, from, |what| matches!(what, What::Step(_))) else {
+        let Some(place) = self.calls.find(number, from, |what| matches!(what, What::Step(_))) else {
             return out.reject(from, Reject::Unsolicited);
         };
+        let call = self.calls.remove(place);
         let What::Step(id) = call.what else { return };
         let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else { return };
         // Who says that it is the owner itself can only be believed.
@@ -324,7 +329,8 @@ impl Chord {
 
     fn end(&mut self, now: Time, place: usize, result: Result<Owners, Failure>, out: &mut Out<Self>) {
         let job = self.jobs.swap_remove(place);
-        if self.jobs.is_empty() && self.jobs.capacity() > JOBS_IDLE {
+        if self.jobs.is_empty() {
+            // Mostly there is none, and a ring of many nodes has better use for the room.
             self.jobs = Vec::new();
         }
         match job.aim {
@@ -363,12 +369,12 @@ impl Chord {
             let owners = self.ring.owners(way, job.count, &job.avoid);
             return self.finish(now, id, owners.ok_or(Failure::Silence), out);
         };
-        let token = self.params.rng.next_u64();
+        let token = self.rest.rng.unfold(Rng::next_u64);
         job.avoid.push(node.id);
         job.cost.messages += 1;
         job.cost.asked += 1;
         let (origin, key, count) = (self.ring.own, job.key, job.count);
-        self.calls.open(node, What::Route(id, token), 0, now + self.params.time_out * ROUTE_TIMES);
+        self.calls.open(node, What::Route(id, token), 0, now + self.time_out * ROUTE_TIMES);
         self.wake(out);
         out.send(node.peer, Message::Route { token, origin, key, count, hops: 0 });
     }
@@ -454,8 +460,6 @@ impl Chord {
 
 /// Room for a way in a ring of some thousands of nodes.
 const PATH_MEAN: usize = 8;
-/// Room for jobs that is kept when there are none.
-const JOBS_IDLE: usize = 4;
 
 /// What is wrong with an owner and those that follow it.
 fn fault(node: &Node, more: &[Node], count: u8, is_strange: impl Fn(&Node) -> bool) -> Option<Reject> {

@@ -314,6 +314,15 @@ impl<P: Machine> Lab<P> {
         live
     }
 
+    /// How many predecessors, successors and fingers all nodes know.
+    pub fn known(&self) -> usize {
+        let net = self.world.net();
+        let machines = net.peers().filter_map(|peer| net.protocol(peer)).map(Borrow::<Chord>::borrow);
+        let known =
+            |node: &Chord| node.successors().len() + node.fingers().len() + usize::from(node.predecessor().is_some());
+        machines.map(known).sum()
+    }
+
     /// What is not as it should be if all that is up is one ring; nothing if all is well.
     pub fn disorder(&self) -> Option<String> {
         let net = self.world.net();
