@@ -172,8 +172,7 @@ pub enum Event {
     LookedUp {
         /// The owner's name for the request.
         query: Query,
-        /// Who owns the key: at the end of an iterative look-up it has answered itself; at the end of a recursive one its predecessor says
-        /// so, and nobody has asked it whether it is there.
+        /// Who owns the key: it has answered itself.
         result: Result<Node, Failure>,
         /// What it cost. Hops are the nodes that were passed up to the key's predecessor, as in SIGCOMM's figure 10.
         cost: Cost,

@@ -261,6 +261,11 @@ impl Chord {
     pub(super) fn on_step_failed(&mut self, now: Time, id: u32, node: Node, silent: bool, out: &mut Out<Self>) {
         let Some(job) = self.job(id) else { return };
         job.cost.timeouts += u32::from(silent);
+        if let Aim::Recursive(query, _) = job.aim {
+            // The owner that it led to is gone. Those who handed it on would name it again, so that this node goes round it itself.
+            job.aim = Aim::Lookup(query);
+            job.avoid.clear();
+        }
         if job.avoid.len() >= AVOIDED_MAX {
             return self.finish(now, id, Err(Failure::Silence), out);
         }
@@ -275,7 +280,9 @@ impl Chord {
         let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return };
         match (&self.jobs[place].aim, &result) {
             (Aim::Get(..) | Aim::Put(..), _) => self.on_replicas(now, place, result, out),
-            (Aim::Lookup(_), Ok((owner, _))) if owner.id != self.ring.own.id => self.ask_owner(now, id, *owner, 0, out),
+            (Aim::Lookup(_) | Aim::Recursive(..), Ok((owner, _))) if owner.id != self.ring.own.id => {
+                self.ask_owner(now, id, *owner, 0, out);
+            }
             _ => self.end(now, place, result, out),
         }
     }
@@ -419,6 +426,8 @@ impl Chord {
         // It was handed on by all but the last, who answered.
         job.cost.messages += u32::from(hops) - 1;
         job.cost.asked += u32::from(hops) - 1;
+        // Nobody who was asked first on another try is to be gone round from here on.
+        job.avoid.clear();
         self.finish(now, id, Ok((node, Vec::new())), out);
     }
 

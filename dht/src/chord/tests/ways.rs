@@ -292,13 +292,33 @@ fn a_recursive_look_up_ends_with_the_answer_of_whoever_knows_its_token_or_after_
     let routed = |token, hops| Message::Routed { token, hops, node: node(20), more: vec![] };
     let own = token(&bench);
     assert_eq!(bench.say(240, routed(own ^ 1, 2)), rejected(240, Reject::Unsolicited));
-    assert_eq!(bench.say(240, routed(own, 2)), [found(Ok(node(20)), 2, 2, 2, 0)]);
+    let ping = Message::Ping { number: bench.number() + 1 };
+    assert_eq!(bench.say(240, routed(own, 2)), [sent(20, &ping)]);
+    let pong = Message::Pong { number: bench.number(), predecessor: Some(node(240)) };
+    assert_eq!(bench.say(20, pong), [found(Ok(node(20)), 2, 3, 3, 0)]);
     bench.command(look_up(15, Style::Recursive));
     let sends: Vec<String> = bench.pass(SECOND * 10).into_iter().filter(|text| text.contains("Route")).collect();
     assert_eq!(sends.len(), 2, "two more tries: {sends:?}");
     bench.command(look_up(15, Style::Recursive));
     let seen = bench.pass(SECOND * 10);
     assert_eq!(seen.last(), Some(&found(Err(Failure::Silence), 0, 3, 3, 3)), "{seen:?}");
+}
+
+#[test]
+fn a_recursive_look_up_whose_owner_is_gone_goes_on_step_by_step() {
+    let mut bench = Bench::member();
+    bench.command(look_up(15, Style::Recursive));
+    let What::Route(_, token) = bench.chord().calls.last().expect("a request is open").what else { panic!() };
+    let number = bench.number();
+    let routed = Message::Routed { token, hops: 2, node: node(18), more: vec![] };
+    assert_eq!(bench.say(240, routed), [sent(18, &Message::Ping { number: number + 1 })]);
+    let seen = bench.pass(SECOND);
+    assert!(seen.contains(&sent(18, &Message::Ping { number: number + 2 })), "it is asked twice: {seen:?}");
+    assert!(seen.contains(&sent(220, &step(number + 3, 15, &[18]))), "then others for who follows it: {seen:?}");
+    let owner = Message::Owner { number: number + 3, node: node(20), more: vec![] };
+    assert_eq!(bench.say(220, owner), [sent(20, &Message::Ping { number: number + 4 })]);
+    let pong = Message::Pong { number: number + 4, predecessor: Some(node(18)) };
+    assert_eq!(bench.say(20, pong), [found(Ok(node(20)), 1, 6, 5, 2)]);
 }
 
 #[test]
