@@ -194,7 +194,7 @@ impl Shared {
         answers.map(|item| Hit { item: item.clone(), holder }).collect()
     }
 
-    /// Addresses in the lines of memory that the items are in.
+    /// The lines of memory that the items are in.
     fn lines(&self) -> impl Iterator<Item = *const u8> {
         lines(&self.0[..self.0.len().min(LOOKED_AT)])
     }

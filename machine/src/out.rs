@@ -70,7 +70,7 @@ impl<P: Protocol> Out<P> {
 
     #[inline(always)]
     fn add(&mut self, effect: Effect<P>) {
-        // Nothing that may panic needs to drop it, so that it need not lie anywhere before it lies in its slot.
+        // If there is no room for another slot the effect leaks: so nothing has to keep it at hand to drop it.
         let effect = ManuallyDrop::new(effect);
         if self.len == self.slots.len() {
             self.slots.push(Self::NOTHING);
@@ -101,7 +101,7 @@ impl<P: Protocol> Out<P> {
         }
     }
 
-    /// Takes all effects out, in order, and keeps the buffer's memory.
+    /// Takes all effects out, in order, and keeps the buffer's memory. Those that are not asked for are gone as well.
     pub fn drain(&mut self) -> impl Iterator<Item = Effect<P>> + '_ {
         let len = mem::take(&mut self.len);
         self.slots[..len].iter_mut().map(|slot| mem::replace(slot, Self::NOTHING))
@@ -150,4 +150,93 @@ fn shelve<P: Parent<C>, C: Protocol>(key: Key) -> Key {
     let shelved = Key::new(shelf, key.name);
     assert!(shelved.is_cold() == key.is_cold(), "a parent's offset keeps hot records hot");
     shelved
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::rc::Rc;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::Input;
+
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    struct Word;
+
+    impl crate::Wire for Word {
+        const BYTES_MAX: usize = 0;
+
+        fn kind(&self) -> &'static str {
+            "word"
+        }
+    }
+
+    /// Says only what it is told to.
+    struct Mute;
+
+    impl Protocol for Mute {
+        type Params = ();
+        type Message = Word;
+        type Timer = u8;
+        type Command = ();
+        type Event = Rc<u8>;
+        type Record = Word;
+
+        fn restore((): (), _: impl Iterator<Item = (Key, Word)>) -> Self {
+            Self
+        }
+
+        fn start(&mut self, _: Time, _: &mut Out<Self>) {}
+
+        fn handle(&mut self, _: Time, _: Input<Self>, _: &mut Out<Self>) {}
+    }
+
+    fn told(events: &[u8]) -> Out<Mute> {
+        let mut out = Out::new();
+        events.iter().for_each(|event| out.emit(Rc::new(*event)));
+        out
+    }
+
+    fn shown(effects: impl Iterator<Item = Effect<Mute>>) -> Vec<alloc::string::String> {
+        effects.map(|effect| alloc::format!("{effect:?}")).collect()
+    }
+
+    #[test]
+    fn what_is_kept_stays_in_order_and_what_comes_later_follows_it() {
+        for dropped in [vec![], vec![0], vec![1, 2], vec![4], vec![0, 2, 4], vec![0, 1, 2, 3, 4]] {
+            let mut out = told(&[0, 1, 2, 3, 4]);
+            out.retain(|effect| !matches!(effect, Effect::Emit(event) if dropped.contains(&**event)));
+            out.emit(Rc::new(5));
+            let expected = (0..6).filter(|event| !dropped.contains(event)).map(|event| alloc::format!("emit {event}"));
+            assert_eq!(shown(out.drain()), expected.collect::<Vec<_>>(), "without {dropped:?}");
+            assert!(out.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_gone_and_is_not_turned_round_with_the_rest() {
+        let mut out = told(&[1, 2, 3]);
+        assert_eq!(shown(out.drain().take(1)), ["emit 1"]);
+        out.emit(Rc::new(4));
+        out.set(7, Time::ZERO);
+        out.reverse();
+        assert_eq!(alloc::format!("{:?}", out.take_last()), "emit 4");
+        assert_eq!(alloc::format!("{:?}", out.take_last()), "set 7 at ".to_string() + &Time::ZERO.to_string());
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn an_effect_that_was_taken_out_is_kept_nowhere_else() {
+        let event = Rc::new(1);
+        let mut out: Out<Mute> = Out::new();
+        out.emit(Rc::clone(&event));
+        out.emit(Rc::clone(&event));
+        drop(out.take_last());
+        assert_eq!(Rc::strong_count(&event), 2);
+        out.drain().for_each(drop);
+        assert_eq!(Rc::strong_count(&event), 1);
+    }
 }

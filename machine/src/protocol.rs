@@ -44,7 +44,8 @@ pub trait Protocol: Sized {
     /// Asserts the invariants; the host calls it after every step, so it is cheap.
     fn check(&self) {}
 
-    /// Names memory that the step for a message will touch. A hint that a host may ask for or not, before the message's turn.
+    /// Names memory that the step for a message will touch. A hint that a host may ask for or not, before the message's turn, and for a
+    /// message that in the end comes to another peer or to nobody: it panics on none.
     fn foresee(&self, _: &Self::Message, _: Glance, _: impl FnMut(*const u8)) {}
 }
 

@@ -1,5 +1,7 @@
 //! Randomness that a run's seed determines.
 
+use core::fmt;
+
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng};
 
@@ -8,12 +10,21 @@ use rand_core::{Rng as _, SeedableRng};
 pub struct Rng(ChaCha8Rng);
 
 /// A stream that is put away: forty bytes instead of some three hundred, for a machine that draws seldom. It goes on where it was.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Folded {
     seed: [u8; 32],
     /// How many words of 32 bits were taken.
     words: u64,
 }
+
+/// Whoever knew the seed would know all that is drawn.
+impl fmt::Debug for Folded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Folded").finish_non_exhaustive()
+    }
+}
+
+const _: () = assert!(size_of::<Folded>() == 40, "a stream that is put away is small");
 
 impl Folded {
     /// Draws from the stream, which is set up anew for it: worth it where draws are few.
@@ -100,7 +111,8 @@ mod tests {
     fn a_stream_that_was_put_away_goes_on_where_it_was() {
         let mut whole = Rng::new(1, 2, "folded");
         let mut folded = whole.fold();
-        for count in [1, 2, 3, 7, 40, 1, 100] {
+        // A block has eight of these numbers and the stream's buffer thirty-two: ends of both are among the places where it is put away.
+        for count in [8, 24, 32, 1, 2, 3, 7, 40, 1, 100] {
             let expected: Vec<u64> = (0..count).map(|_| whole.next_u64()).collect();
             assert_eq!(folded.unfold(|rng| (0..count).map(|_| rng.next_u64()).collect::<Vec<u64>>()), expected);
         }

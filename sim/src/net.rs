@@ -306,7 +306,7 @@ impl<P: Protocol, A> Net<P, A> {
     pub(crate) fn look_ahead(&mut self) {
         let entry = self.queue.ahead(AHEAD).copied().unwrap_or(Entry::NOTHING);
         self.fetch(&entry);
-        // What came later and is due before is not among these; and a number that was used again names what nobody needs. No harm is done.
+        // What was not known so far ahead is not among these, and a number that was used again names what nobody needs. No harm is done.
         self.looked = (self.looked + 1) % AHEAD;
         for (ago, glance) in GLANCES {
             self.foresee(self.coming[(self.looked + AHEAD - ago) % AHEAD], glance);
@@ -365,6 +365,7 @@ const AHEAD: usize = 12;
 const _: () = assert!(AHEAD < AHEAD_MAX, "the queue knows so far ahead");
 /// So many turns later the receiver is asked what it names.
 const GLANCES: [(usize, Glance); 2] = [(4, Glance::First), (8, Glance::Second)];
+const _: () = assert!(GLANCES[0].0 < AHEAD && GLANCES[1].0 < AHEAD, "what is asked for is still remembered");
 /// Lines of a peer's place that are fetched for a message: most are duplicates, which need the place's own fields, the host's
 /// timers, and which items came last.
 const LINES_OF_MESSAGE: usize = 4;

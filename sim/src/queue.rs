@@ -148,8 +148,7 @@ impl Queue {
         Some(&day[day.len() - left])
     }
 
-    /// The parts of an entry come one by one and are put together where they stay: an entry that was just written and is read again at
-    /// once makes the processor wait.
+    /// An entry comes in parts, which are written to where they stay: one that was just put together and is moved makes the processor wait.
     #[inline]
     fn place(&mut self, at: Time, sequence: u64, peer: u32, what: u32) {
         let entry = Entry { at, sequence, peer, what };

@@ -18,7 +18,8 @@ impl<T> Slab<T> {
             return place;
         }
         self.places.push(Some(value));
-        u32::try_from(self.places.len() - 1).expect("fewer than 2^32 things are under way")
+        let place = u32::try_from(self.places.len() - 1).ok().filter(|place| *place <= u32::MAX >> 2);
+        place.expect("an entry of the queue has thirty bits for the number")
     }
 
     #[inline]

@@ -1,10 +1,11 @@
 //! What the event loop's tests share: a protocol that does what it is told and tells what it sees, and an owner who
 //! writes it down.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use synod_machine::{Bytes, Input, Key, Out, PeerId, Protocol, Time, Wire};
+use synod_machine::{Bytes, Glance, Input, Key, Out, PeerId, Protocol, Time, Wire};
 
 use crate::model::{Graph, Links, Topology};
 use crate::{Experiment, NetOf, Setup, Tail, World};
@@ -65,6 +66,8 @@ pub(crate) enum Seen {
 /// Does what it is told and tells what it sees.
 pub(crate) struct Toy {
     kept: Vec<u32>,
+    /// Which messages it was asked about ahead of their turn, and how often before.
+    foreseen: RefCell<Vec<(u32, Glance)>>,
 }
 
 impl Protocol for Toy {
@@ -76,7 +79,7 @@ impl Protocol for Toy {
     type Record = Value;
 
     fn restore((): (), disk: impl Iterator<Item = (Key, Value)>) -> Self {
-        Self { kept: disk.map(|(_, value)| value.0).collect() }
+        Self { kept: disk.map(|(_, value)| value.0).collect(), foreseen: RefCell::default() }
     }
 
     fn start(&mut self, _: Time, out: &mut Out<Self>) {
@@ -101,9 +104,18 @@ impl Protocol for Toy {
             Input::Timer(timer) => out.emit(Seen::Rang(timer, now)),
         }
     }
+
+    fn foresee(&self, message: &Note, glance: Glance, _: impl FnMut(*const u8)) {
+        self.foreseen.borrow_mut().push((message.number, glance));
+    }
 }
 
 impl Toy {
+    /// What it was asked about ahead of its turn.
+    pub(crate) fn foreseen(&self) -> Vec<(u32, Glance)> {
+        self.foreseen.borrow().clone()
+    }
+
     fn act(&self, now: Time, act: Act, out: &mut Out<Self>) {
         match act {
             Act::Broadcast(to, note) => out.broadcast(to.into_iter().map(PeerId).collect(), note),

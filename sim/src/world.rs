@@ -132,9 +132,9 @@ impl<E: Experiment> World<E> {
         }
     }
 
-    // Whatever takes a message as a whole leaves it as a whole: what was just written by parts and is read at once by larger words makes the
-    // processor wait (docs/decisions/0007-simulator.md). So an input that has a message is made where it is given away, and what is
-    // given effects is not inlined.
+    // A message is moved in one piece: what was just written by parts and is read at once by larger words makes the processor wait
+    // (docs/decisions/0007-simulator.md). So an input that has one is made where it is given away, and `release` is not inlined.
+    // What `hear` does for a message, `step` does for everything else, and for messages that had to wait.
 
     /// One step of a peer that is up, for a message that is here. `bytes` is its length.
     #[inline(never)]
@@ -162,6 +162,7 @@ impl<E: Experiment> World<E> {
     }
 
     /// One step of a peer that is up, for what is not a message that just came. `bytes` is a message's length.
+    #[inline(never)]
     fn step(&mut self, peer: u32, input: Input<E::Protocol>, bytes: Option<u32>) {
         let place = &mut self.net.places[peer as usize];
         let Some(host) = &mut place.host else { return };

@@ -114,7 +114,7 @@ impl Calls {
         self.open.first().map(|call| call.deadline)
     }
 
-    /// Addresses in the lines of memory that they are in.
+    /// The lines of memory that they are in.
     pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
         lines(&self.open)
     }

@@ -87,7 +87,7 @@ impl Ring {
     }
 
     /// Where the first finger for `2^power` or more stands if there is one for each power from there on, as there is for far ones;
-    /// if not, it stands further on. `power` is below [`Id::BITS`].
+    /// if not, it stands further on. `power` is [`Id::BITS`] at most.
     fn place(&self, power: u32) -> usize {
         let beyond = (Id::BITS - power) as usize;
         self.fingers.len().saturating_sub(beyond)
@@ -318,5 +318,45 @@ impl Ring {
         assert!(self.fingers.iter().all(|node| power(node).is_some()), "nobody is its own finger");
         let is_one_each = |pair: &[Node]| power(&pair[0]) < power(&pair[1]);
         assert!(self.fingers.windows(2).all(is_one_each), "there is one finger for a distance, the nearest first");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synod_machine::PeerId;
+
+    use super::*;
+
+    /// A node who has fingers at these powers of two.
+    fn ring(powers: impl IntoIterator<Item = u32>) -> Ring {
+        let mut ring = Ring::new(Node { id: Id::ZERO, peer: PeerId(0) }, 8, true, 1);
+        ring.fingers =
+            powers.into_iter().map(|power| Node { id: Id::ZERO.after(power), peer: PeerId(power + 1) }).collect();
+        ring.check();
+        ring
+    }
+
+    #[test]
+    fn a_finger_is_found_in_every_list_and_the_memory_around_it_can_be_named() {
+        let lists: [Vec<u32>; 7] = [
+            Vec::new(),
+            (0..256).collect(),
+            (240..256).collect(),
+            [239, 240, 242, 243, 244, 250, 251, 252, 254, 255].to_vec(),
+            [3, 4, 5, 100].to_vec(),
+            [255].to_vec(),
+            [0].to_vec(),
+        ];
+        for powers in lists {
+            let ring = ring(powers.iter().copied());
+            for power in 0..=Id::BITS {
+                let expected = powers.iter().find(|own| **own >= power).map(|own| PeerId(own + 1));
+                assert_eq!(ring.finger(power).map(|node| node.peer), expected, "{power} of {powers:?}");
+                let mut named = 0;
+                ring.foresee_finger(power, |_| named += 1);
+                assert!(named <= 4, "three fingers lie in three lines or so: {named}");
+                assert!(powers.is_empty() || named > 0);
+            }
+        }
     }
 }

@@ -288,7 +288,7 @@ impl Chord {
 
     /// Ends a job, with a failure if the owner has no answer yet.
     fn end_ballot(&mut self, place: usize, failure: Failure, out: &mut Out<Self>) {
-        let job = self.jobs.swap_remove(place);
+        let job = self.take_job(place);
         match job.aim {
             Aim::Get(query, ballot) if !ballot.is_told => {
                 out.emit(Event::Got { query, result: Err(failure), cost: job.cost });

@@ -141,6 +141,15 @@ impl Chord {
         self.job_next
     }
 
+    pub(super) fn take_job(&mut self, place: usize) -> Job {
+        let job = self.jobs.swap_remove(place);
+        if self.jobs.is_empty() {
+            // Mostly there is none, so that most nodes keep no room for any.
+            self.jobs = Vec::new();
+        }
+        job
+    }
+
     pub(super) fn job(&mut self, id: u32) -> Option<&mut Job> {
         self.jobs.iter_mut().find(|job| job.id == id)
     }
@@ -335,11 +344,7 @@ impl Chord {
     }
 
     fn end(&mut self, now: Time, place: usize, result: Result<Owners, Failure>, out: &mut Out<Self>) {
-        let job = self.jobs.swap_remove(place);
-        if self.jobs.is_empty() {
-            // Mostly there is none, and a ring of many nodes has better use for the room.
-            self.jobs = Vec::new();
-        }
+        let job = self.take_job(place);
         match job.aim {
             Aim::Finger(power) => self.on_finger(now, power, result.ok().map(|(node, _)| node), out),
             Aim::Get(..) | Aim::Put(..) => unreachable!("it goes on with the replicas"),

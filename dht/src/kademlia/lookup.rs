@@ -201,7 +201,7 @@ impl Lookup {
         self.candidates.get(place).is_some_and(|candidate| candidate.id == node).then_some(place)
     }
 
-    /// Addresses in the lines of memory that the closest nodes are in.
+    /// The lines of memory that the closest nodes are in.
     pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
         lines(&self.candidates[..self.candidates.len().min(usize::from(self.width))])
     }

@@ -70,7 +70,7 @@ impl Requests {
         self.open.iter().find(|open| open.number == number).map(|open| open.node)
     }
 
-    /// Addresses in the lines of memory that the first of them are in.
+    /// The lines of memory that the first of them are in.
     pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
         let (open, _) = self.open.as_slices();
         lines(&open[..open.len().min(LOOKED_AT)])

@@ -56,7 +56,7 @@ impl<'a> Bucket<'a> {
 
 /// Where a bucket's nodes are, and what is known of it beside them.
 #[derive(Clone, Debug)]
-struct Shelf {
+struct Extent {
     /// The place of the first in the list of all.
     start: u32,
     /// So many from there on are contacts, least recently seen first.
@@ -69,7 +69,7 @@ struct Shelf {
     probed: Time,
 }
 
-impl Shelf {
+impl Extent {
     fn contacts(&self) -> Range<usize> {
         self.start as usize..self.start as usize + usize::from(self.contacts)
     }
@@ -108,7 +108,7 @@ pub(super) struct Table {
     /// Everybody, bucket after bucket. One list, since a list for each bucket takes a kilobyte more a peer and a miss of the cache each.
     nodes: Vec<Contact>,
     /// By the length of the shared prefix.
-    buckets: Vec<Shelf>,
+    buckets: Vec<Extent>,
     /// The bucket that was changed last, which is what a step's check looks at.
     touched: u8,
 }
@@ -122,7 +122,7 @@ impl Table {
         let nodes = |range: Range<usize>| &self.nodes[range];
         self.buckets
             .iter()
-            .map(move |shelf| Bucket { contacts: nodes(shelf.contacts()), spares: nodes(shelf.spares()) })
+            .map(move |extent| Bucket { contacts: nodes(extent.contacts()), spares: nodes(extent.spares()) })
     }
 
     /// A node gave a sign of life.
@@ -149,11 +149,11 @@ impl Table {
         }
         let first = contacts[0];
         self.wait(place, node, bounds.spares_max);
-        let bucket = &mut self.buckets[place];
-        if now.since(bucket.probed) < bounds.probe && bucket.probed != Time::ZERO {
+        let extent = &mut self.buckets[place];
+        if now.since(extent.probed) < bounds.probe && extent.probed != Time::ZERO {
             return Seen::Waits(None);
         }
-        bucket.probed = now;
+        extent.probed = now;
         Seen::Waits(Some(first.node()))
     }
 
@@ -161,12 +161,12 @@ impl Table {
     /// a message that was lost, it is named, to be probed.
     pub(super) fn failed(&mut self, node: Node, bounds: &Bounds) -> Option<Node> {
         let place = self.place(node.id)?;
-        let bucket = self.buckets.get_mut(place)?;
-        let (contacts, spares) = (bucket.contacts(), bucket.spares());
+        let extent = self.buckets.get_mut(place)?;
+        let (contacts, spares) = (extent.contacts(), extent.spares());
         let Some(at) = self.nodes[contacts.clone()].iter().position(|contact| contact.node() == node) else {
             // A spare that does not answer is none.
             if let Some(at) = self.nodes[spares].iter().position(|spare| spare.node() == node) {
-                bucket.spares -= 1;
+                extent.spares -= 1;
                 self.remove(place, contacts.end + at);
             }
             return None;
@@ -185,7 +185,7 @@ impl Table {
         let contacts = &mut self.nodes[contacts];
         contacts[at..].rotate_left(1);
         contacts[contacts.len() - 1] = spare;
-        bucket.spares -= 1;
+        extent.spares -= 1;
         self.remove(place, spares.end - 1);
         None
     }
@@ -214,29 +214,29 @@ impl Table {
         let first = self.place(target).unwrap_or(usize::MAX).min(self.buckets.len().saturating_sub(1));
         match glance {
             Glance::First => {
-                if let Some(shelf) = self.place(asker).and_then(|place| self.buckets.get(place)) {
-                    lines(slice::from_ref(shelf)).for_each(&mut fetch);
+                if let Some(extent) = self.place(asker).and_then(|place| self.buckets.get(place)) {
+                    lines(slice::from_ref(extent)).for_each(&mut fetch);
                 }
                 lines(&self.buckets[first.saturating_sub(1)..]).for_each(fetch);
             }
             Glance::Second => {
                 self.foresee_node(asker, &mut fetch);
                 let mut count = 0;
-                for shelf in self.buckets[first..].iter().chain(self.buckets[..first].iter().rev()) {
+                for extent in self.buckets[first..].iter().chain(self.buckets[..first].iter().rev()) {
                     if count >= NODES {
                         break;
                     }
-                    count += usize::from(shelf.contacts);
-                    lines(&self.nodes[shelf.contacts()]).for_each(&mut fetch);
+                    count += usize::from(extent.contacts);
+                    lines(&self.nodes[extent.contacts()]).for_each(&mut fetch);
                 }
             }
         }
     }
 
-    /// The memory of a node's bucket.
+    /// The memory of the contacts in a node's bucket.
     pub(super) fn foresee_node(&self, id: Id, fetch: impl FnMut(*const u8)) {
-        if let Some(shelf) = self.place(id).and_then(|place| self.buckets.get(place)) {
-            lines(&self.nodes[shelf.contacts()]).for_each(fetch);
+        if let Some(extent) = self.place(id).and_then(|place| self.buckets.get(place)) {
+            lines(&self.nodes[extent.contacts()]).for_each(fetch);
         }
     }
 
@@ -260,13 +260,13 @@ impl Table {
     /// All buckets are to be refreshed that are farther away than the closest neighbour's (section 2.3, the last paragraph).
     pub(super) fn age(&mut self) {
         if let Some((_, farther)) = self.buckets.split_last_mut() {
-            farther.iter_mut().for_each(|shelf| shelf.refresh_at = Time::ZERO);
+            farther.iter_mut().for_each(|extent| extent.refresh_at = Time::ZERO);
         }
     }
 
     /// The bucket that is to be refreshed next, and when.
     pub(super) fn next_refresh(&self) -> Option<(usize, Time)> {
-        let all = self.buckets.iter().enumerate().map(|(place, shelf)| (place, shelf.refresh_at));
+        let all = self.buckets.iter().enumerate().map(|(place, extent)| (place, extent.refresh_at));
         all.min_by_key(|&(_, at)| at)
     }
 
@@ -309,38 +309,32 @@ impl Table {
         contacts.rotate_left(1);
     }
 
-    /// A contact more. It waits no longer, if it did.
+    /// A contact more. Nobody waits where there is room, or where somebody failed too often.
     fn add(&mut self, place: usize, node: Node) {
-        let bucket = &mut self.buckets[place];
-        let (end, spares) = (bucket.contacts().end, bucket.spares());
-        bucket.contacts += 1;
-        match self.nodes[spares].iter().position(|spare| spare.id == node.id) {
-            Some(waiting) => {
-                bucket.spares -= 1;
-                self.nodes[end..=end + waiting].rotate_right(1);
-                self.nodes[end] = Contact::new(node);
-            }
-            None => self.insert(place, end, node),
-        }
+        let extent = &mut self.buckets[place];
+        assert!(extent.spares == 0, "nobody waits while there is room");
+        let end = extent.contacts().end;
+        extent.contacts += 1;
+        self.insert(place, end, node);
     }
 
     /// Somebody waits for a place.
     fn wait(&mut self, place: usize, node: Node, spares_max: u8) {
-        let bucket = &mut self.buckets[place];
-        let spares = bucket.spares();
+        let extent = &mut self.buckets[place];
+        let spares = extent.spares();
         if let Some(known) = self.nodes[spares.clone()].iter().position(|spare| spare.id == node.id) {
             return self.nodes[spares][known..].rotate_left(1);
         }
         if spares_max == 0 {
             return;
         }
-        if bucket.spares == spares_max {
+        if extent.spares == spares_max {
             let spares = &mut self.nodes[spares];
             spares.rotate_left(1);
             spares[usize::from(spares_max) - 1] = Contact::new(node);
             return;
         }
-        bucket.spares += 1;
+        extent.spares += 1;
         self.insert(place, spares.end, node);
     }
 
@@ -349,7 +343,7 @@ impl Table {
             self.buckets.reserve_exact(1);
         }
         let start = self.nodes.len() as u32;
-        self.buckets.push(Shelf { start, contacts: 0, spares: 0, refresh_at, probed: Time::ZERO });
+        self.buckets.push(Extent { start, contacts: 0, spares: 0, refresh_at, probed: Time::ZERO });
     }
 
     fn insert(&mut self, place: usize, at: usize, node: Node) {
@@ -360,7 +354,7 @@ impl Table {
         self.buckets[place + 1..].iter_mut().for_each(|deeper| deeper.start += 1);
     }
 
-    /// Takes one of a bucket out, which has been counted less already.
+    /// Takes one of a bucket out. The caller has lowered the bucket's count.
     fn remove(&mut self, place: usize, at: usize) {
         self.nodes.remove(at);
         self.buckets[place + 1..].iter_mut().for_each(|deeper| deeper.start -= 1);
@@ -368,9 +362,9 @@ impl Table {
 
     /// 1. The bucket that was touched last is within its bounds. 2. Its latest contact is in its range.
     pub(super) fn check(&self, bounds: &Bounds) {
-        if let Some(shelf) = self.buckets.get(usize::from(self.touched)) {
-            check_size(shelf, bounds);
-            let latest = self.nodes[shelf.contacts()].last();
+        if let Some(extent) = self.buckets.get(usize::from(self.touched)) {
+            check_size(extent, bounds);
+            let latest = self.nodes[extent.contacts()].last();
             let is_here = |contact: &Contact| self.place(contact.id) == Some(usize::from(self.touched));
             assert!(latest.is_none_or(is_here), "a contact is in the bucket of its prefix");
         }
@@ -379,11 +373,11 @@ impl Table {
     /// The same of all buckets and contacts, that nobody is there twice and that buckets follow each other.
     pub(super) fn check_all(&self, bounds: &Bounds) {
         let mut start = 0;
-        for (place, shelf) in self.buckets.iter().enumerate() {
-            check_size(shelf, bounds);
-            assert_eq!(shelf.start as usize, start, "a bucket begins where the one before it ends");
-            start = shelf.spares().end;
-            let nodes = &self.nodes[shelf.contacts().start..start];
+        for (place, extent) in self.buckets.iter().enumerate() {
+            check_size(extent, bounds);
+            assert_eq!(extent.start as usize, start, "a bucket begins where the one before it ends");
+            start = extent.spares().end;
+            let nodes = &self.nodes[extent.contacts().start..start];
             for (at, contact) in nodes.iter().enumerate() {
                 assert!(self.place(contact.id) == Some(place), "a contact is in the bucket of its prefix");
                 assert!(!nodes[..at].iter().any(|other| other.id == contact.id), "nobody is in a bucket twice");
@@ -393,11 +387,11 @@ impl Table {
     }
 }
 
-fn check_size(shelf: &Shelf, bounds: &Bounds) {
-    assert!(shelf.contacts <= bounds.contacts_max, "a bucket has k contacts at most");
-    assert!(shelf.spares <= bounds.spares_max, "spares are bounded");
-    let is_full = shelf.contacts == bounds.contacts_max;
-    assert!(is_full || shelf.spares == 0, "nobody waits while there is room");
+fn check_size(extent: &Extent, bounds: &Bounds) {
+    assert!(extent.contacts <= bounds.contacts_max, "a bucket has k contacts at most");
+    assert!(extent.spares <= bounds.spares_max, "spares are bounded");
+    let is_full = extent.contacts == bounds.contacts_max;
+    assert!(is_full || extent.spares == 0, "nobody waits while there is room");
 }
 
 /// Room for so many nodes is made at a time: for more, it is mostly empty, and for fewer, all are moved more often.
@@ -460,9 +454,13 @@ const RANKED_MIN: usize = 8;
 
 const _: () = assert!(NODES <= PLACE as usize, "a place fits into its bits");
 const _: () = assert!(size_of::<Contact>() == 40, "a known node is 40 bytes");
+const _: () = assert!(size_of::<Extent>() == EXTENT_BYTES, "a bucket is 24 bytes beside its nodes");
+pub(super) const EXTENT_BYTES: usize = 24;
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     const BOUNDS: Bounds = Bounds { contacts_max: 20, spares_max: 4, failures_max: 2, probe: MINUTE, refresh: MINUTE };
@@ -476,6 +474,48 @@ mod tests {
             table.seen(Time::ZERO, node, &BOUNDS);
         }
         (table, nodes)
+    }
+
+    /// The peers of each bucket, contacts and spares.
+    fn peers(table: &Table) -> Vec<(Vec<u32>, Vec<u32>)> {
+        let names = |list: &[Contact]| list.iter().map(|contact| contact.peer.0).collect();
+        table.buckets().map(|bucket| (names(bucket.contacts()), names(bucket.spares()))).collect()
+    }
+
+    #[test]
+    fn what_goes_out_of_a_bucket_or_comes_into_it_leaves_the_others_as_they_were() {
+        let own = Id::ZERO;
+        let node =
+            |place: u32, peer: u32| Node { id: own.with_turned(place).with_turned(100 + peer), peer: PeerId(peer) };
+        let bounds = Bounds { contacts_max: 3, spares_max: 2, ..BOUNDS };
+        let mut table = Table::new(own);
+        // Five for the first bucket, which has room for three; one and two for deeper ones.
+        for (place, peer) in [(3, 31), (0, 1), (1, 11), (0, 2), (0, 3), (3, 32), (0, 4), (0, 5)] {
+            table.seen(Time::ZERO, node(place, peer), &bounds);
+            table.check_all(&bounds);
+        }
+        let deeper = [(vec![11], vec![]), (vec![], vec![]), (vec![31, 32], vec![])];
+        let with = |contacts: &[u32], spares: &[u32]| [&[(contacts.to_vec(), spares.to_vec())][..], &deeper].concat();
+        assert_eq!(peers(&table), with(&[1, 2, 3], &[4, 5]));
+        // A third spare takes the place of the first.
+        table.seen(Time::ZERO, node(0, 6), &bounds);
+        assert_eq!(peers(&table), with(&[1, 2, 3], &[5, 6]));
+        // A spare that fails is none.
+        assert_eq!(table.failed(node(0, 5), &bounds), None);
+        table.check_all(&bounds);
+        assert_eq!(peers(&table), with(&[1, 2, 3], &[6]));
+        // A contact that fails for the second time gives way to a spare.
+        assert_eq!(table.failed(node(0, 2), &bounds), Some(node(0, 2)));
+        assert_eq!(table.failed(node(0, 2), &bounds), None);
+        table.check_all(&bounds);
+        assert_eq!(peers(&table), with(&[1, 3, 6], &[]));
+        // Where nobody waits it stays, until somebody comes.
+        assert_eq!(table.failed(node(0, 1), &bounds), None);
+        assert_eq!(table.failed(node(0, 1), &bounds), None);
+        assert_eq!(peers(&table), with(&[1, 3, 6], &[]));
+        assert_eq!(table.seen(Time::ZERO, node(0, 7), &bounds), Seen::New);
+        table.check_all(&bounds);
+        assert_eq!(peers(&table), with(&[3, 6, 7], &[]));
     }
 
     fn contacts(table: &Table) -> Vec<Node> {

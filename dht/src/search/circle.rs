@@ -62,7 +62,7 @@ impl Circle {
         Self { own, links: Vec::new(), sampled }
     }
 
-    /// Addresses in the lines of memory that the connections are in.
+    /// The lines of memory that the connections are in.
     pub(super) fn lines(&self) -> impl Iterator<Item = *const u8> {
         lines(&self.links)
     }

@@ -18,6 +18,9 @@ struct Envelope<M> {
     head: Head,
 }
 
+/// An entry of the queue has two bits that say what it is about, and the rest for the number.
+const PLACE_MAX: u32 = u32::MAX >> 2;
+
 /// What is known of a message from outside.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
@@ -39,7 +42,8 @@ impl<M> Envelopes<M> {
         let head = Head { from, len, left: 1 };
         let Some(place) = self.free.pop() else {
             self.places.push(Envelope { message: Some(Cell::new(message)), head });
-            return u32::try_from(self.places.len() - 1).expect("fewer than 2^32 messages are under way");
+            let place = u32::try_from(self.places.len() - 1).ok().filter(|place| *place <= PLACE_MAX);
+            return place.expect("fewer than 2^30 messages are under way");
         };
         // One after the other: an envelope that is put together and moved is read by larger words than it was just written by.
         let envelope = &mut self.places[place as usize];
@@ -85,5 +89,30 @@ impl<M> Envelopes<M> {
     pub(super) fn remove(&mut self, place: u32) -> M {
         self.free.push(place);
         self.places[place as usize].message.take().expect("the number is in use").into_inner()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_until_its_last_receiver_has_it_and_its_number_is_used_again() {
+        let mut envelopes = Envelopes::new();
+        let first = envelopes.insert("first", 7, 50);
+        let other = envelopes.insert("other", 8, 60);
+        envelopes.add_one(first);
+        assert!(!envelopes.drop_one(first), "one is left");
+        assert_eq!((envelopes.head(first).from, envelopes.head(first).len), (7, 50));
+        assert_eq!(envelopes.peek(first), Some(&"first"));
+        assert!(envelopes.drop_one(first));
+        assert_eq!(envelopes.remove(first), "first");
+        assert_eq!(envelopes.peek(first), None);
+        assert_eq!(envelopes.insert("second", 9, 70), first);
+        assert_eq!((envelopes.head(first).from, envelopes.head(first).len), (9, 70));
+        assert_eq!(envelopes.peek(first), Some(&"second"));
+        assert!(envelopes.drop_one(first), "it begins with one");
+        assert_eq!(envelopes.message(other), &"other");
+        assert_eq!(envelopes.peek(99), None);
     }
 }

@@ -136,7 +136,7 @@ impl Recorder {
                     || cut(command, TEXT_MAX),
                 );
             }
-            Input::Message { from, message } => self.heard(at, peer, *from, message, bytes),
+            Input::Message { from, message } => return self.heard(at, peer, *from, message, bytes),
             Input::PeerDown(other) => {
                 self.happen(at, peer, What::Down(*other), Cause::Nothing, || "down".to_owned(), String::new);
             }

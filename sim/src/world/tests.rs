@@ -6,7 +6,7 @@ mod links;
 
 use std::time::Duration;
 
-use synod_machine::{PeerId, Time};
+use synod_machine::{Glance, PeerId, Time};
 
 use super::*;
 use crate::testing::{Act, BEGUN, Bench, Note, Seen, complete, note, notes_of, pass, seen_by, setup, tell, world};
@@ -51,6 +51,29 @@ fn timers_ring_in_the_order_of_their_deadlines() {
     pass(&mut world, SECOND);
     let rang = |timer, after| (after, Seen::Rang(timer, BEGUN + Duration::from_millis(after)));
     assert_eq!(seen_by(&world, 0), [rang(1, 5), rang(2, 10), rang(3, 20)]);
+}
+
+#[test]
+fn a_receiver_is_asked_about_a_message_twice_before_its_turn() {
+    let mut world = pair();
+    let notes = |number| Act::Send(1, Note { number, hops: 0, size: 10 });
+    tell(&mut world, 0, &(0..40).map(notes).collect::<Vec<Act>>());
+    // Up to the moment before the first arrives, and then one event at a time.
+    pass(&mut world, 49 * MILLI);
+    for number in 0..40 {
+        assert_eq!(world.run(Time::MAX, 1), Status::Paused);
+        let seen = world.net().protocol(PeerId(1)).expect("it is up").foreseen();
+        let of =
+            |number| seen.iter().filter(|(seen, _)| *seen == number).map(|(_, glance)| *glance).collect::<Vec<_>>();
+        // Those that are known twelve ahead are asked about.
+        if number >= 13 {
+            assert_eq!(of(number), [Glance::First, Glance::Second], "{number} in {seen:?}");
+        }
+        if (13..30).contains(&number) {
+            assert_eq!([5, 6].map(|ahead| of(number + ahead).len()), [2, 1], "beyond {number} in {seen:?}");
+            assert_eq!([9, 10].map(|ahead| of(number + ahead).len()), [1, 0], "beyond {number} in {seen:?}");
+        }
+    }
 }
 
 #[test]

@@ -80,6 +80,20 @@ fn a_write_goes_to_the_owner_and_those_after_it_and_succeeds_when_enough_have_it
 }
 
 #[test]
+fn an_idle_node_is_small_and_keeps_no_room_for_what_is_over() {
+    let look_up = Command::Lookup { query: Query(1), key: id(15), style: Style::Iterative };
+    for command in [look_up, get(15, quorum(1, 1)), put(15, entry(1, 1), quorum(1, 1))] {
+        let mut bench = Bench::member();
+        bench.command(command);
+        assert!(!bench.chord().jobs.is_empty());
+        bench.pass(SECOND * 20);
+        assert_eq!(bench.chord().jobs.capacity(), 0);
+    }
+    let bytes = size_of::<Chord>() + size_of::<Rest>();
+    assert!(bytes <= 600, "{bytes} bytes");
+}
+
+#[test]
 fn a_write_that_too_few_take_fails_and_says_how_many_did() {
     let mut bench = Bench::member();
     let first = bench.number() + 1;

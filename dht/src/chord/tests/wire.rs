@@ -83,6 +83,18 @@ fn messages_are_these_bytes_and_know_their_kind_and_length() {
 }
 
 #[test]
+fn what_any_message_will_touch_can_be_named_by_any_node() {
+    let own = Message::Step { number: 1, key: id(100), count: 1, avoid: vec![] };
+    for bench in [Bench::apart(params(100)), Bench::member()] {
+        for message in every_message().into_iter().map(|(message, ..)| message).chain([own.clone()]) {
+            for glance in [Glance::First, Glance::Second] {
+                bench.chord().foresee(&message, glance, |line| assert!(!line.is_null()));
+            }
+        }
+    }
+}
+
+#[test]
 fn contacts_take_the_place_of_nodes_and_give_it_back() {
     for (message, _, bytes) in every_message() {
         let mut count = 0;
