@@ -12,7 +12,7 @@ use core::time::Duration;
 use synod_machine::{Bytes, Host, Input, PeerId, Reject, Rng, Time};
 
 use super::*;
-use crate::overlay::Entry;
+use crate::overlay::{Cost, Entry, Query, Quorum};
 
 /// The identifier whose first byte is `place`: a ring of 256 places, as people can read it.
 fn id(place: u8) -> Id {
