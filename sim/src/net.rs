@@ -382,6 +382,9 @@ fn fetch_line(address: *const u8) {
 }
 
 impl Due {
+    /// Two bits say what it is, and the others are for the number of the message or the action.
+    pub(crate) const PLACE_MAX: u32 = u32::MAX >> 2;
+
     pub(crate) fn pack(self) -> u32 {
         match self {
             Self::Action(place) => place << 2,

@@ -1,5 +1,7 @@
 //! Values under short numbers that are used again.
 
+use crate::net::Due;
+
 /// A list with holes.
 pub(crate) struct Slab<T> {
     places: Vec<Option<T>>,
@@ -18,8 +20,8 @@ impl<T> Slab<T> {
             return place;
         }
         self.places.push(Some(value));
-        let place = u32::try_from(self.places.len() - 1).ok().filter(|place| *place <= u32::MAX >> 2);
-        place.expect("an entry of the queue has thirty bits for the number")
+        let place = u32::try_from(self.places.len() - 1).ok().filter(|place| *place <= Due::PLACE_MAX);
+        place.expect("an entry of the queue has room for the number")
     }
 
     #[inline]

@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 use prefetch_index::prefetch_index;
 
+use super::Due;
+
 /// A list with holes.
 pub(crate) struct Envelopes<M> {
     places: Vec<Envelope<M>>,
@@ -17,9 +19,6 @@ struct Envelope<M> {
     message: Option<Cell<M>>,
     head: Head,
 }
-
-/// An entry of the queue has two bits that say what it is about, and the rest for the number.
-const PLACE_MAX: u32 = u32::MAX >> 2;
 
 /// What is known of a message from outside.
 #[derive(Clone, Copy)]
@@ -42,8 +41,8 @@ impl<M> Envelopes<M> {
         let head = Head { from, len, left: 1 };
         let Some(place) = self.free.pop() else {
             self.places.push(Envelope { message: Some(Cell::new(message)), head });
-            let place = u32::try_from(self.places.len() - 1).ok().filter(|place| *place <= PLACE_MAX);
-            return place.expect("fewer than 2^30 messages are under way");
+            let place = u32::try_from(self.places.len() - 1).ok().filter(|place| *place <= Due::PLACE_MAX);
+            return place.expect("an entry of the queue has room for the number");
         };
         // One after the other: an envelope that is put together and moved is read by larger words than it was just written by.
         let envelope = &mut self.places[place as usize];
